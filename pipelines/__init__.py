@@ -1,0 +1,142 @@
+"""What a model eats: one data set a file, from stored examples to (x, y, weight).
+
+A file with a function `pipeline(**options) -> Pipeline` is a data set; its file name is its name.
+`names()` and `describe(name)` read the files without importing them (and with them TensorFlow).
+"""
+
+import ast
+import dataclasses
+import difflib
+import functools
+import importlib
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from zoo.spec import DataSpec, Field
+
+Table = Mapping[str, Any]  # field name -> (num_rows, ...) np.ndarray
+State = Mapping[str, Any]  # what `prepare` learnt from the training rows: name -> np.ndarray
+
+
+class DataError(ValueError):
+    """The data is missing, unreachable or not what was declared."""
+
+
+class Rows(NamedTuple):
+    """The examples of one split: a table in memory, or a reader by row number."""
+
+    num_rows: int
+    fields: Mapping[str, Field]  # as stored, the target among them
+    target: str
+    table: Table | None = None
+    read: Callable[[Any], Table] | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pipeline:
+    """One data set: where its examples are and the steps from an example to (x, y, weight).
+
+    `preprocess` is the function that training uses and that the exported model carries. A pipeline
+    whose `preprocess` needs fitted state gives `bind` instead, which makes it from the state.
+    """
+
+    name: str
+    source: str  # TFDS name with version, "cifar10:3.*.*"
+    splits: Mapping[str, str]  # ours -> TFDS's: {"train": "train[:90%]", ...}
+    task: str
+    target: str
+    class_names: tuple[str, ...] = ()
+    raw: Mapping[str, Field]  # what a client of the exported model sends, without batch dimension
+    store: Callable | None = None  # one raw example -> what is kept of it, where raw sizes differ
+    prepare: Callable | None = None  # (rows by split, state or None) -> (rows by split, state)
+    bind: Callable | None = None  # state -> preprocess
+    augment: Callable | None = None  # (raw, target, keys) -> (raw, target); batches, training only
+    preprocess: Callable | None = None  # raw -> inputs; batches, deterministic, row by row; EXPORTED
+    example: Callable | None = None  # (inputs, target, keys) -> (x, y, weight); None: as they are
+
+    rows: Mapping[str, Rows] = dataclasses.field(default_factory=dict, repr=False)  # from `prepared`
+    state: State = dataclasses.field(default_factory=dict, repr=False)  # from `prepared` or `bound`
+
+    @property
+    def served(self) -> dict[str, Field]:
+        """What `preprocess` returns, traced: the inputs of the exported model."""
+        from pipelines import trace
+
+        return trace.served(self)
+
+    @property
+    def spec(self) -> DataSpec:
+        """What `example` returns as x, traced, with the task: all that a model may know."""
+        from pipelines import trace
+
+        return trace.spec(self)
+
+
+class Listing(NamedTuple):
+    """What a data-set file says of itself without being imported."""
+
+    summary: str
+    options: Mapping[str, Any]  # keyword -> default
+    required: tuple[str, ...]  # keywords without a default
+
+
+def get(name: str, **options: Any) -> Pipeline:
+    """The pipeline in `pipelines/<name>.py`; imports it, and with it TensorFlow."""
+    describe(name)
+    return importlib.import_module(f"pipelines.{name}").pipeline(**options)
+
+
+def describe(name: str) -> Listing:
+    """What its file says of the data set `name`, without importing it. ValueError: unknown name."""
+    if name not in listing():
+        close = difflib.get_close_matches(name, names(), n=3, cutoff=0.4) or names()
+        raise ValueError(f"unknown pipeline {name!r}; nearest: {', '.join(close)}; all: --list")
+    return listing()[name]
+
+
+def names() -> list[str]:
+    """The names of all data sets, sorted."""
+    return sorted(listing())
+
+
+@functools.cache
+def listing() -> Mapping[str, Listing]:
+    """Every data-set file of this package, by name."""
+    found = {}
+    for path in sorted(pathlib.Path(__file__).parent.glob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+        for node in tree.body:
+            if isinstance(node, ast.FunctionDef) and node.name == "pipeline":
+                words = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+                options = {word.arg: value for word, value in words}
+                found[path.stem] = Listing(
+                    summary=(ast.get_docstring(tree) or "").partition("\n")[0],
+                    options={k: ast.literal_eval(v) for k, v in options.items() if v is not None},
+                    required=tuple(k for k, v in options.items() if v is None),
+                )
+    return found
+
+
+def prepared(
+    pipeline: Pipeline, rows: Mapping[str, Rows], state: State | None = None
+) -> Pipeline:
+    """The pipeline with its rows split and its state fitted; `stream` takes no other.
+
+    Args:
+        rows: by the names of `pipeline.splits`, from `source.load`.
+        state: what an earlier run fitted, to be used as it is; None: learn it from `rows`.
+    """
+    if pipeline.prepare is not None:
+        rows, state = pipeline.prepare(rows, state)
+    for split in rows:
+        if rows[split].num_rows == 0:
+            raise DataError(f"{pipeline.name}: split {split!r} has no examples")
+    return dataclasses.replace(bound(pipeline, state or {}), rows=rows)
+
+
+def bound(pipeline: Pipeline, state: State) -> Pipeline:
+    """The pipeline with `preprocess` made from stored state: enough to serve, without any rows."""
+    if pipeline.bind is None:
+        return pipeline
+    return dataclasses.replace(pipeline, preprocess=pipeline.bind(state), bind=None, state=state)

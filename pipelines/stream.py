@@ -1,0 +1,149 @@
+"""Prepared rows in, batches of (x, y, weight) out, as a pure function of (seed, step)."""
+
+import numpy as np
+import tensorflow as tf
+
+from pipelines.keys import Keys
+from pipelines import Pipeline, Rows
+from pipelines.plan import evaluation_plan, plan
+from pipelines.trace import example_of, signature
+
+RAM_BUDGET = 4 * 2**30  # bytes that the rows of one split may take in memory
+_CHUNK = 1024  # rows preprocessed at a time when the table is made
+
+
+def num_steps(pipeline: Pipeline, split: str, *, batch_size: int, training: bool) -> int:
+    """Steps of one pass over the split: whole batches in training, all examples in evaluation."""
+    num_rows = pipeline.rows[split].num_rows
+    return num_rows // batch_size if training else -(-num_rows // batch_size)
+
+
+def stream(
+    pipeline: Pipeline,
+    split: str,
+    *,
+    batch_size: int,
+    training: bool,
+    seed: int,
+    start_step: int = 0,
+    shard: tuple[int, int] = (0, 1),
+) -> tf.data.Dataset:
+    """Batches of (x, y, weight) from step `start_step` on.
+
+    Training never ends: epoch follows epoch, each by its own plan, and the trainer says how many
+    steps it takes. Evaluation is one pass that drops no example: the last batch is filled up with
+    examples of weight 0.
+
+    Args:
+        pipeline: a prepared pipeline (`pipelines.prepare`).
+        batch_size: examples a step over all shards together.
+        start_step: steps to leave out, as if they had been taken.
+        shard: (i, n) yields worker i's columns of every batch; n divides `batch_size`.
+
+    Raises:
+        ValueError: the split does not fill one batch, or `batch_size` does not divide by n.
+    """
+    shard_index, num_shards = shard
+    if batch_size % num_shards:
+        raise ValueError(f"batch_size {batch_size} does not divide over {num_shards} shards")
+    width = batch_size // num_shards
+    columns = slice(shard_index * width, (shard_index + 1) * width)
+    rows = pipeline.rows[split]
+
+    if training:
+        steps = plan(rows.num_rows, batch_size=batch_size, seed=seed, epoch=0).shape[0]
+
+        def batches_of(epoch: tf.Tensor) -> tf.data.Dataset:
+            order = tf.numpy_function(
+                lambda e: plan(rows.num_rows, batch_size=batch_size, seed=seed, epoch=int(e))[:, columns],
+                [epoch],
+                tf.int64,
+            )
+            order = tf.ensure_shape(order, (steps, width))
+            return tf.data.Dataset.from_tensor_slices((tf.repeat(epoch, steps), order))
+
+        order = tf.data.Dataset.counter(start_step // steps).flat_map(batches_of)
+        order = order.skip(start_step % steps)
+    else:
+        order = evaluation_plan(rows.num_rows, batch_size=batch_size)[start_step:, columns]
+        order = tf.data.Dataset.from_tensor_slices((np.zeros(len(order), np.int64), order))
+
+    augment = pipeline.augment if training else None
+    preprocess, example = pipeline.preprocess, example_of(pipeline)
+    if augment is None and rows.table is not None:
+        table = _preprocess_once(pipeline, rows)
+        if table is not None:
+            rows, preprocess = rows._replace(table=table), None
+
+    take = _reader(rows)
+
+    def assemble(epoch: tf.Tensor, index: tf.Tensor) -> tuple:
+        real = index >= 0
+        keys = Keys(tf.constant(seed, tf.int64), epoch, tf.maximum(index, 0))
+        raw, target = take(keys.index)
+        if augment is not None:
+            raw, target = augment(raw, target, keys)
+        inputs = raw if preprocess is None else preprocess(raw)
+        x, y, weight = example(inputs, target, keys)
+        weight = weight * tf.cast(tf.reshape(real, [-1] + [1] * (weight.shape.rank - 1)), weight.dtype)
+        return x, y, weight
+
+    dataset = order.map(assemble, num_parallel_calls=1 if rows.table is not None else tf.data.AUTOTUNE)
+    options = tf.data.Options()
+    # One thread feeds the steps: on a small machine more would take cores from the training kernels.
+    options.threading.private_threadpool_size = 1 if rows.table is not None else 4
+    options.threading.max_intra_op_parallelism = 1
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    options.deterministic = True
+    return dataset.prefetch(4).with_options(options)
+
+
+def _preprocess_once(pipeline: Pipeline, rows: Rows) -> dict[str, np.ndarray] | None:
+    """The table after `preprocess`, or None where it would not fit the memory budget."""
+    size = sum(
+        np.prod([rows.num_rows, *(n or 1 for n in field.shape)]) * tf.as_dtype(field.dtype).size
+        for field in pipeline.served.values()
+    )
+    if size > RAM_BUDGET:
+        return None
+    stored = signature({name: rows.fields[name] for name in pipeline.raw})
+    preprocess = tf.function(pipeline.preprocess, input_signature=[stored], autograph=False)
+    chunks = []
+    for first in range(0, rows.num_rows, _CHUNK):
+        chunk = {name: rows.table[name][first : first + _CHUNK] for name in pipeline.raw}
+        chunks.append({k: v.numpy() for k, v in preprocess(chunk).items()})
+    table = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
+    return {**table, pipeline.target: rows.table[pipeline.target]}
+
+
+def _reader(rows: Rows):
+    """A function of row numbers (B,) that returns their fields and their target."""
+    if rows.table is not None:
+        # Put on the device once: captured, it is neither copied into the graph nor read again.
+        with tf.device("CPU:0"):
+            table = {name: tf.constant(column) for name, column in rows.table.items()}
+        fields = {name: column for name, column in table.items() if name != rows.target}
+
+        def take(index: tf.Tensor):
+            taken = {name: tf.gather(column, index) for name, column in fields.items()}
+            return taken, tf.gather(table[rows.target], index)
+
+        return take
+
+    names = sorted(rows.fields)
+    specs = [rows.fields[name] for name in names]
+
+    def read(index: np.ndarray) -> list[np.ndarray]:
+        batch = rows.read(index)
+        return [np.asarray(batch[name], spec.dtype) for name, spec in zip(names, specs, strict=True)]
+
+    def take(index: tf.Tensor):
+        columns = tf.numpy_function(read, [index], [tf.as_dtype(spec.dtype) for spec in specs])
+        taken = {
+            name: tf.ensure_shape(column, (None, *spec.shape))
+            for name, spec, column in zip(names, specs, columns, strict=True)
+        }
+        target = taken.pop(rows.target)
+        return taken, target
+
+    return take

@@ -1,0 +1,155 @@
+"""One device or many, and the cures for what Keras 3.15 gets wrong under tf.distribute.
+
+Every touch of Keras's private code is in this file. `cure` refuses versions it was not tried on, and
+tests/test_distribute.py has one test for each defect that fails once Keras has mended it:
+
+* `fit` pulls a real batch through `strategy.reduce` to build the model: strings and batches that
+  do not divide evenly crash there (keras#19246). Here everything is built from zeros first.
+* several steps per execution fail under a strategy, and elsewhere overshoot an epoch that they do
+  not divide. Here the loop takes an explicit number of steps.
+* gradients are clipped on each replica before they are summed, so the update depends on the number
+  of replicas. Here the sum is clipped.
+* dropout draws the same mask on every replica. Here each folds its number into the seed.
+"""
+
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+from keras import tree
+
+from trainers.errors import UsageError
+
+_TRIED = ("3.15", "3.16")
+_SEED_STEP = 0x3C6EF372  # an odd-looking stride between the seeds of two replicas
+
+
+def choose(replicas: int) -> tf.distribute.Strategy:
+    """The strategy for so many devices; 0: all GPUs there are, or one CPU.
+
+    On a machine without GPUs, N replicas are N logical devices of its CPU: no faster, but the same
+    arithmetic as N GPUs. Call it before TensorFlow has started.
+
+    Raises:
+        UsageError: there are not so many devices.
+    """
+    gpus = tf.config.list_physical_devices("GPU")
+    wanted = replicas or max(1, len(gpus))
+    if wanted == 1:
+        return tf.distribute.get_strategy()
+    if gpus:
+        if wanted > len(gpus):
+            raise UsageError(f"--replicas={wanted}, but this machine has {len(gpus)} GPUs")
+        return tf.distribute.MirroredStrategy([f"GPU:{i}" for i in range(wanted)])
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    try:
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * wanted)
+    except RuntimeError:
+        started = len(tf.config.list_logical_devices("CPU"))
+        if started < wanted:
+            raise UsageError(
+                f"--replicas={wanted}, but TensorFlow has already started with {started} CPU device(s) "
+                "in this process: start a new one"
+            ) from None
+    return tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(wanted)])
+
+
+def check_batch_size(batch_size: int, strategy: tf.distribute.Strategy) -> None:
+    """UsageError unless every replica gets an equal share of a batch."""
+    if batch_size % strategy.num_replicas_in_sync:
+        raise UsageError(
+            f"--batch_size={batch_size} does not divide over {strategy.num_replicas_in_sync} replicas"
+        )
+
+
+def cure(model: keras.Model, example: tuple, strategy: tf.distribute.Strategy) -> None:
+    """Builds a compiled model's metrics and mends what fails under a strategy; inside its scope.
+
+    Args:
+        model: compiled, its optimizer built.
+        example: specs of one batch (x, y, weight) for one replica.
+    """
+    if not keras.__version__.startswith(_TRIED):
+        raise RuntimeError(f"trainers.distribute knows Keras {_TRIED}, found {keras.__version__}")
+    model._symbolic_build(data_batch=tree.map_structure(_zeros, example))
+    model._maybe_symbolic_build = lambda iterator=None, data_batch=None: None
+    if strategy.num_replicas_in_sync > 1:
+        _clip_the_sum(getattr(model.optimizer, "inner_optimizer", model.optimizer))
+        for layer in model._flatten_layers():
+            for generator in layer._seed_generators:
+                _differ_by_replica(generator)
+
+
+def count_steps(
+    model: keras.Model, strategy: tf.distribute.Strategy, *, steps: int, validation_steps: int, skip: int
+) -> None:
+    """Gives the compiled model train and test functions that run an exact number of steps.
+
+    Args:
+        steps: of an epoch.
+        validation_steps: of a validation.
+        skip: steps of the first epoch that an earlier process has already taken; the calls for them
+            return at once, so that one `fit` continues in the middle of an epoch.
+    """
+    per_call = model.steps_per_execution
+    model.train_function = _counted(model, strategy, model.train_step, per_call, steps, skip)
+    model.test_function = _counted(model, strategy, model.test_step, per_call, validation_steps, 0)
+
+
+def _counted(
+    model: keras.Model,
+    strategy: tf.distribute.Strategy,
+    step: Callable,
+    per_call: int,
+    per_pass: int,
+    skip: int,
+) -> Callable:
+    @tf.function(reduce_retracing=True, autograph=False)
+    def run_steps(iterator, count: tf.Tensor) -> dict[str, tf.Tensor]:
+        def body(done: tf.Tensor) -> tf.Tensor:
+            strategy.run(step, args=(next(iterator),))
+            return done + 1
+
+        tf.while_loop(lambda done: done < count, body, [tf.constant(0)])
+        return model.get_metrics_result()
+
+    position = 0
+
+    def function(iterator) -> dict[str, tf.Tensor]:
+        nonlocal position, skip
+        begin, end = position, min(position + per_call, per_pass)
+        count = end - max(begin, min(skip, end))
+        position = end % per_pass
+        if position == 0:
+            skip = 0
+        return run_steps(iterator, tf.constant(count)) if count else {}
+
+    return function
+
+
+def _zeros(spec: tf.TensorSpec) -> tf.Tensor:
+    return tf.zeros([1 if size is None else size for size in spec.shape], spec.dtype)
+
+
+def _clip_the_sum(optimizer) -> None:
+    clip, all_reduce = optimizer._clip_gradients, optimizer._all_reduce_sum_gradients
+
+    def clipped_sum(grads_and_vars):
+        reduced = all_reduce(grads_and_vars)
+        gradients = clip([gradient for gradient, _ in reduced])
+        return [(gradient, variable) for gradient, (_, variable) in zip(gradients, reduced, strict=True)]
+
+    optimizer._clip_gradients = lambda gradients: gradients
+    optimizer._all_reduce_sum_gradients = clipped_sum
+
+
+def _differ_by_replica(generator: keras.random.SeedGenerator) -> None:
+    draw = generator.next
+
+    def next_seed(ordered: bool = True) -> tf.Tensor:
+        seed = draw(ordered)
+        context = tf.distribute.get_replica_context()
+        replica = context.replica_id_in_sync_group if context else 0
+        return seed + tf.cast(tf.stack([replica * _SEED_STEP, 0]), seed.dtype)
+
+    generator.next = next_seed

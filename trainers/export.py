@@ -1,0 +1,151 @@
+"""Export: a SavedModel from raw inputs to named outputs, checked in a process that has none of us.
+
+    python -m trainers.export --workdir=runs/... [--keep=best]
+
+exports a finished run once more, as the next version.
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from pipelines import Pipeline
+from trainers.checkpoint import sync
+from trainers.errors import ArtefactError
+from trainers.tasks import TASKS
+
+_TOLERANCE = 1e-5  # of max(1, |a|): a reloaded float32 model differs by 2e-6
+# Runs where neither our packages nor keras can be imported, as on a server.
+_STRANGER = """
+import sys
+for name in ("zoo", "pipelines", "trainers", "keras", "tensorflow_datasets"):
+    sys.modules[name] = None
+import numpy as np
+import tensorflow as tf
+model = tf.saved_model.load(sys.argv[1])
+with np.load(sys.argv[2], allow_pickle=False) as inputs:
+    inputs = {name: tf.constant(inputs[name]) for name in inputs.files}
+outputs = model.signatures["serving_default"](**inputs)
+np.savez(sys.argv[3], **{name: value.numpy().astype("U") if value.dtype == tf.string else value.numpy()
+                         for name, value in outputs.items()})
+"""
+
+
+def publish(
+    model: keras.Model, pipeline: Pipeline, examples: Mapping[str, np.ndarray], folder: pathlib.Path, facts: Mapping
+) -> pathlib.Path:
+    """Writes the next version under `folder`, compares it from a separate process, then shows it.
+
+    Args:
+        model: float32, with the weights to export.
+        pipeline: bound; its `preprocess` becomes part of the export.
+        examples: a few raw rows, for the comparison and as an example request.
+        folder: gets one directory per version, each appearing whole by a rename.
+        facts: what model.json beside the export shall say besides inputs, outputs and classes.
+
+    Returns:
+        The version's directory.
+
+    Raises:
+        ArtefactError: the reloaded model answers otherwise than the one in memory.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = pathlib.Path(tempfile.mkdtemp(prefix=".writing-", dir=folder))
+    try:
+        signatures = TASKS[pipeline.task].signatures(model, pipeline)
+        archive = tf.Module()
+        archive.weights = [variable.value for variable in model.variables]
+        archive.preprocess = pipeline.preprocess  # with its tables, where it is a tf.Module
+        tf.saved_model.save(archive, str(temporary), signatures=signatures)
+        expected = signatures["serving_default"](**{k: tf.constant(v) for k, v in examples.items()})
+        _compare(temporary, examples, {name: value.numpy() for name, value in expected.items()})
+        extra = temporary / "assets.extra"
+        extra.mkdir()
+        (extra / "request.json").write_text(json.dumps(request(examples)), encoding="utf-8")
+        card = {
+            **facts,
+            "class_names": pipeline.class_names,
+            "inputs": {name: field._asdict() for name, field in pipeline.raw.items()},
+            "outputs": {name: [value.dtype.name, *value.shape[1:]] for name, value in expected.items()},
+        }
+        (extra / "model.json").write_text(json.dumps(card, indent=1), encoding="utf-8")
+        temporary.chmod(0o755)  # mkdtemp's folders are for the owner alone; a server is another user
+        version = folder / str(1 + max(versions(folder), default=0))
+        os.rename(temporary, version)
+        sync(folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    return version
+
+
+def versions(folder: pathlib.Path) -> list[int]:
+    """Numbers of the versions that have been published in the folder, in order."""
+    if not folder.is_dir():
+        return []
+    return sorted(int(entry.name) for entry in folder.iterdir() if entry.name.isdigit())
+
+
+def request(examples: Mapping[str, np.ndarray], rows: int = 1) -> dict[str, Any]:
+    """The first rows as the JSON that TensorFlow Serving's REST interface takes."""
+    instances = [{name: column[i].tolist() for name, column in examples.items()} for i in range(rows)]
+    return {"signature_name": "serving_default", "instances": instances}
+
+
+def _compare(path: pathlib.Path, examples: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        asked, answered = pathlib.Path(place, "asked.npz"), pathlib.Path(place, "answered.npz")
+        np.savez(asked, **examples)
+        environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+        environment |= {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
+        command = [sys.executable, "-I", "-c", _STRANGER, str(path), str(asked), str(answered)]
+        done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise ArtefactError(f"the export does not load by itself: {done.stderr.strip()[-400:]}")
+        with np.load(answered, allow_pickle=False) as found:
+            check_equal(expected, {name: found[name] for name in found.files})
+
+
+def check_equal(expected: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]) -> None:
+    """ArtefactError unless all outputs agree: |a - b| <= 1e-5 max(1, |a|) for numbers."""
+    if set(expected) != set(found):
+        raise ArtefactError(f"the export returns {sorted(found)}, expected {sorted(expected)}")
+    for name, a in expected.items():
+        if not np.issubdtype(a.dtype, np.floating):
+            continue  # classes and names follow from the logits, which may tie
+        difference = np.abs(a - found[name]) / np.maximum(1.0, np.abs(a))
+        if not (difference <= _TOLERANCE).all():
+            raise ArtefactError(
+                f"the export's {name} differ from the model's by {difference.max():.1e} (allowed {_TOLERANCE:g})"
+            )
+
+
+def main(argv: list[str]) -> None:
+    """The command: exports a finished run once more."""
+    from absl import flags
+
+    from trainers import run
+    from trainers.recipe_flags import read
+
+    values = flags.FlagValues()
+    flags.DEFINE_string("workdir", None, "folder of the run", flag_values=values, required=True)
+    flags.DEFINE_enum("keep", None, ["last", "best"], "which weights", flag_values=values)
+    flags.DEFINE_boolean("debug", False, "print tracebacks", flag_values=values)
+    read(values, argv)
+    print(run.export_again(pathlib.Path(values["workdir"].value), values["keep"].value))
+
+
+if __name__ == "__main__":
+    from trainers.errors import run_command
+
+    run_command(main)

@@ -1,0 +1,73 @@
+"""What this machine is, and the precision that is fast on it."""
+
+import os
+import pathlib
+import platform
+from importlib import metadata
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+_PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "tensorboard", "numpy", "protobuf")
+
+
+def choose_precision(asked: str) -> tuple[str, str]:
+    """The precision for this machine and why: 'float32', 'bfloat16' or 'float16'.
+
+    'auto' is bfloat16 where the processor multiplies it natively (twice as fast or more in the
+    convolutions of this zoo, BUILD_NOTES.md), float32 elsewhere. Weights, logits and loss are
+    float32 always.
+    """
+    if asked != "auto":
+        return asked, "asked for"
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        details = tf.config.experimental.get_device_details(gpus[0])
+        capability = details.get("compute_capability", (0, 0))
+        if capability >= (8, 0):
+            return "bfloat16", f"GPU of compute capability {capability[0]}.{capability[1]}"
+        return "float32", f"GPU of compute capability {capability[0]}.{capability[1]} has no bfloat16"
+    units = [unit for unit in ("amx_bf16", "avx512_bf16") if unit in _cpu_flags()]
+    if units:
+        return "bfloat16", f"CPU has {' and '.join(units)}"
+    return "float32", "CPU has neither amx_bf16 nor avx512_bf16"
+
+
+def policy(precision: str) -> str:
+    """Keras's name for training in this precision with float32 weights."""
+    return precision if precision == "float32" else f"mixed_{precision}"
+
+
+def describe() -> dict[str, Any]:
+    """Versions and hardware, as run.json records them."""
+    return {
+        "versions": {name: metadata.version(name) for name in _PACKAGES} | {"python": platform.python_version()},
+        "hardware": {
+            "cpu": cpu_name(),
+            "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+            "gpus": [device.name for device in tf.config.list_physical_devices("GPU")],
+            "platform": platform.platform(),
+        },
+        "backend": keras.backend.backend(),
+    }
+
+
+def cpu_name() -> str:
+    """The processor's own name for itself."""
+    for line in _cpu_info().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _cpu_flags() -> set[str]:
+    for line in _cpu_info().splitlines():
+        if line.startswith("flags"):
+            return set(line.partition(":")[2].split())
+    return set()
+
+
+def _cpu_info() -> str:
+    path = pathlib.Path("/proc/cpuinfo")
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""

@@ -1,0 +1,160 @@
+"""What a run shows while it trains: TensorBoard and metrics.jsonl, each step once.
+
+After a kill the lines and events beyond the resumed checkpoint are taken back: lines are cut off,
+events are purged by TensorBoard's own session mark.
+"""
+
+import json
+import os
+import pathlib
+import time
+
+import keras
+import tensorflow as tf
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+from pipelines import Pipeline
+from trainers.picture import predictions_grid
+from trainers.settings import Settings
+from trainers.tasks import TASKS
+
+_PROFILED = (3, 6)  # executions between which a profile is taken: after tracing and warming up
+
+
+class Monitor(keras.callbacks.Callback):
+    """Writes scalars for every execution and epoch, the graph, example images and, asked for, more."""
+
+    def __init__(self, folder: pathlib.Path, pipeline: Pipeline, settings: Settings, *, step: int, epoch_steps: int):
+        super().__init__()
+        self._folder = folder / "tensorboard"
+        self._lines_path = folder / "metrics.jsonl"
+        self._pipeline = pipeline
+        self._settings = settings
+        self._first_step = step
+        self._step = step
+        self._epoch_steps = epoch_steps
+        self._executions = 0
+        self._writers: dict[str, tf.summary.SummaryWriter] = {}
+        self._lines = None
+
+    def on_train_begin(self, logs=None):
+        """Takes back what a killed process wrote beyond its last checkpoint; writes the graph."""
+        self._lines = _lines_until(self._lines_path, self._first_step)
+        for split in ("train", "validation"):
+            if self._first_step:
+                _purge(self._folder / split, self._first_step + 1)
+            self._writers[split] = tf.summary.create_file_writer(str(self._folder / split))
+        if not self._first_step:
+            specs = [tf.TensorSpec(i.shape, i.dtype, name=i.name) for i in self.model.inputs]
+            call = tf.function(lambda *inputs: self.model(dict(zip(self._names(), inputs, strict=True))))
+            with self._writers["train"].as_default(step=0):
+                tf.summary.graph(call.get_concrete_function(*specs).graph)
+        self._since = time.perf_counter()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Starts the clock of the first execution."""
+        self._epoch = epoch
+        self._since = time.perf_counter()
+        self._since_step = self._step
+
+    def on_train_batch_end(self, batch, logs=None):
+        """One point for each execution: means since the start of the epoch, rate and throughput."""
+        if not logs:
+            return  # taken by an earlier process
+        self._step = self._epoch * self._epoch_steps + min(batch + 1, self._epoch_steps)
+        self._executions += 1
+        now = time.perf_counter()
+        examples = (self._step - self._since_step) * self._settings.recipe.batch_size
+        values = {
+            **{f"running/{name}": value for name, value in logs.items()},
+            "running/learning_rate": float(self.model.optimizer.learning_rate),
+            "running/examples_per_second": examples / (now - self._since),
+        }
+        self._since, self._since_step = now, self._step
+        self._write("train", values)
+        if self._settings.profile:
+            self._profile()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """The epoch's training and validation metrics under the same names, so that curves overlay."""
+        logs = logs or {}
+        self._step = (epoch + 1) * self._epoch_steps
+        train = {name: value for name, value in logs.items() if not name.startswith("val_")}
+        validation = {name.removeprefix("val_"): v for name, v in logs.items() if name.startswith("val_")}
+        self._write("train", {f"epoch/{name}": value for name, value in train.items()})
+        self._write("validation", {f"epoch/{name}": value for name, value in validation.items()})
+        with self._writers["validation"].as_default(step=self._step):
+            self._write_images()
+        if self._settings.histograms:
+            with self._writers["train"].as_default(step=self._step):
+                for variable in self.model.trainable_variables:
+                    tf.summary.histogram(variable.path, variable.numpy())
+        for writer in self._writers.values():
+            writer.flush()
+
+    def on_train_end(self, logs=None):
+        """Closes the files."""
+        self.close()
+
+    def close(self) -> None:
+        """Closes the files; also after an interruption, where Keras calls nothing."""
+        for writer in self._writers.values():
+            writer.close()
+        if self._lines is not None:
+            self._lines.close()
+
+    def _write(self, split: str, values: dict[str, float]) -> None:
+        with self._writers[split].as_default(step=self._step):
+            for name, value in values.items():
+                tf.summary.scalar(name, value)
+        self._writers[split].flush()
+        rounded = {name: float(f"{value:.6g}") for name, value in values.items()}
+        line = {"step": self._step, "epoch": self._epoch + 1, "split": split, **rounded}
+        self._lines.write(json.dumps(line) + "\n")
+        self._lines.flush()
+
+    def _write_images(self) -> None:
+        rows = self._pipeline.rows["validation"]
+        if "image" not in self._pipeline.raw or rows.table is None or not self._pipeline.class_names:
+            return
+        raw = {name: rows.table[name][:16] for name in self._pipeline.raw}
+        logits = self.model(self._pipeline.preprocess(raw), training=False)
+        outputs = TASKS[self._pipeline.task].outputs(tf.cast(logits, tf.float32), self._pipeline.class_names)
+        found, target = outputs["class"].numpy(), rows.table[self._pipeline.target][:16]
+        names = self._pipeline.class_names
+        captions = [(names[int(f)], names[int(t)]) for f, t in zip(found, target, strict=True)]
+        tf.summary.image("predictions", predictions_grid(raw["image"], captions)[None])
+
+    def _profile(self) -> None:
+        if self._executions == _PROFILED[0]:
+            tf.profiler.experimental.start(str(self._folder))
+        elif self._executions == _PROFILED[1]:
+            tf.profiler.experimental.stop()
+
+    def _names(self) -> list[str]:
+        return [tensor.name for tensor in self.model.inputs]
+
+
+def _lines_until(path: pathlib.Path, step: int):
+    """The file, open for more lines, without those of later steps and without a torn last line."""
+    kept = []
+    if path.exists() and step:
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                if json.loads(line)["step"] <= step:
+                    kept.append(line)
+            except ValueError:
+                break
+    new = path.with_name(f".{path.name}.new")
+    new.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+    os.replace(new, path)
+    return open(path, "a", encoding="utf-8")  # noqa: SIM115 (closed by Monitor.close)
+
+
+def _purge(folder: pathlib.Path, step: int) -> None:
+    """Tells TensorBoard to forget the events of this step and later ones, written before a kill."""
+    writer = EventFileWriter(str(folder), filename_suffix=".purge")
+    mark = SessionLog(status=SessionLog.START)
+    writer.add_event(Event(wall_time=time.time(), step=step, session_log=mark))
+    writer.close()

@@ -1,0 +1,31 @@
+"""Example images with what the model says of them, as one picture."""
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+_TILE, _CAPTION, _COLUMNS = 128, 16, 4
+_RIGHT, _WRONG = (0, 110, 40), (190, 0, 0)
+
+
+def predictions_grid(images: np.ndarray, captions: list[tuple[str, str]]) -> np.ndarray:
+    """Images in four columns, each over "predicted", or over "predicted (true)" in red where wrong.
+
+    Args:
+        images: (N, H, W, 1 or 3) uint8.
+        captions: (predicted, true) for each.
+
+    Returns:
+        (height, width, 3) uint8.
+    """
+    rows = -(-len(images) // _COLUMNS)
+    grid = Image.new("RGB", (_COLUMNS * _TILE, rows * (_TILE + _CAPTION)), "white")
+    pen, font = ImageDraw.Draw(grid), ImageFont.load_default(size=11)
+    for i, (pixels, (predicted, true)) in enumerate(zip(images, captions, strict=True)):
+        left, top = i % _COLUMNS * _TILE, i // _COLUMNS * (_TILE + _CAPTION)
+        tile = Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)
+        tile = tile.convert("RGB").resize((_TILE - 4, _TILE - 4), Image.Resampling.NEAREST)
+        grid.paste(tile, (left + 2, top + 2))
+        text = predicted if predicted == true else f"{predicted} ({true})"
+        colour = _RIGHT if predicted == true else _WRONG
+        pen.text((left + 4, top + _TILE - 1), text, fill=colour, font=font)
+    return np.asarray(grid)

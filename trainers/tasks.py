@@ -1,0 +1,109 @@
+"""What is asked of a model, as data: loss, metrics, named outputs and signatures for each task."""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+
+from pipelines import Pipeline
+from pipelines.trace import signature
+
+
+class Task(NamedTuple):
+    """How logits are trained, measured and served."""
+
+    loss: Callable[..., keras.losses.Loss]  # loss(label_smoothing)
+    metrics: Callable[..., list[keras.metrics.Metric]]  # metrics(num_outputs); of logits, weighted
+    outputs: Callable[..., dict[str, tf.Tensor]]  # outputs(logits, class_names), all by name
+    signatures: Callable[..., Mapping[str, Callable]]  # signatures(model, pipeline)
+
+
+def reported_loss(task: Task) -> keras.metrics.Metric:
+    """The loss without smoothing or penalties, as the weighted mean over real examples.
+
+    It takes the place of Keras's own `loss`, which counts padding.
+    """
+    loss = task.loss(0.0)
+    loss.reduction = None
+
+    def per_example(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        return loss(target, logits)
+
+    return keras.metrics.MeanMetricWrapper(per_example, name="loss")
+
+
+def _classification_loss(label_smoothing: float) -> keras.losses.Loss:
+    if not label_smoothing:
+        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+    def smoothed(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        one_hot = tf.one_hot(tf.cast(target, tf.int32), logits.shape[-1])
+        return keras.losses.categorical_crossentropy(
+            one_hot, logits, from_logits=True, label_smoothing=label_smoothing
+        )
+
+    return keras.losses.LossFunctionWrapper(smoothed, name="smoothed_cross_entropy")
+
+
+def _classification_metrics(num_outputs: int) -> list[keras.metrics.Metric]:
+    metrics = [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+    if num_outputs > 5:
+        metrics.append(keras.metrics.SparseTopKCategoricalAccuracy(5, name="top_5_accuracy"))
+    return metrics
+
+
+def _classification_outputs(logits: tf.Tensor, class_names: tuple[str, ...]) -> dict[str, tf.Tensor]:
+    best = tf.argmax(logits, axis=-1)
+    return {
+        "logits": logits,
+        "probabilities": tf.nn.softmax(logits),
+        "class": best,
+        "class_name": tf.gather(tf.constant(class_names), best),
+    }
+
+
+def _binary_loss(label_smoothing: float) -> keras.losses.Loss:
+    return keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=label_smoothing)
+
+
+def _binary_metrics(num_outputs: int) -> list[keras.metrics.Metric]:
+    del num_outputs
+    return [
+        keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0),
+        keras.metrics.Precision(name="precision", thresholds=0.0),
+        keras.metrics.Recall(name="recall", thresholds=0.0),
+        keras.metrics.AUC(name="auc", from_logits=True),
+    ]
+
+
+def _binary_outputs(logits: tf.Tensor, class_names: tuple[str, ...]) -> dict[str, tf.Tensor]:
+    logit = tf.squeeze(logits, axis=-1)  # (B,)
+    best = tf.cast(logit > 0, tf.int64)
+    return {
+        "logits": logits,
+        "probability": tf.sigmoid(logit),  # of the second class
+        "class": best,
+        "class_name": tf.gather(tf.constant(class_names), best),
+    }
+
+
+def _serving_default(model: keras.Model, pipeline: Pipeline) -> Mapping[str, Callable]:
+    """One signature from raw fields to named outputs, preprocessing inside."""
+    outputs = TASKS[pipeline.task].outputs
+
+    def serving_default(**raw: tf.Tensor) -> dict[str, tf.Tensor]:
+        logits = model(pipeline.preprocess(raw), training=False)
+        return outputs(tf.cast(logits, tf.float32), pipeline.class_names)
+
+    # TensorFlow Serving calls by argument name: one keyword for each raw field.
+    function = tf.function(serving_default, autograph=False)
+    return {"serving_default": function.get_concrete_function(**signature(pipeline.raw))}
+
+
+TASKS: dict[str, Task] = {
+    "classification": Task(
+        _classification_loss, _classification_metrics, _classification_outputs, _serving_default
+    ),
+    "binary": Task(_binary_loss, _binary_metrics, _binary_outputs, _serving_default),
+}

@@ -1,0 +1,172 @@
+"""The folder of a run: one run, one process at a time, and only the run that it belongs to."""
+
+import contextlib
+import dataclasses
+import fcntl
+import hashlib
+import json
+import os
+import pathlib
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from pipelines import Pipeline
+from trainers.errors import ArtefactError, BusyError, UsageError
+from trainers.settings import Settings, resolve
+from zoo.spec import Recipe
+
+_MARKER = "run.json"
+
+
+@contextlib.contextmanager
+def claim(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Holds the run's folder for this process; the kernel lets go of it however the process ends.
+
+    Raises:
+        UsageError: the folder has other things in it.
+        BusyError: another process holds it.
+        OSError: it cannot be written.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"--workdir={folder} is a file")
+    if folder.is_dir() and not (folder / _MARKER).exists():
+        strangers = sorted(p.name for p in folder.iterdir() if p.name not in (".lock", f".{_MARKER}.new"))
+        if strangers:
+            raise UsageError(f"--workdir={folder} is no run of ours: it holds {', '.join(strangers[:3])}")
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".lock", "a+", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.seek(0)
+            raise BusyError(f"{folder} is in use by process {lock.read().strip() or '?'}") from error
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield folder
+
+
+def write_json(path: pathlib.Path, content: Mapping[str, Any]) -> None:
+    """Writes a JSON file whole or not at all."""
+    new = path.with_name(f".{path.name}.new")
+    with open(new, "w", encoding="utf-8") as file:
+        json.dump(content, file, indent=1, default=str)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(new, path)
+
+
+def read_json(path: pathlib.Path) -> dict[str, Any] | None:
+    """A JSON file's content; None where there is no file. ArtefactError: it is damaged."""
+    if not path.exists():
+        return None
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ArtefactError(f"{path} is damaged: {error}") from error
+
+
+def check_identity(folder: pathlib.Path, settings: Settings, precision: str) -> None:
+    """Refuses to continue a run under settings that would change its numbers.
+
+    Raises:
+        ArtefactError: it lists the fields that differ, then and now, and the ways out.
+    """
+    earlier = read_json(folder / _MARKER)
+    if earlier is None or settings.resume_with_changes:
+        return
+    then = earlier["identity"]
+    now = json.loads(json.dumps(_identity(settings, precision)))
+    changed = [
+        f"{field} {then.get(field)!r} -> {now.get(field)!r}"
+        for field in sorted({*then, *now})
+        if then.get(field) != now.get(field)
+    ]
+    if changed:
+        raise ArtefactError(
+            f"{folder} is a run with other settings ({'; '.join(changed)}): repeat its settings, choose "
+            "another --workdir, or continue it with --resume_with_changes"
+        )
+
+
+def record(folder: pathlib.Path, settings: Settings, precision: str, facts: Mapping[str, Any]) -> None:
+    """Writes run.json: what was asked, resolved, and where it runs."""
+    content = {
+        "command": sys.argv,
+        "identity": _identity(settings, precision),
+        "settings": dataclasses.asdict(settings),
+        **facts,
+    }
+    write_json(folder / _MARKER, content)
+
+
+def settings_of(folder: pathlib.Path) -> tuple[Settings, dict[str, Any]]:
+    """The settings of a run that was made before, and all that its run.json says.
+
+    Raises:
+        ArtefactError: there is no run in the folder.
+    """
+    facts = read_json(folder / _MARKER)
+    if facts is None:
+        raise ArtefactError(f"{folder} holds no run: train one with python -m trainers.run --workdir={folder}")
+    stored = dict(facts["settings"])
+    recipe = stored.pop("recipe")
+    recipe["lr_scale"] = tuple((pattern, factor) for pattern, factor in recipe["lr_scale"])
+    if not isinstance(recipe["class_weights"], str):
+        recipe["class_weights"] = tuple(recipe["class_weights"])
+    stored |= {"workdir": str(folder), "debug": False, "dry_run": False}
+    known = {field.name for cls in (Settings, Recipe) for field in dataclasses.fields(cls)}
+    changes = {k: v for k, v in (stored | recipe).items() if k in known and k != "model"}
+    return resolve(stored["model"], changes), facts
+
+
+def save_state(folder: pathlib.Path, state: Mapping[str, np.ndarray]) -> str:
+    """Stores a pipeline's fitted state whole; returns its fingerprint."""
+    place = folder / "pipeline"
+    place.mkdir(exist_ok=True)
+    new = place / ".state.npz.new"
+    with open(new, "wb") as file:
+        np.savez(file, **state)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(new, place / "state.npz")
+    return fingerprint(state)
+
+
+def load_state(folder: pathlib.Path) -> dict[str, np.ndarray] | None:
+    """The fitted state that a run stored; None: it has stored none yet."""
+    path = folder / "pipeline" / "state.npz"
+    if not path.exists():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except (ValueError, OSError) as error:
+        raise ArtefactError(f"{path} is damaged: {error}") from error
+
+
+def fingerprint(arrays: Mapping[str, np.ndarray]) -> str:
+    """A short hash of named arrays: their names, types, shapes and content."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name}:{array.dtype}:{array.shape};".encode())
+        digest.update(array.tobytes() if array.dtype == object else array.data)
+    return digest.hexdigest()[:16]
+
+
+def data_fingerprint(pipeline: Pipeline) -> str:
+    """A short hash of all rows of a prepared pipeline and of its state."""
+    digest = hashlib.sha256(fingerprint(pipeline.state).encode())
+    for split, rows in sorted(pipeline.rows.items()):
+        digest.update(f"{split}:{rows.num_rows};".encode())
+        if rows.table is not None:
+            digest.update(fingerprint(rows.table).encode())
+    return digest.hexdigest()[:16]
+
+
+def _identity(settings: Settings, precision: str) -> dict[str, Any]:
+    return settings.identity() | {"precision": precision}
