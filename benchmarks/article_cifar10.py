@@ -4,7 +4,8 @@
 
 It keeps what makes such scripts slow and partly wrong, since that is what is compared: images are
 mapped one at a time, batches of 32 are shuffled instead of examples, nothing is cached, the loss is
-told `from_logits=True` over a softmax, and the test split serves as validation. Prints one JSON line.
+told `from_logits=True` over a softmax, and the test split serves as validation. It prints one JSON
+line.
 """
 
 import json

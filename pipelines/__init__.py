@@ -52,10 +52,14 @@ class Pipeline:
     prepare: Callable | None = None  # (rows by split, state or None) -> (rows by split, state)
     bind: Callable | None = None  # state -> preprocess
     augment: Callable | None = None  # (raw, target, keys) -> (raw, target); batches, training only
-    preprocess: Callable | None = None  # raw -> inputs; batches, deterministic, row by row; EXPORTED
+    preprocess: Callable | None = (
+        None  # raw -> inputs; batches, deterministic, row by row; EXPORTED
+    )
     example: Callable | None = None  # (inputs, target, keys) -> (x, y, weight); None: as they are
 
-    rows: Mapping[str, Rows] = dataclasses.field(default_factory=dict, repr=False)  # from `prepared`
+    rows: Mapping[str, Rows] = dataclasses.field(
+        default_factory=dict, repr=False
+    )  # from `prepared`
     state: State = dataclasses.field(default_factory=dict, repr=False)  # from `prepared` or `bound`
 
     @property
@@ -118,9 +122,7 @@ def listing() -> Mapping[str, Listing]:
     return found
 
 
-def prepared(
-    pipeline: Pipeline, rows: Mapping[str, Rows], state: State | None = None
-) -> Pipeline:
+def prepared(pipeline: Pipeline, rows: Mapping[str, Rows], state: State | None = None) -> Pipeline:
     """The pipeline with its rows split and its state fitted; `stream` takes no other.
 
     Args:

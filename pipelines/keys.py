@@ -39,7 +39,9 @@ def uniform(keys: Keys, draw: int) -> tf.Tensor:
 def integers(keys: Keys, draw: int, limit: int) -> tf.Tensor:
     """An integer in [0, limit) for each example, (B,) int32. `limit` is small against 2**32."""
     high = tf.bitwise.right_shift(bits(keys, draw), _shift(32))
-    return tf.cast(tf.bitwise.right_shift(high * tf.constant(limit, tf.uint64), _shift(32)), tf.int32)
+    return tf.cast(
+        tf.bitwise.right_shift(high * tf.constant(limit, tf.uint64), _shift(32)), tf.int32
+    )
 
 
 def bits_numpy(seed: int, epoch: int, draw: int, index: np.ndarray) -> np.ndarray:

@@ -64,21 +64,26 @@ def draw(labels: np.ndarray, random: np.random.Generator) -> np.ndarray:
     for label, figure in enumerate(_FIGURES.values()):
         chosen = labels == label
         inside[chosen] = figure(u[chosen], v[chosen])
-    inside = inside.reshape(num, _SIZE, _FINE, _SIZE, _FINE).mean((2, 4))[..., None]  # (N, 32, 32, 1)
+    inside = inside.reshape(num, _SIZE, _FINE, _SIZE, _FINE).mean((2, 4))[
+        ..., None
+    ]  # (N, 32, 32, 1)
 
     ground = uniform(0.15, 0.85, 1, 1, 3)
     # Far enough from the ground in two channels, lighter or darker with equal chance.
     contrast = uniform(0.25, 0.6, 1, 1, 3) * np.sign(uniform(-1, 1, 1, 1, 3))
     contrast[np.arange(num), 0, 0, random.integers(0, 3, num)] = 0
     ramp = np.linspace(-1, 1, _SIZE, dtype=np.float32)
-    light = uniform(-0.2, 0.2, 1, 1, 1) * ramp[:, None, None] + uniform(-0.2, 0.2, 1, 1, 1) * ramp[:, None]
+    light = (
+        uniform(-0.2, 0.2, 1, 1, 1) * ramp[:, None, None]
+        + uniform(-0.2, 0.2, 1, 1, 1) * ramp[:, None]
+    )
     picture = ground + light + inside * contrast + _clutter(num, random)
     picture += 0.06 * random.standard_normal(picture.shape, np.float32)
     return np.clip(np.round(picture * 255), 0, 255).astype(np.uint8)
 
 
 def _clutter(num: int, random: np.random.Generator) -> np.ndarray:
-    """Three soft blobs of any colour on each image, (N, 32, 32, 3): things that are not the figure."""
+    """Three soft blobs of any colour an image, (N, 32, 32, 3): things that are not the figure."""
     grid = np.arange(_SIZE, dtype=np.float32)
     clutter = np.zeros((num, _SIZE, _SIZE, 3), np.float32)
     for _ in range(3):

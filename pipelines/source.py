@@ -5,6 +5,7 @@ array_record files and are read by row number, by the same plan.
 """
 
 import contextlib
+import dataclasses
 import difflib
 import os
 import pathlib
@@ -18,7 +19,6 @@ import tensorflow_datasets as tfds
 
 from pipelines import DataError, Pipeline, Rows
 from pipelines.stream import RAM_BUDGET
-from pipelines.trace import signature
 from zoo.spec import Field
 
 _REACHABLE = "https://storage.googleapis.com/tfds-data/"  # where TFDS keeps checksums and archives
@@ -28,8 +28,10 @@ _WAYS_OUT = (
 )
 
 
-def load(pipeline: Pipeline, *, data_dir: str | None = None) -> dict[str, Rows]:
-    """The rows of every split, preparing the data set first where that has not been done.
+def load(pipeline: Pipeline, *, data_dir: str | None = None) -> tuple[Pipeline, dict[str, Rows]]:
+    """The pipeline under the exact version that is there, and the rows of every split.
+
+    Prepares the data set first where that has not been done.
 
     Args:
         data_dir: TFDS's data folder; None: `TFDS_DATA_DIR`, then TFDS's default.
@@ -40,7 +42,10 @@ def load(pipeline: Pipeline, *, data_dir: str | None = None) -> dict[str, Rows]:
     builder = find_builder(pipeline.source, data_dir)
     _check_features(pipeline, builder)
     ensure_prepared(builder)
-    return {ours: _load_split(pipeline, builder, theirs) for ours, theirs in pipeline.splits.items()}
+    name, _, version = builder.info.full_name.rpartition("/")
+    pipeline = dataclasses.replace(pipeline, source=f"{name}:{version}")
+    splits = pipeline.splits.items()
+    return pipeline, {ours: _load_split(pipeline, builder, theirs) for ours, theirs in splits}
 
 
 def find_builder(source: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
@@ -97,23 +102,27 @@ def _check_features(pipeline: Pipeline, builder: tfds.core.DatasetBuilder) -> No
     for name, field in pipeline.raw.items():
         found = Field(tuple(features[name].shape), features[name].tf_dtype.name)
         if found != field:
-            raise DataError(f"{pipeline.source}: {name} is {found}, {pipeline.name} expects {field}")
+            raise DataError(
+                f"{pipeline.source}: {name} is {found}, {pipeline.name} expects {field}"
+            )
     names = getattr(features[pipeline.target], "names", None) or pipeline.class_names
     if tuple(names) != pipeline.class_names:
-        raise DataError(
-            f"{pipeline.source}: classes are {names}, {pipeline.name} expects {pipeline.class_names}"
-        )
+        raise DataError(f"{pipeline.source}: classes are {names}, expected {pipeline.class_names}")
 
 
 def _load_split(pipeline: Pipeline, builder: tfds.core.DatasetBuilder, split: str) -> Rows:
     try:
         num_rows = builder.info.splits[split].num_examples
     except (ValueError, KeyError) as error:
-        raise DataError(f"{pipeline.source} has no split {split!r}: {_first_line(error)}") from error
+        raise DataError(
+            f"{pipeline.source} has no split {split!r}: {_first_line(error)}"
+        ) from error
 
     examples = builder.as_dataset(split=split, shuffle_files=False)
     examples = examples.map(lambda e: _stored(pipeline, e), num_parallel_calls=tf.data.AUTOTUNE)
-    fields = {name: Field(tuple(t.shape), t.dtype.name) for name, t in examples.element_spec.items()}
+    fields = {
+        name: Field(tuple(t.shape), t.dtype.name) for name, t in examples.element_spec.items()
+    }
     size = num_rows * sum(
         np.prod(f.shape) * (64 if f.dtype == "string" else np.dtype(f.dtype).itemsize)
         for f in fields.values()
@@ -123,7 +132,9 @@ def _load_split(pipeline: Pipeline, builder: tfds.core.DatasetBuilder, split: st
     table = _table(examples, num_rows)
     found = len(table[pipeline.target])
     if found != num_rows:
-        raise DataError(f"{pipeline.source} {split}: {num_rows} examples are declared, {found} are there")
+        raise DataError(
+            f"{pipeline.source} {split}: {num_rows} examples are declared, {found} are there"
+        )
     _check_target(pipeline, split, table[pipeline.target])
     return Rows(num_rows, fields, pipeline.target, table=table)
 
@@ -157,7 +168,7 @@ def _reader(pipeline: Pipeline, builder: tfds.core.DatasetBuilder, split: str):
     """Reads rows by number from array_record files; ValueError names the way to get them."""
     if builder.info.file_format != tfds.core.file_adapters.FileFormat.ARRAY_RECORD:
         raise DataError(
-            f"{pipeline.source} {split} does not fit in {RAM_BUDGET / 2**30:.0f} GiB and is stored as "
+            f"{pipeline.source} {split} exceeds {RAM_BUDGET / 2**30:.0f} GiB and is stored as "
             f"{builder.info.file_format.value}: prepare it with file_format='array_record'"
         )
     source = builder.as_data_source(split=split)

@@ -3,8 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
-from pipelines.keys import Keys
 from pipelines import Pipeline, Rows
+from pipelines.keys import Keys
 from pipelines.plan import evaluation_plan, plan
 from pipelines.trace import example_of, signature
 
@@ -55,7 +55,9 @@ def stream(
 
         def batches_of(epoch: tf.Tensor) -> tf.data.Dataset:
             order = tf.numpy_function(
-                lambda e: plan(rows.num_rows, batch_size=batch_size, seed=seed, epoch=int(e))[:, columns],
+                lambda e: plan(rows.num_rows, batch_size=batch_size, seed=seed, epoch=int(e))[
+                    :, columns
+                ],
                 [epoch],
                 tf.int64,
             )
@@ -85,12 +87,16 @@ def stream(
             raw, target = augment(raw, target, keys)
         inputs = raw if preprocess is None else preprocess(raw)
         x, y, weight = example(inputs, target, keys)
-        weight = weight * tf.cast(tf.reshape(real, [-1] + [1] * (weight.shape.rank - 1)), weight.dtype)
+        weight = weight * tf.cast(
+            tf.reshape(real, [-1] + [1] * (weight.shape.rank - 1)), weight.dtype
+        )
         return x, y, weight
 
-    dataset = order.map(assemble, num_parallel_calls=1 if rows.table is not None else tf.data.AUTOTUNE)
+    dataset = order.map(
+        assemble, num_parallel_calls=1 if rows.table is not None else tf.data.AUTOTUNE
+    )
     options = tf.data.Options()
-    # One thread feeds the steps: on a small machine more would take cores from the training kernels.
+    # One thread feeds the steps: more would take cores from the training kernels.
     options.threading.private_threadpool_size = 1 if rows.table is not None else 4
     options.threading.max_intra_op_parallelism = 1
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
@@ -135,7 +141,9 @@ def _reader(rows: Rows):
 
     def read(index: np.ndarray) -> list[np.ndarray]:
         batch = rows.read(index)
-        return [np.asarray(batch[name], spec.dtype) for name, spec in zip(names, specs, strict=True)]
+        return [
+            np.asarray(batch[name], spec.dtype) for name, spec in zip(names, specs, strict=True)
+        ]
 
     def take(index: tf.Tensor):
         columns = tf.numpy_function(read, [index], [tf.as_dtype(spec.dtype) for spec in specs])

@@ -11,7 +11,9 @@ def stratified(rows: Rows, *, seed: int, validation: float, test: float) -> dict
     """One split cut into train, validation and test with the same share of each class."""
     target = rows.table[rows.target]
     everything = np.arange(rows.num_rows)
-    rest, test_rows = train_test_split(everything, test_size=test, stratify=target, random_state=seed)
+    rest, test_rows = train_test_split(
+        everything, test_size=test, stratify=target, random_state=seed
+    )
     train_rows, validation_rows = train_test_split(
         rest, test_size=validation / (1 - test), stratify=target[rest], random_state=seed
     )

@@ -44,7 +44,7 @@ def pipeline(
 
     return Pipeline(
         name="tfds_image",
-        source=info.full_name.replace("/", ":") if info.full_name.count("/") == 1 else dataset,
+        source=dataset,
         splits={
             "train": f"train[:{100 - validation_percent}%]",
             "validation": f"train[{100 - validation_percent}%:]",

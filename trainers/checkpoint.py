@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import ml_dtypes
 import numpy as np
 
-from trainers.errors import ArtefactError
+from trainers.setup.errors import ArtefactError
 
 _STEP = re.compile(r"step-(\d{8})")
 _LAST = 2  # checkpoints kept besides the best
@@ -122,7 +122,9 @@ def load_newest(folder: pathlib.Path) -> Checkpoint | None:
         except ArtefactError as error:
             print(f"warning: {error}; using the one before", file=sys.stderr)
     if found:
-        raise ArtefactError(f"all {len(found)} checkpoints in {folder} are damaged: remove it to begin anew")
+        raise ArtefactError(
+            f"all {len(found)} checkpoints in {folder} are damaged: remove it to begin anew"
+        )
     return None
 
 
@@ -140,7 +142,8 @@ def restore(variables: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> N
     ]
     if missing or unknown or wrong:
         raise ArtefactError(
-            f"the checkpoint is of another model: missing {missing}, unknown {unknown}, shapes {sorted(wrong)}"
+            f"the checkpoint is of another model: missing {missing}, unknown {unknown}, "
+            f"shapes {sorted(wrong)}"
         )
     for key, variable in variables.items():
         variable.assign(arrays[key])

@@ -1,7 +1,7 @@
 """One device or many, and the cures for what Keras 3.15 gets wrong under tf.distribute.
 
-Every touch of Keras's private code is in this file. `cure` refuses versions it was not tried on, and
-tests/test_distribute.py has one test for each defect that fails once Keras has mended it:
+Every patch of Keras's private code is in this file. `cure` refuses versions it was not tried on,
+and tests/test_distribute.py has one test for each defect that fails once Keras has mended it:
 
 * `fit` pulls a real batch through `strategy.reduce` to build the model: strings and batches that
   do not divide evenly crash there (keras#19246). Here everything is built from zeros first.
@@ -12,13 +12,14 @@ tests/test_distribute.py has one test for each defect that fails once Keras has 
 * dropout draws the same mask on every replica. Here each folds its number into the seed.
 """
 
+import functools
 from collections.abc import Callable
 
 import keras
 import tensorflow as tf
 from keras import tree
 
-from trainers.errors import UsageError
+from trainers.setup.errors import UsageError
 
 _TRIED = ("3.15", "3.16")
 _SEED_STEP = 0x3C6EF372  # an odd-looking stride between the seeds of two replicas
@@ -40,25 +41,34 @@ def choose(replicas: int) -> tf.distribute.Strategy:
     if gpus:
         if wanted > len(gpus):
             raise UsageError(f"--replicas={wanted}, but this machine has {len(gpus)} GPUs")
-        return tf.distribute.MirroredStrategy([f"GPU:{i}" for i in range(wanted)])
+        return _mirrored(tuple(f"GPU:{i}" for i in range(wanted)))
     cpu = tf.config.list_physical_devices("CPU")[0]
     try:
-        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * wanted)
+        tf.config.set_logical_device_configuration(
+            cpu, [tf.config.LogicalDeviceConfiguration()] * wanted
+        )
     except RuntimeError:
         started = len(tf.config.list_logical_devices("CPU"))
         if started < wanted:
             raise UsageError(
-                f"--replicas={wanted}, but TensorFlow has already started with {started} CPU device(s) "
-                "in this process: start a new one"
+                f"--replicas={wanted}, but TensorFlow has already started with {started} CPU "
+                "device(s) in this process: start a new one"
             ) from None
-    return tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(wanted)])
+    return _mirrored(tuple(f"CPU:{i}" for i in range(wanted)))
+
+
+@functools.cache
+def _mirrored(devices: tuple[str, ...]) -> tf.distribute.Strategy:
+    """One strategy for these devices in a process: two would number their reductions alike."""
+    return tf.distribute.MirroredStrategy(devices)
 
 
 def check_batch_size(batch_size: int, strategy: tf.distribute.Strategy) -> None:
     """UsageError unless every replica gets an equal share of a batch."""
     if batch_size % strategy.num_replicas_in_sync:
         raise UsageError(
-            f"--batch_size={batch_size} does not divide over {strategy.num_replicas_in_sync} replicas"
+            f"--batch_size={batch_size} does not divide over "
+            f"{strategy.num_replicas_in_sync} replicas"
         )
 
 
@@ -81,7 +91,12 @@ def cure(model: keras.Model, example: tuple, strategy: tf.distribute.Strategy) -
 
 
 def count_steps(
-    model: keras.Model, strategy: tf.distribute.Strategy, *, steps: int, validation_steps: int, skip: int
+    model: keras.Model,
+    strategy: tf.distribute.Strategy,
+    *,
+    steps: int,
+    validation_steps: int,
+    skip: int,
 ) -> None:
     """Gives the compiled model train and test functions that run an exact number of steps.
 
@@ -137,7 +152,9 @@ def _clip_the_sum(optimizer) -> None:
     def clipped_sum(grads_and_vars):
         reduced = all_reduce(grads_and_vars)
         gradients = clip([gradient for gradient, _ in reduced])
-        return [(gradient, variable) for gradient, (_, variable) in zip(gradients, reduced, strict=True)]
+        return [
+            (gradient, variable) for gradient, (_, variable) in zip(gradients, reduced, strict=True)
+        ]
 
     optimizer._clip_gradients = lambda gradients: gradients
     optimizer._all_reduce_sum_gradients = clipped_sum

@@ -5,6 +5,7 @@
 exports a finished run once more, as the next version.
 """
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -13,16 +14,18 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
-import tensorflow as tf
 
-from pipelines import Pipeline
-from trainers.checkpoint import sync
-from trainers.errors import ArtefactError
-from trainers.tasks import TASKS
+from trainers.recipe_flags import small_command
+from trainers.setup.errors import ArtefactError, UsageError, import_tensorflow, run_command
+from trainers.setup.settings import Settings
+
+if TYPE_CHECKING:
+    import keras
+
+    from pipelines import Pipeline
 
 _TOLERANCE = 1e-5  # of max(1, |a|): a reloaded float32 model differs by 2e-6
 # Runs where neither our packages nor keras can be imported, as on a server.
@@ -36,15 +39,45 @@ model = tf.saved_model.load(sys.argv[1])
 with np.load(sys.argv[2], allow_pickle=False) as inputs:
     inputs = {name: tf.constant(inputs[name]) for name in inputs.files}
 outputs = model.signatures["serving_default"](**inputs)
-np.savez(sys.argv[3], **{name: value.numpy().astype("U") if value.dtype == tf.string else value.numpy()
-                         for name, value in outputs.items()})
+outputs = {name: value.numpy() for name, value in outputs.items()}
+np.savez(sys.argv[3], **{k: v.astype("S") if v.dtype == object else v for k, v in outputs.items()})
 """
 
 
-def publish(
-    model: keras.Model, pipeline: Pipeline, examples: Mapping[str, np.ndarray], folder: pathlib.Path, facts: Mapping
+def export(
+    settings: Settings,
+    pipeline: "Pipeline",
+    weights: Mapping[str, np.ndarray],
+    folder: pathlib.Path,
 ) -> pathlib.Path:
-    """Writes the next version under `folder`, compares it from a separate process, then shows it.
+    """Exports a run's weights in float32 as the next version of its model; the version's directory.
+
+    Raises:
+        ArtefactError: the reloaded model answers otherwise than the one in memory.
+    """
+    from trainers import fit
+    from trainers.setup import data
+
+    model = fit.build(settings, pipeline, "float32")
+    for variable in model.weights:
+        variable.assign(weights[variable.path])
+    facts = {
+        "model": settings.model,
+        "hparams": settings.hparams,
+        "recipe": dataclasses.asdict(settings.recipe),
+    }
+    place = folder / "export" / settings.model
+    return publish(model, pipeline, data.examples(pipeline), place, facts)
+
+
+def publish(
+    model: "keras.Model",
+    pipeline: "Pipeline",
+    examples: Mapping[str, np.ndarray],
+    folder: pathlib.Path,
+    facts: Mapping[str, Any],
+) -> pathlib.Path:
+    """Writes the next version under `folder`, compares it from another process, then shows it.
 
     Args:
         model: float32, with the weights to export.
@@ -52,13 +85,12 @@ def publish(
         examples: a few raw rows, for the comparison and as an example request.
         folder: gets one directory per version, each appearing whole by a rename.
         facts: what model.json beside the export shall say besides inputs, outputs and classes.
-
-    Returns:
-        The version's directory.
-
-    Raises:
-        ArtefactError: the reloaded model answers otherwise than the one in memory.
     """
+    import tensorflow as tf
+
+    from trainers.checkpoint import sync
+    from trainers.tasks import TASKS
+
     folder.mkdir(parents=True, exist_ok=True)
     temporary = pathlib.Path(tempfile.mkdtemp(prefix=".writing-", dir=folder))
     try:
@@ -76,10 +108,14 @@ def publish(
             **facts,
             "class_names": pipeline.class_names,
             "inputs": {name: field._asdict() for name, field in pipeline.raw.items()},
-            "outputs": {name: [value.dtype.name, *value.shape[1:]] for name, value in expected.items()},
+            "outputs": {
+                name: [value.dtype.name, *value.shape[1:]] for name, value in expected.items()
+            },
         }
         (extra / "model.json").write_text(json.dumps(card, indent=1), encoding="utf-8")
-        temporary.chmod(0o755)  # mkdtemp's folders are for the owner alone; a server is another user
+        temporary.chmod(
+            0o755
+        )  # mkdtemp's folders are for the owner alone; a server is another user
         version = folder / str(1 + max(versions(folder), default=0))
         os.rename(temporary, version)
         sync(folder)
@@ -98,18 +134,24 @@ def versions(folder: pathlib.Path) -> list[int]:
 
 def request(examples: Mapping[str, np.ndarray], rows: int = 1) -> dict[str, Any]:
     """The first rows as the JSON that TensorFlow Serving's REST interface takes."""
-    instances = [{name: column[i].tolist() for name, column in examples.items()} for i in range(rows)]
+    instances = [
+        {name: column[i].tolist() for name, column in examples.items()} for i in range(rows)
+    ]
     return {"signature_name": "serving_default", "instances": instances}
 
 
-def _compare(path: pathlib.Path, examples: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) -> None:
+def _compare(
+    path: pathlib.Path, examples: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]
+) -> None:
     with tempfile.TemporaryDirectory() as place:
         asked, answered = pathlib.Path(place, "asked.npz"), pathlib.Path(place, "answered.npz")
         np.savez(asked, **examples)
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
         environment |= {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
         command = [sys.executable, "-I", "-c", _STRANGER, str(path), str(asked), str(answered)]
-        done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=place, env=environment, capture_output=True, text=True, check=False
+        )
         if done.returncode:
             raise ArtefactError(f"the export does not load by itself: {done.stderr.strip()[-400:]}")
         with np.load(answered, allow_pickle=False) as found:
@@ -126,26 +168,43 @@ def check_equal(expected: Mapping[str, np.ndarray], found: Mapping[str, np.ndarr
         difference = np.abs(a - found[name]) / np.maximum(1.0, np.abs(a))
         if not (difference <= _TOLERANCE).all():
             raise ArtefactError(
-                f"the export's {name} differ from the model's by {difference.max():.1e} (allowed {_TOLERANCE:g})"
+                f"the export's {name} differ from the model's by {difference.max():.1e}, more than "
+                f"{_TOLERANCE:g}"
             )
+
+
+def export_run(folder: pathlib.Path, keep: str) -> pathlib.Path:
+    """Exports a run's last or best checkpoint once more; the new version's directory.
+
+    Raises:
+        ArtefactError: the folder holds no run, or one without a checkpoint.
+    """
+    from trainers import checkpoint, distribute, fit
+    from trainers.setup import data, machine, workdir
+
+    settings, facts = workdir.settings_of(folder)
+    with workdir.claim(folder):
+        newest = checkpoint.load_newest(folder / "checkpoints")
+        if newest is None:
+            raise ArtefactError(f"{folder} has no checkpoint yet")
+        pipeline = data.load(settings, folder)
+        policy = machine.policy(facts["precision"])
+        model = fit.compiled(settings, pipeline, distribute.choose(1), policy)
+        progress = newest.meta["progress"]
+        weights = fit.finished_weights(model, folder, progress, keep or settings.keep)
+        return export(settings, pipeline, weights, folder)
 
 
 def main(argv: list[str]) -> None:
     """The command: exports a finished run once more."""
-    from absl import flags
-
-    from trainers import run
-    from trainers.recipe_flags import read
-
-    values = flags.FlagValues()
-    flags.DEFINE_string("workdir", None, "folder of the run", flag_values=values, required=True)
-    flags.DEFINE_enum("keep", None, ["last", "best"], "which weights", flag_values=values)
-    flags.DEFINE_boolean("debug", False, "print tracebacks", flag_values=values)
-    read(values, argv)
-    print(run.export_again(pathlib.Path(values["workdir"].value), values["keep"].value))
+    given = small_command(__doc__, argv, workdir=None, keep="")
+    if given is None:
+        return
+    if given["keep"] not in ("", "last", "best"):
+        raise UsageError(f"--keep is last or best, received {given['keep']!r}")
+    import_tensorflow()
+    print(export_run(pathlib.Path(given["workdir"]), given["keep"]))
 
 
 if __name__ == "__main__":
-    from trainers.errors import run_command
-
     run_command(main)

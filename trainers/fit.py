@@ -16,24 +16,22 @@ from pipelines.stream import num_steps, stream
 from pipelines.trace import batch_signature, example_of
 from trainers import checkpoint, distribute, optimizers
 from trainers.checkpoint import Checkpoint
-from trainers.errors import ArtefactError, UsageError
-from trainers.monitor import Monitor
-from trainers.saver import NEW_PROGRESS, AveragedWeights, Saver, averages
-from trainers.settings import Settings
+from trainers.setup.errors import ArtefactError, UsageError
+from trainers.setup.settings import Settings
 from trainers.tasks import TASKS, reported_loss
+from trainers.watch.monitor import Monitor
+from trainers.watch.saver import NEW_PROGRESS, AveragedWeights, Saver, averages
 
 _MOST_STEPS_PER_EXECUTION = 16  # a signal is answered between two executions
 
 
 def build(settings: Settings, pipeline: Pipeline, policy: str) -> keras.Model:
-    """The model for this data under a dtype policy, with seeded start weights.
+    """The model for this data under a dtype policy.
 
     Raises:
         UsageError: the model does not take this data.
     """
     entry = zoo.get(settings.model)
-    keras.utils.clear_session(free_memory=False)  # names of helpers do not depend on what came before
-    keras.utils.set_random_seed(settings.recipe.seed)
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
@@ -50,6 +48,9 @@ def compiled(
     """The model ready for `fit`: optimizer, loss and metrics with all their variables built."""
     recipe, task = settings.recipe, TASKS[pipeline.task]
     epoch_steps = num_steps(pipeline, "train", batch_size=recipe.batch_size, training=True)
+    # Names that Keras counts up, and start weights, do not depend on what this process did before.
+    keras.utils.clear_session(free_memory=False)
+    keras.utils.set_random_seed(recipe.seed)
     with strategy.scope():
         model = build(settings, pipeline, policy)
         optimizers.freeze(model.trainable_variables, recipe.lr_scale)
@@ -89,7 +90,9 @@ def fit(
     """
     recipe = settings.recipe
     epoch_steps = num_steps(pipeline, "train", batch_size=recipe.batch_size, training=True)
-    validation_steps = num_steps(pipeline, "validation", batch_size=recipe.batch_size, training=False)
+    validation_steps = num_steps(
+        pipeline, "validation", batch_size=recipe.batch_size, training=False
+    )
     resumed = start(model, settings, pipeline, folder)
     step = resumed.step if resumed else 0
     progress = resumed.meta["progress"] if resumed else NEW_PROGRESS
@@ -155,7 +158,7 @@ def start(
 def finished_weights(
     model: keras.Model, folder: pathlib.Path, progress: Mapping[str, Any], keep: str
 ) -> dict[str, np.ndarray]:
-    """The weights that are tested and exported, by path: last or best, averaged where averaging is on.
+    """The weights that are tested and exported, by path: last or best; the averages with EMA.
 
     They are read back from the checkpoint, so that what is exported is what was saved.
     """
@@ -177,13 +180,19 @@ def class_weighted(pipeline: Pipeline, weights: str | tuple[float, ...]) -> Pipe
     rows, num_classes = pipeline.rows["train"], len(pipeline.class_names)
     if weights == "balanced":
         if rows.table is None:
-            raise UsageError("--class_weights=balanced needs the labels in memory: give numbers instead")
+            raise UsageError(
+                "--class_weights=balanced needs the labels in memory: give numbers instead"
+            )
         counts = np.bincount(rows.table[rows.target], minlength=num_classes)
         if not counts.all():
-            raise UsageError(f"--class_weights=balanced: no examples of {pipeline.class_names[counts.argmin()]}")
+            raise UsageError(
+                f"--class_weights=balanced: no examples of {pipeline.class_names[counts.argmin()]}"
+            )
         weights = rows.num_rows / (num_classes * counts)
     if len(weights) != num_classes:
-        raise UsageError(f"--class_weights: expected {num_classes} numbers, received {len(weights)}")
+        raise UsageError(
+            f"--class_weights: expected {num_classes} numbers, received {len(weights)}"
+        )
     table, example = np.asarray(weights, np.float32), example_of(pipeline)
 
     def weighted(inputs, target, keys):
@@ -194,7 +203,7 @@ def class_weighted(pipeline: Pipeline, weights: str | tuple[float, ...]) -> Pipe
 
 
 def _start_from(model: keras.Model, folder: pathlib.Path) -> None:
-    """Takes weights of the same path and shape from a finished run; says which stay as they were."""
+    """Takes weights of the same path and shape from a finished run; says which stay new."""
     found = checkpoint.load_newest(folder / "checkpoints")
     if found is None:
         raise ArtefactError(f"--init_from={folder} has no checkpoint")
@@ -208,4 +217,3 @@ def _start_from(model: keras.Model, folder: pathlib.Path) -> None:
     if len(kept) == len(model.weights):
         raise ArtefactError(f"--init_from={folder} has no weights that fit: {', '.join(kept)}")
     print(f"start weights from {folder}; new: {', '.join(kept) or 'none'}")
-

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import keras
 from keras import ops
 
-from trainers.errors import UsageError
+from trainers.setup.errors import UsageError
 from zoo.spec import Recipe
 
 _CLASSES = {
@@ -84,11 +84,15 @@ def build(recipe: Recipe, total_steps: int) -> keras.optimizers.Optimizer:
         UsageError: the warm-up is longer than the run.
     """
     if recipe.warmup_steps >= total_steps:
-        raise UsageError(f"--warmup_steps={recipe.warmup_steps} is not less than the {total_steps} steps")
+        raise UsageError(
+            f"--warmup_steps={recipe.warmup_steps} is not less than the {total_steps} steps"
+        )
     rate = Schedule(recipe.schedule, recipe.learning_rate, total_steps, recipe.warmup_steps)
     own = {
         "sgd": {"momentum": recipe.momentum, "nesterov": recipe.momentum > 0},
         "rmsprop": {"momentum": recipe.momentum},
+        # Muon decays what it leaves to Adam by 0.004 of its own accord.
+        "muon": {"adam_weight_decay": recipe.weight_decay or None},
     }
     optimizer = _CLASSES[recipe.optimizer](
         learning_rate=rate,

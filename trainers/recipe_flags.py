@@ -15,8 +15,8 @@ from absl import flags
 
 import pipelines
 import zoo
-from trainers.errors import UsageError
-from trainers.settings import Settings, resolve
+from trainers.setup.errors import UsageError
+from trainers.setup.settings import Settings, resolve
 from zoo.spec import Recipe
 
 RECIPES = pathlib.Path(__file__).parent / "recipes"
@@ -25,8 +25,8 @@ Trains a model of the zoo, tests it and exports it: data in, SavedModel out.
 
   python -m trainers.run --model=NAME [--flagfile=NAME_OR_PATH ...] [--flag=value ...]
 
-The model's own recipe holds unless a flagfile changes it, and flagfiles unless the command line does.
-The same command again continues the run. Other commands: trainers.evaluate, trainers.export,
+The model's own recipe holds unless a flagfile changes it, and flagfiles unless the command line
+does. The same command again continues the run. Other commands: trainers.evaluate, trainers.export,
 trainers.predict, trainers.doctor.
 """
 
@@ -62,19 +62,52 @@ def parse(argv: Sequence[str]) -> Settings | None:
     return resolve(given.pop("model"), given)
 
 
-def read(values: flags.FlagValues, argv: Sequence[str]) -> list[str]:
-    """Sets flags from a command line whose first word is the program; returns nothing else.
+def read(values: flags.FlagValues, argv: Sequence[str], *, files: bool = False) -> list[str]:
+    """Sets flags from a command line whose first word is the program.
+
+    Args:
+        files: whether words that are no flags are allowed; they are returned.
 
     Raises:
         UsageError: a flag that is unknown or malformed, or a word that is no flag.
     """
     try:
-        rest = values(list(argv))[1:]
+        words = values(list(argv))[1:]
     except flags.Error as error:
         raise UsageError(str(error).removeprefix("FATAL Flags parsing error:")) from error
-    if rest:
-        raise UsageError(f"{rest[0]!r} is not a flag; write --name=value")
-    return rest
+    if words and not files:
+        raise UsageError(f"{words[0]!r} is not a flag; write --name=value")
+    return words
+
+
+def small_command(
+    doc: str, argv: Sequence[str], *, files: bool = False, **words: str
+) -> dict[str, Any] | None:
+    """Flags of a command that takes a few texts: name -> value, "files" for the other words.
+
+    Args:
+        doc: what `--help` prints.
+        **words: flag names and their default; one with the default `None` must be given.
+
+    Returns:
+        None after `--help`.
+
+    Raises:
+        UsageError: a flag that is unknown, malformed or missing.
+    """
+    values = flags.FlagValues()
+    for name, default in words.items():
+        flags.DEFINE_string(name, default, "", flag_values=values)
+    flags.DEFINE_boolean("debug", False, "", flag_values=values)
+    flags.DEFINE_boolean("help", False, "", short_name="h", flag_values=values)
+    rest = read(values, argv, files=files)
+    if values["help"].value:
+        print(doc.strip())
+        return None
+    for name, default in words.items():
+        if default is None and values[name].value is None:
+            raise UsageError(f"--{name} is missing; see --help")
+    return {name: values[name].value for name in words} | {"files": rest}
 
 
 def expand_flagfiles(argv: Sequence[str]) -> list[str]:
@@ -101,11 +134,17 @@ def listing() -> str:
         ("recipes", "--flagfile", recipes),
     ):
         width = max((len(name) for name, _ in entries), default=0)
-        lines += [f"{title} ({flag}=...)", *(f"  {name:{width}}  {text}" for name, text in entries), ""]
+        lines += [
+            f"{title} ({flag}=...)",
+            *(f"  {name:{width}}  {text}" for name, text in entries),
+            "",
+        ]
     return "\n".join(lines).rstrip()
 
 
-def _split_flagfiles(words: list[str], inside: tuple[pathlib.Path, ...]) -> tuple[list[str], list[str]]:
+def _split_flagfiles(
+    words: list[str], inside: tuple[pathlib.Path, ...]
+) -> tuple[list[str], list[str]]:
     from_files, rest = [], []
     while words:
         word = words.pop(0)
@@ -147,7 +186,9 @@ def _convert(name: str, kind: Any, text: Any) -> Any:
             return dict(_assignments(text))
         if name == "lr_scale":
             return tuple((pattern, float(factor)) for pattern, factor in _assignments(text))
-        return text if text == "balanced" else tuple(float(part) for part in text.split(",") if part)
+        return (
+            text if text == "balanced" else tuple(float(part) for part in text.split(",") if part)
+        )
     except ValueError as error:
         raise UsageError(f"--{name}={text}: {error}") from error
 
@@ -175,6 +216,8 @@ def _help(fields: Mapping[str, dataclasses.Field]) -> str:
         default = field.default
         shown = "" if default in ("", (), None, dataclasses.MISSING) else f" ({default})"
         lines.append(f"  --{name:20} {field.metadata['help']}{shown}")
-    lines.append(f"  --{'flagfile':20} a file of flags, or the name of a recipe that comes with the package")
+    lines.append(
+        f"  --{'flagfile':20} a file of flags, or the name of a recipe that comes with the package"
+    )
     lines.append(f"  --{'list':20} print models, data sets and recipes")
     return "\n".join(lines)

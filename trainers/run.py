@@ -13,8 +13,8 @@ import time
 from typing import Any
 
 from trainers import recipe_flags
-from trainers.errors import import_tensorflow, run_command
-from trainers.settings import Settings, resolve
+from trainers.setup.errors import import_tensorflow, run_command
+from trainers.setup.settings import Settings, resolve
 
 
 def train(model: str, **changes: Any) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def train(model: str, **changes: Any) -> dict[str, Any]:
         **changes: fields of Recipe and Settings, as the flags: `epochs=3`, `hparams={"units": 32}`.
 
     Raises:
-        UsageError, DataError, ArtefactError, NonFiniteError, InterruptedRunError: as the exit codes.
+        UsageError, DataError, ArtefactError, NonFiniteError, InterruptedRunError: see errors.py.
     """
     return run(resolve(model, changes))
 
@@ -46,42 +46,48 @@ def main(argv: list[str]) -> None:
 
 def run(settings: Settings) -> dict[str, Any]:
     """One run, from the settings to the report; continues it where it was interrupted."""
-    from trainers import compose, distribute, export, fit, machine, workdir
+    from trainers import distribute, export, fit
     from trainers.evaluate import evaluate
+    from trainers.setup import data, machine, workdir
 
     started = time.perf_counter()
+    recipe = settings.recipe
     strategy = distribute.choose(settings.replicas)  # before there is a tensor
-    distribute.check_batch_size(settings.recipe.batch_size, strategy)
-    precision, why = machine.choose_precision(settings.recipe.precision)
+    distribute.check_batch_size(recipe.batch_size, strategy)
+    precision, why = machine.choose_precision(recipe.precision)
 
     with workdir.claim(settings.run_dir) as folder:
         workdir.check_identity(folder, settings, precision)
-        report = compose.finished_report(folder, settings)
+        report = workdir.finished_report(folder, settings)
         if report is not None:
             print(f"{folder} is already complete")
             return report
-        pipeline = compose.load_pipeline(settings, folder, keep_state=True)
+        pipeline = data.load(settings, folder)
         model = fit.compiled(settings, pipeline, strategy, machine.policy(precision))
-        compose.record_run(folder, settings, pipeline, precision, why, strategy)
-        print(compose.headline(settings, pipeline, model, strategy, precision, why))
+        replicas = strategy.num_replicas_in_sync
+        facts = {"precision_because": why, "replicas": replicas, **machine.describe()}
+        workdir.record(folder, settings, pipeline, precision, facts)
+        rows = ", ".join(f"{rows.num_rows} {split}" for split, rows in pipeline.rows.items())
+        print(f"{settings.model}: {model.count_params()} parameters on {pipeline.source} ({rows})")
+        print(
+            f"{precision} ({why}), {replicas} replica(s), {model.steps_per_execution} steps at once"
+        )
+        print(f"run in {folder}")
 
         progress = fit.fit(model, settings, pipeline, strategy, folder)
         weights = fit.finished_weights(model, folder, progress, settings.keep)
-        served = compose.for_export(settings, pipeline, weights)
-        exported = export.publish(
-            served, pipeline, compose.examples(pipeline), folder / "export" / settings.model, compose.card(settings)
-        )
+        exported = export.export(settings, pipeline, weights, folder)
         report = {
             "model": settings.model,
-            "pipeline": settings.recipe.pipeline,
+            "pipeline": recipe.pipeline,
             "dataset": pipeline.source,
-            "seed": settings.recipe.seed,
-            "parameters": served.count_params(),
-            "epochs": settings.recipe.epochs,
+            "seed": recipe.seed,
+            "parameters": model.count_params(),
+            "epochs": recipe.epochs,
             "precision": precision,
             "seconds": {"fit": round(progress["seconds"], 2)},
-            "validation": evaluate(exported, pipeline, "validation", batch_size=settings.recipe.batch_size),
-            "test": evaluate(exported, pipeline, "test", batch_size=settings.recipe.batch_size),
+            "validation": evaluate(exported, pipeline, "validation", batch_size=recipe.batch_size),
+            "test": evaluate(exported, pipeline, "test", batch_size=recipe.batch_size),
             "export": str(exported.relative_to(folder)),
             "workdir": str(folder),
         }
@@ -90,54 +96,23 @@ def run(settings: Settings) -> dict[str, Any]:
     return report
 
 
-def evaluate_again(folder: pathlib.Path, split: str) -> dict[str, float]:
-    """Metrics of a finished run's newest export on one split."""
-    from trainers import compose, export, workdir
-    from trainers.errors import ArtefactError, UsageError
-    from trainers.evaluate import evaluate
-
-    settings, _ = workdir.settings_of(folder)
-    versions = export.versions(folder / "export" / settings.model)
-    if not versions:
-        raise ArtefactError(f"{folder} has exported nothing yet: the same trainers.run command finishes it")
-    pipeline = compose.load_pipeline(settings, folder)
-    if split not in pipeline.rows:
-        raise UsageError(f"--split={split}: the splits are {', '.join(pipeline.rows)}")
-    exported = folder / "export" / settings.model / str(versions[-1])
-    return evaluate(exported, pipeline, split, batch_size=settings.recipe.batch_size)
-
-
-def export_again(folder: pathlib.Path, keep: str | None) -> pathlib.Path:
-    """Exports a run's newest (or best) checkpoint as the next version; its directory."""
-    from trainers import checkpoint, compose, distribute, export, fit, machine, workdir
-
-    settings, facts = workdir.settings_of(folder)
-    with workdir.claim(folder):
-        newest = checkpoint.load_newest(folder / "checkpoints")
-        pipeline = compose.load_pipeline(settings, folder)
-        model = fit.compiled(settings, pipeline, distribute.choose(1), machine.policy(facts["precision"]))
-        weights = fit.finished_weights(model, folder, newest.meta["progress"], keep or settings.keep)
-        served = compose.for_export(settings, pipeline, weights)
-        place = folder / "export" / settings.model
-        return export.publish(served, pipeline, compose.examples(pipeline), place, compose.card(settings))
-
-
 def _table(report: dict[str, Any]) -> str:
     """Where things are, what was measured, and what to type next."""
     folder = pathlib.Path(report["workdir"])
-    exported = folder / report["export"]
+    exported, seconds = folder / report["export"], report["seconds"]
     measured = [
         f"{split:11} " + "  ".join(f"{name} {value:.4f}" for name, value in report[split].items())
         for split in ("validation", "test")
     ]
+    predict = [sys.executable, "-m", "trainers.predict", f"--workdir={folder}"]
+    predict.append(str(exported / "assets.extra" / "request.json"))
     rows = [
         *measured,
-        f"{'seconds':11} fit {report['seconds']['fit']:.1f}  total {report['seconds']['total']:.1f}",
+        f"{'seconds':11} fit {seconds['fit']:.1f}  total {seconds['total']:.1f}",
         f"{'report':11} {folder / 'report.json'}",
         f"{'export':11} {exported}",
         f"{'watch':11} tensorboard --logdir {shlex.quote(str(folder.parent))}",
-        f"{'query':11} {shlex.quote(sys.executable)} -m trainers.predict --workdir={shlex.quote(str(folder))} "
-        f"{shlex.quote(str(exported / 'assets.extra' / 'request.json'))}",
+        f"{'query':11} {shlex.join(predict)}",
     ]
     return "\n".join(["", *rows, json.dumps(report)])
 

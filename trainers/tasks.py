@@ -33,17 +33,24 @@ def reported_loss(task: Task) -> keras.metrics.Metric:
     return keras.metrics.MeanMetricWrapper(per_example, name="loss")
 
 
-def _classification_loss(label_smoothing: float) -> keras.losses.Loss:
-    if not label_smoothing:
-        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+class _SmoothedCrossEntropy(keras.losses.Loss):
+    """Cross-entropy of integer targets, a share of each spread over all classes: Keras's has none."""
 
-    def smoothed(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-        one_hot = tf.one_hot(tf.cast(target, tf.int32), logits.shape[-1])
+    def __init__(self, label_smoothing: float):
+        super().__init__(name="smoothed_cross_entropy")
+        self._label_smoothing = label_smoothing
+
+    def call(self, target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        one_hot = tf.one_hot(tf.cast(target, tf.int32), logits.shape[-1])  # (B, classes)
         return keras.losses.categorical_crossentropy(
-            one_hot, logits, from_logits=True, label_smoothing=label_smoothing
+            one_hot, logits, from_logits=True, label_smoothing=self._label_smoothing
         )
 
-    return keras.losses.LossFunctionWrapper(smoothed, name="smoothed_cross_entropy")
+
+def _classification_loss(label_smoothing: float) -> keras.losses.Loss:
+    if label_smoothing:
+        return _SmoothedCrossEntropy(label_smoothing)
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
 def _classification_metrics(num_outputs: int) -> list[keras.metrics.Metric]:
@@ -53,7 +60,9 @@ def _classification_metrics(num_outputs: int) -> list[keras.metrics.Metric]:
     return metrics
 
 
-def _classification_outputs(logits: tf.Tensor, class_names: tuple[str, ...]) -> dict[str, tf.Tensor]:
+def _classification_outputs(
+    logits: tf.Tensor, class_names: tuple[str, ...]
+) -> dict[str, tf.Tensor]:
     best = tf.argmax(logits, axis=-1)
     return {
         "logits": logits,

@@ -89,7 +89,9 @@ def listing() -> Mapping[str, Listing]:
     for path in sorted(pathlib.Path(__file__).parent.glob("*.py")):
         for name, entry in _read(path):
             if name in found:
-                raise ValueError(f"model {name!r} is in both {found[name].module}.py and {path.name}")
+                raise ValueError(
+                    f"model {name!r} is in both {found[name].module}.py and {path.name}"
+                )
             found[name] = entry
     return found
 

@@ -7,7 +7,14 @@ from zoo.spec import DataSpec, Recipe
 
 
 @zoo.register(
-    Recipe(pipeline="cifar10", batch_size=128, epochs=40, optimizer="adamw", learning_rate=3e-3, schedule="one_cycle"),
+    Recipe(
+        pipeline="cifar10",
+        batch_size=128,
+        epochs=40,
+        optimizer="adamw",
+        learning_rate=3e-3,
+        schedule="one_cycle",
+    ),
     name="cifar_cnn",
     tiny={"filters": (4, 6, 8), "units": 8, "dropout": 0.1},
 )
@@ -18,7 +25,7 @@ def cifar_cnn(
     units: int = 64,
     dropout: float = 0.0,
 ) -> keras.Model:
-    """Three 3x3 convolutions without padding, two max-pools, two dense layers (TensorFlow's tutorial).
+    """Three 3x3 convolutions without padding, two max-pools, two dense layers.
 
     122 570 parameters for 32x32x3 images and ten classes. Takes images of 18x18 pixels or more.
 
@@ -29,7 +36,9 @@ def cifar_cnn(
         raise ValueError(f"cifar_cnn takes one input 'image', the data has {sorted(spec.inputs)}")
     height, width, channels = spec.inputs["image"].shape
     if min(height or 0, width or 0) < 18:
-        raise ValueError(f"cifar_cnn takes images of 18x18 or more, received {height}x{width}x{channels}")
+        raise ValueError(
+            f"cifar_cnn takes images of 18x18 or more, received {height}x{width}x{channels}"
+        )
 
     inputs = zoo.keras_inputs(spec)
     x = inputs["image"]  # (B, 32, 32, 3)

@@ -20,7 +20,7 @@ from zoo.spec import DataSpec, Recipe
         precision="float32",
     ),
     name="mlp_binary",
-    tiny={"hidden": (8, 4), "dropout": 0.1},
+    tiny={"hidden": (16, 8), "dropout": 0.1},
     task="binary",
 )
 @zoo.register(
@@ -34,7 +34,7 @@ from zoo.spec import DataSpec, Recipe
         weight_decay=0.05,
     ),
     name="mlp_classifier",
-    tiny={"hidden": (8, 4), "dropout": 0.1},
+    tiny={"hidden": (16, 8), "dropout": 0.1},
     task="classification",
 )
 def mlp(
@@ -46,7 +46,9 @@ def mlp(
         ValueError: the data's task is another, or an input is not numbers of a fixed size.
     """
     if spec.task != task:
-        raise ValueError(f"this variant of mlp is for task {task!r}, the data has task {spec.task!r}")
+        raise ValueError(
+            f"this variant of mlp is for task {task!r}, the data has task {spec.task!r}"
+        )
     for name, field in spec.inputs.items():
         if None in field.shape or not field.dtype.startswith(("float", "bfloat")):
             raise ValueError(f"mlp takes numbers of a fixed size; input {name!r} is {field}")

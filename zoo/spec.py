@@ -28,7 +28,7 @@ def _setting(default: Any, meaning: str) -> Any:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How a model is trained unless a flag says otherwise; every field is a flag of the same name."""
+    """How a model is trained unless a flag says otherwise; each field is a flag of its name."""
 
     pipeline: str = dataclasses.field(metadata={"help": "data set to train on; see --list"})
     batch_size: int = _setting(128, "examples a step, over all replicas together")
@@ -39,11 +39,16 @@ class Recipe:
     schedule: str = _setting("constant", "shape of the rate over the run, after the warm-up")
     warmup_steps: int = _setting(0, "steps of linear rise from zero to the peak rate")
     momentum: float = _setting(0.9, "of sgd (Nesterov's) and rmsprop; others have their own")
-    weight_decay: float = _setting(0.0, "decoupled decay of kernels and embeddings per unit of rate")
+    weight_decay: float = _setting(
+        0.0, "decoupled decay of kernels and embeddings per unit of rate"
+    )
     clip_norm: float = _setting(0.0, "largest norm of all gradients together; 0: no clipping")
-    ema: float = _setting(0.0, "decay of the averaged weights that are tested and exported; 0: none")
+    ema: float = _setting(
+        0.0, "decay of the averaged weights that are tested and exported; 0: none"
+    )
     lr_scale: tuple[tuple[str, float], ...] = _setting(
-        (), "factors on the updates of variables whose path a pattern finds; 0 freezes: conv1=0,logits=10"
+        (),
+        "factors on updates of variables whose path a pattern finds: conv1=0,logits=10; 0 freezes",
     )
 
     label_smoothing: float = _setting(0.0, "share of the target spread over all classes")
@@ -55,7 +60,9 @@ class Recipe:
 
     early_stopping: int = _setting(0, "epochs without improvement after which to stop; 0: never")
     monitor: str = _setting("loss", "validation metric that decides which epoch is best")
-    keep: str = _setting("", "weights to test and export: last or best (default: best with early stopping)")
+    keep: str = _setting(
+        "", "weights to test and export: last or best (default: best with early stopping)"
+    )
 
     precision: str = _setting("auto", "auto, float32, bfloat16 or float16; auto asks the machine")
     steps_per_execution: int = _setting(0, "steps the device runs between two looks; 0: chosen")

@@ -15,17 +15,25 @@ from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from pipelines import Pipeline
-from trainers.picture import predictions_grid
-from trainers.settings import Settings
+from trainers.setup.settings import Settings
 from trainers.tasks import TASKS
+from trainers.watch.picture import predictions_grid
 
 _PROFILED = (3, 6)  # executions between which a profile is taken: after tracing and warming up
 
 
 class Monitor(keras.callbacks.Callback):
-    """Writes scalars for every execution and epoch, the graph, example images and, asked for, more."""
+    """Writes scalars for every execution and epoch, the graph, example images; more if asked."""
 
-    def __init__(self, folder: pathlib.Path, pipeline: Pipeline, settings: Settings, *, step: int, epoch_steps: int):
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        pipeline: Pipeline,
+        settings: Settings,
+        *,
+        step: int,
+        epoch_steps: int,
+    ):
         super().__init__()
         self._folder = folder / "tensorboard"
         self._lines_path = folder / "metrics.jsonl"
@@ -47,7 +55,9 @@ class Monitor(keras.callbacks.Callback):
             self._writers[split] = tf.summary.create_file_writer(str(self._folder / split))
         if not self._first_step:
             specs = [tf.TensorSpec(i.shape, i.dtype, name=i.name) for i in self.model.inputs]
-            call = tf.function(lambda *inputs: self.model(dict(zip(self._names(), inputs, strict=True))))
+            call = tf.function(
+                lambda *inputs: self.model(dict(zip(self._names(), inputs, strict=True)))
+            )
             with self._writers["train"].as_default(step=0):
                 tf.summary.graph(call.get_concrete_function(*specs).graph)
         self._since = time.perf_counter()
@@ -77,11 +87,13 @@ class Monitor(keras.callbacks.Callback):
             self._profile()
 
     def on_epoch_end(self, epoch, logs=None):
-        """The epoch's training and validation metrics under the same names, so that curves overlay."""
+        """The epoch's training and validation metrics under one name, so that curves overlay."""
         logs = logs or {}
         self._step = (epoch + 1) * self._epoch_steps
         train = {name: value for name, value in logs.items() if not name.startswith("val_")}
-        validation = {name.removeprefix("val_"): v for name, v in logs.items() if name.startswith("val_")}
+        validation = {
+            name.removeprefix("val_"): v for name, v in logs.items() if name.startswith("val_")
+        }
         self._write("train", {f"epoch/{name}": value for name, value in train.items()})
         self._write("validation", {f"epoch/{name}": value for name, value in validation.items()})
         with self._writers["validation"].as_default(step=self._step):
@@ -116,11 +128,17 @@ class Monitor(keras.callbacks.Callback):
 
     def _write_images(self) -> None:
         rows = self._pipeline.rows["validation"]
-        if "image" not in self._pipeline.raw or rows.table is None or not self._pipeline.class_names:
+        if (
+            "image" not in self._pipeline.raw
+            or rows.table is None
+            or not self._pipeline.class_names
+        ):
             return
         raw = {name: rows.table[name][:16] for name in self._pipeline.raw}
         logits = self.model(self._pipeline.preprocess(raw), training=False)
-        outputs = TASKS[self._pipeline.task].outputs(tf.cast(logits, tf.float32), self._pipeline.class_names)
+        outputs = TASKS[self._pipeline.task].outputs(
+            tf.cast(logits, tf.float32), self._pipeline.class_names
+        )
         found, target = outputs["class"].numpy(), rows.table[self._pipeline.target][:16]
         names = self._pipeline.class_names
         captions = [(names[int(f)], names[int(t)]) for f, t in zip(found, target, strict=True)]
@@ -149,7 +167,7 @@ def _lines_until(path: pathlib.Path, step: int):
     new = path.with_name(f".{path.name}.new")
     new.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
     os.replace(new, path)
-    return open(path, "a", encoding="utf-8")  # noqa: SIM115 (closed by Monitor.close)
+    return open(path, "a", encoding="utf-8")
 
 
 def _purge(folder: pathlib.Path, step: int) -> None:

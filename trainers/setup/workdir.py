@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from pipelines import Pipeline
-from trainers.errors import ArtefactError, BusyError, UsageError
-from trainers.settings import Settings, resolve
+from trainers.setup.errors import ArtefactError, BusyError, UsageError
+from trainers.setup.settings import Settings, resolve
 from zoo.spec import Recipe
 
 _MARKER = "run.json"
@@ -33,16 +33,22 @@ def claim(folder: pathlib.Path) -> Iterator[pathlib.Path]:
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"--workdir={folder} is a file")
     if folder.is_dir() and not (folder / _MARKER).exists():
-        strangers = sorted(p.name for p in folder.iterdir() if p.name not in (".lock", f".{_MARKER}.new"))
+        strangers = sorted(
+            p.name for p in folder.iterdir() if p.name not in (".lock", f".{_MARKER}.new")
+        )
         if strangers:
-            raise UsageError(f"--workdir={folder} is no run of ours: it holds {', '.join(strangers[:3])}")
+            raise UsageError(
+                f"--workdir={folder} is no run of ours: it holds {', '.join(strangers[:3])}"
+            )
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / ".lock", "a+", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             lock.seek(0)
-            raise BusyError(f"{folder} is in use by process {lock.read().strip() or '?'}") from error
+            raise BusyError(
+                f"{folder} is in use by process {lock.read().strip() or '?'}"
+            ) from error
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
@@ -87,20 +93,51 @@ def check_identity(folder: pathlib.Path, settings: Settings, precision: str) -> 
     ]
     if changed:
         raise ArtefactError(
-            f"{folder} is a run with other settings ({'; '.join(changed)}): repeat its settings, choose "
-            "another --workdir, or continue it with --resume_with_changes"
+            f"{folder} is a run with other settings ({'; '.join(changed)}): repeat its settings, "
+            "choose another --workdir, or continue it with --resume_with_changes"
         )
 
 
-def record(folder: pathlib.Path, settings: Settings, precision: str, facts: Mapping[str, Any]) -> None:
-    """Writes run.json: what was asked, resolved, and where it runs."""
+def check_data(folder: pathlib.Path, settings: Settings, pipeline: Pipeline) -> None:
+    """ArtefactError where the data is not that which the run in this folder began with."""
+    earlier = read_json(folder / _MARKER)
+    found = data_fingerprint(pipeline)
+    if earlier and earlier["data"]["fingerprint"] != found and not settings.resume_with_changes:
+        raise ArtefactError(
+            f"the data is not that of {folder}: {pipeline.source} had fingerprint "
+            f"{earlier['data']['fingerprint']}, now {found}; choose another --workdir"
+        )
+
+
+def record(
+    folder: pathlib.Path,
+    settings: Settings,
+    pipeline: Pipeline,
+    precision: str,
+    facts: Mapping[str, Any],
+) -> None:
+    """Writes run.json: what was asked, resolved, on which data, and `facts` of the machine."""
     content = {
         "command": sys.argv,
         "identity": _identity(settings, precision),
         "settings": dataclasses.asdict(settings),
+        "precision": precision,
+        "data": {
+            "source": pipeline.source,
+            "rows": {split: rows.num_rows for split, rows in pipeline.rows.items()},
+            "fingerprint": data_fingerprint(pipeline),
+        },
         **facts,
     }
     write_json(folder / _MARKER, content)
+
+
+def finished_report(folder: pathlib.Path, settings: Settings) -> dict[str, Any] | None:
+    """The report of a run that is complete as these settings ask; None: there is work to do."""
+    report = read_json(folder / "report.json")
+    if report and settings.resume_with_changes and report["epochs"] < settings.recipe.epochs:
+        return None
+    return report
 
 
 def settings_of(folder: pathlib.Path) -> tuple[Settings, dict[str, Any]]:
@@ -111,7 +148,9 @@ def settings_of(folder: pathlib.Path) -> tuple[Settings, dict[str, Any]]:
     """
     facts = read_json(folder / _MARKER)
     if facts is None:
-        raise ArtefactError(f"{folder} holds no run: train one with python -m trainers.run --workdir={folder}")
+        raise ArtefactError(
+            f"{folder} holds no run: train one with python -m trainers.run --workdir={folder}"
+        )
     stored = dict(facts["settings"])
     recipe = stored.pop("recipe")
     recipe["lr_scale"] = tuple((pattern, factor) for pattern, factor in recipe["lr_scale"])

@@ -10,7 +10,7 @@ from typing import Any
 
 import pipelines
 import zoo
-from trainers.errors import UsageError
+from trainers.setup.errors import UsageError
 from zoo.spec import Recipe
 
 # Keras's optimizers and our schedules by name, typed here so that a wrong name is refused without
@@ -38,12 +38,18 @@ class Settings:
 
     model: str = dataclasses.field(metadata={"help": "what to train; see --list"})
     recipe: Recipe = dataclasses.field(metadata={"help": ""})
-    hparams: Mapping[str, Any] = _setting(None, "sizes of the model that differ: units=32,dropout=0.2")
+    hparams: Mapping[str, Any] = _setting(
+        None, "sizes of the model that differ: units=32,dropout=0.2"
+    )
     dataset: str = _setting("", "TFDS name, for pipelines that take any: mnist, svhn_cropped")
     data_dir: str = _setting("", "TFDS's data folder (default: TFDS_DATA_DIR, then TFDS's own)")
     pipeline_options: Mapping[str, Any] = _setting(None, "options of the data set: augment=False")
-    workdir: str = _setting("", "folder of the run (default: runs/<model>-<pipeline>[-<dataset>]-s<seed>)")
-    init_from: str = _setting("", "folder of a finished run whose weights and vocabulary to start from")
+    workdir: str = _setting(
+        "", "folder of the run (default: runs/<model>-<pipeline>[-<dataset>]-s<seed>)"
+    )
+    init_from: str = _setting(
+        "", "folder of a finished run whose weights and vocabulary to start from"
+    )
     replicas: int = _setting(0, "devices to train on; 0: all GPUs there are, or one CPU")
     histograms: bool = _setting(False, "write histograms of the weights for TensorBoard")
     profile: bool = _setting(False, "write a profile of a few steps for TensorBoard")
@@ -92,8 +98,9 @@ def resolve(model: str, changes: Mapping[str, Any]) -> Settings:
     own = {word: changes[word] for word in own_words & set(changes)}
     own |= {word: dict(own.get(word) or {}) for word in ("hparams", "pipeline_options")}
     settings = Settings(model=model, recipe=recipe, **own)
-    for name in settings.hparams:
+    for name, value in settings.hparams.items():
         _known(f"hparam of {model}", name, sorted(described.hparams))
+        _same_type(f"--hparams: {name}", value, described.hparams[name])
     _check_recipe(recipe)
     _check_pipeline(settings)
     _check_run(settings)
@@ -104,7 +111,9 @@ def pipeline_arguments(settings: Settings) -> dict[str, Any]:
     """The options that the pipeline's function is called with."""
     described = pipelines.describe(settings.recipe.pipeline)
     offered = {*described.options, *described.required}
-    given = {word: getattr(settings, word) for word in ("dataset", "data_dir") if getattr(settings, word)}
+    given = {
+        word: getattr(settings, word) for word in ("dataset", "data_dir") if getattr(settings, word)
+    }
     return {k: v for k, v in given.items() if k in offered} | dict(settings.pipeline_options)
 
 
@@ -116,11 +125,22 @@ def _known(kind: str, name: str, choices) -> None:
     raise UsageError(f"unknown {kind} {name!r}; {hint}known: {', '.join(choices) or 'none'}")
 
 
+def _same_type(where: str, value: Any, default: Any) -> None:
+    kind = type(default)
+    if default is None or (kind is bool and isinstance(value, bool)):
+        return
+    allowed = {float: (float, int), tuple: (tuple, list)}.get(kind, kind)
+    if isinstance(value, bool) or not isinstance(value, allowed):
+        raise UsageError(f"{where} takes {kind.__name__} like {default!r}, received {value!r}")
+
+
 def _check_recipe(recipe: Recipe) -> None:
     _known("optimizer", recipe.optimizer, OPTIMIZERS)
     _known("schedule", recipe.schedule, SCHEDULES)
     _known("precision", recipe.precision, PRECISIONS)
-    _known("monitor", recipe.monitor, sorted({name for names in METRICS.values() for name in names}))
+    _known(
+        "monitor", recipe.monitor, sorted({name for names in METRICS.values() for name in names})
+    )
     _known("keep", recipe.keep or "last", ("last", "best"))
     limits = {  # field: (lowest, highest, whether the lowest itself is allowed)
         "batch_size": (1, math.inf, True),
@@ -146,14 +166,18 @@ def _check_recipe(recipe: Recipe) -> None:
             bounds += "" if high == math.inf else f" and less than {high}"
             raise UsageError(f"--{name} must be {bounds}, received {value}")
     if isinstance(recipe.class_weights, str) and recipe.class_weights != "balanced":
-        raise UsageError(f"--class_weights takes 'balanced' or numbers, received {recipe.class_weights!r}")
+        raise UsageError(
+            f"--class_weights takes 'balanced' or numbers, received {recipe.class_weights!r}"
+        )
     for pattern, factor in recipe.lr_scale:
         if not (factor >= 0 and math.isfinite(factor)):
             raise UsageError(f"--lr_scale takes factors of at least 0, received {pattern}={factor}")
         try:
             re.compile(pattern)
         except re.error as error:
-            raise UsageError(f"--lr_scale: {pattern!r} is no regular expression: {error}") from error
+            raise UsageError(
+                f"--lr_scale: {pattern!r} is no regular expression: {error}"
+            ) from error
 
 
 def _check_pipeline(settings: Settings) -> None:
@@ -163,8 +187,10 @@ def _check_pipeline(settings: Settings) -> None:
     except ValueError as error:
         raise UsageError(str(error)) from error
     offered = {*described.options, *described.required}
-    for option in settings.pipeline_options:
+    for option, value in settings.pipeline_options.items():
         _known(f"option of pipeline {name}", option, sorted(offered))
+        if option in described.options:
+            _same_type(f"--pipeline_options: {option}", value, described.options[option])
     if settings.dataset and "dataset" not in offered:
         raise UsageError(f"pipeline {name} is one data set and takes no --dataset; tfds_image does")
     for option in described.required:

@@ -27,7 +27,10 @@ def choose_precision(asked: str) -> tuple[str, str]:
         capability = details.get("compute_capability", (0, 0))
         if capability >= (8, 0):
             return "bfloat16", f"GPU of compute capability {capability[0]}.{capability[1]}"
-        return "float32", f"GPU of compute capability {capability[0]}.{capability[1]} has no bfloat16"
+        return (
+            "float32",
+            f"GPU of compute capability {capability[0]}.{capability[1]} has no bfloat16",
+        )
     units = [unit for unit in ("amx_bf16", "avx512_bf16") if unit in _cpu_flags()]
     if units:
         return "bfloat16", f"CPU has {' and '.join(units)}"
@@ -42,10 +45,13 @@ def policy(precision: str) -> str:
 def describe() -> dict[str, Any]:
     """Versions and hardware, as run.json records them."""
     return {
-        "versions": {name: metadata.version(name) for name in _PACKAGES} | {"python": platform.python_version()},
+        "versions": {name: metadata.version(name) for name in _PACKAGES}
+        | {"python": platform.python_version()},
         "hardware": {
             "cpu": cpu_name(),
-            "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+            "cores": len(os.sched_getaffinity(0))
+            if hasattr(os, "sched_getaffinity")
+            else os.cpu_count(),
             "gpus": [device.name for device in tf.config.list_physical_devices("GPU")],
             "platform": platform.platform(),
         },

@@ -1,4 +1,4 @@
-"""When a run saves, stops and counts an epoch as its best; and the exact swap of averaged weights."""
+"""When a run saves, stops and counts an epoch as its best; and the swap of averaged weights."""
 
 import math
 import pathlib
@@ -13,14 +13,14 @@ import numpy as np
 
 from trainers import checkpoint
 from trainers.checkpoint import Checkpoint
-from trainers.errors import InterruptedRunError, NonFiniteError
-from trainers.settings import Settings
+from trainers.setup.errors import InterruptedRunError, NonFiniteError
+from trainers.setup.settings import Settings
 
 NEW_PROGRESS = {"best": None, "best_step": None, "wait": 0, "stopped": False, "seconds": 0.0}
 
 
 class Saver(keras.callbacks.Callback):
-    """Saves at the end of each epoch and every few minutes within; stops on signals, time, patience.
+    """Saves after each epoch and every few minutes within; stops on signals, time, patience.
 
     Args:
         folder: of the checkpoints.
@@ -28,7 +28,9 @@ class Saver(keras.callbacks.Callback):
         epoch_steps: steps of an epoch.
     """
 
-    def __init__(self, folder: pathlib.Path, settings: Settings, resumed: Checkpoint | None, epoch_steps: int):
+    def __init__(
+        self, folder: pathlib.Path, settings: Settings, resumed: Checkpoint | None, epoch_steps: int
+    ):
         super().__init__()
         self._folder = folder
         self._settings = settings
@@ -106,14 +108,16 @@ class Saver(keras.callbacks.Callback):
         for key, array in arrays.items():
             if key.startswith("model/") and not np.isfinite(array.astype(np.float64)).all():
                 raise NonFiniteError(
-                    f"{key.removeprefix('model/')} is not finite at step {self._step}; the last good "
-                    f"checkpoint is step {self._saved_step}"
+                    f"{key.removeprefix('model/')} is not finite at step {self._step}; the last "
+                    f"good checkpoint is step {self._saved_step}"
                 )
         now = time.monotonic()
         self.progress["seconds"] = self._seconds_before + now - self._started
         best_step = self.progress["best_step"]
         checkpoint.save(
-            self._folder, Checkpoint(self._step, arrays, {"progress": self.progress}), best_step=best_step
+            self._folder,
+            Checkpoint(self._step, arrays, {"progress": self.progress}),
+            best_step=best_step,
         )
         self._last_save, self._saved_step = now, self._step
 
@@ -161,5 +165,7 @@ def averages(model: keras.Model) -> dict[str, tuple]:
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
     if not optimizer.use_ema:
         return {}
-    pairs = zip(optimizer._trainable_variables, optimizer._model_variables_moving_average, strict=True)
+    pairs = zip(
+        optimizer._trainable_variables, optimizer._model_variables_moving_average, strict=True
+    )
     return {variable.path: (variable, average) for variable, average in pairs}

@@ -1,0 +1,33 @@
+"""Packaging: three packages and the recipes; tests stay in the repository."""
+
+import pathlib
+
+from setuptools import setup
+
+setup(
+    name="keras-tfds-zoo",
+    version="0.1.0",
+    description="Readable Keras 3 models, TFDS pipelines and one trainer, from data to SavedModel",
+    long_description=pathlib.Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=["zoo", "pipelines", "trainers", "trainers.setup", "trainers.watch"],
+    package_data={"trainers": ["recipes/*.flags"]},
+    install_requires=[
+        "absl-py",
+        "importlib_resources",  # tensorflow-datasets 4.9.10 needs it and does not say so
+        "keras>=3.15.1,<3.17",  # trainers.distribute knows these versions
+        "ml_dtypes",
+        "numpy",
+        "pillow",
+        "scikit-learn",
+        "tensorboard>=2.21",  # TensorFlow 2.21 no longer brings it
+        "tensorflow>=2.21,<2.22",
+        "tensorflow-datasets>=4.9.10",
+    ],
+    extras_require={
+        "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
+        "dev": ["build", "hypothesis", "pytest", "ruff"],
+    },
+)

@@ -1,0 +1,113 @@
+"""Every test runs with two logical CPU devices, a fixed seed, no network and no GPU."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+if os.environ.get("ZOO_TEST_GPU") != "1":
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+import dataclasses
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import pipelines
+import zoo
+from pipelines import Pipeline, Rows, source
+from trainers.setup import settings as settings_module
+from zoo.spec import Field
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+# A data set whose options cannot all be left out, with the options to test it with.
+OPTIONS = {"tfds_image": {"dataset": "shapes"}}
+NUM_ROWS = {"train": 70, "validation": 21, "test": 13, "all": 104}
+
+_CPU = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(_CPU, [tf.config.LogicalDeviceConfiguration()] * 2)
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(0)
+    yield
+    keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture(scope="session")
+def built_in_data(tmp_path_factory) -> str:
+    """A data folder in which the built-in sets are prepared once."""
+    return str(tmp_path_factory.mktemp("tensorflow_datasets"))
+
+
+def fake_rows(pipeline: Pipeline, seed: int = 0) -> dict[str, Rows]:
+    """Random rows of the fields that the pipeline declares."""
+    random = np.random.default_rng(seed)
+    fields = {**pipeline.raw, pipeline.target: Field((), "int64")}
+    return {
+        split: Rows(
+            NUM_ROWS[split],
+            fields,
+            pipeline.target,
+            table={
+                name: _fake_column(random, NUM_ROWS[split], field, len(pipeline.class_names))
+                for name, field in fields.items()
+            },
+        )
+        for split in pipeline.splits
+    }
+
+
+def _fake_column(random, num_rows: int, field: Field, num_classes: int) -> np.ndarray:
+    shape = (num_rows, *(size or 24 for size in field.shape))
+    if field.dtype == "uint8":
+        return random.integers(0, 256, shape, np.uint8)
+    if field.dtype == "int64":
+        return random.integers(0, num_classes, shape)
+    return random.normal(3.0, 2.0, shape).astype(field.dtype)
+
+
+def fake_pipeline(name: str, **options) -> Pipeline:
+    """The named pipeline over random rows, prepared."""
+    pipeline = pipelines.get(name, **OPTIONS.get(name, {}), **options)
+    return pipelines.prepared(pipeline, fake_rows(pipeline))
+
+
+@pytest.fixture
+def _fake_data(monkeypatch):
+    """Lets runs load random rows in place of stored ones."""
+    monkeypatch.setattr(source, "load", lambda p, data_dir=None: (p, fake_rows(p)))
+
+
+def tiny_settings(model: str, workdir, **changes):
+    """Settings of a run that takes seconds: the tiny size, one epoch, small batches."""
+    entry = zoo.get(model)
+    given = {"epochs": 2, "batch_size": 16, "hparams": dict(entry.tiny), "workdir": str(workdir)}
+    if entry.recipe.pipeline in OPTIONS:
+        given["pipeline_options"] = OPTIONS[entry.recipe.pipeline]
+    return settings_module.resolve(model, given | changes)
+
+
+def run_python(*words: str, cwd=None, check: bool = True, **environment: str):
+    """A process of this interpreter that finds our packages; its text output."""
+    variables = {**os.environ, "PYTHONPATH": ROOT, **environment}
+    done = subprocess.run(
+        [sys.executable, *words],
+        cwd=cwd,
+        env=variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if check and done.returncode:
+        raise AssertionError(f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}")
+    return done
+
+
+def replaced(pipeline: Pipeline, **changes) -> Pipeline:
+    """The pipeline with some fields changed."""
+    return dataclasses.replace(pipeline, **changes)

@@ -1,0 +1,127 @@
+"""What holds for every registered model."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import OPTIONS, fake_pipeline
+
+import pipelines
+import zoo
+from pipelines.stream import stream
+from trainers.tasks import TASKS
+
+# Of the full size on the model's own data; a model that is missing here fails.
+PARAMETERS = {"cifar_cnn": 122_570, "mlp_binary": 6_209, "mlp_classifier": 201_482}
+
+
+def own_pipeline(name: str):
+    return fake_pipeline(zoo.describe(name).recipe.pipeline)
+
+
+def tiny(name: str) -> keras.Model:
+    entry = zoo.get(name)
+    return entry.build(own_pipeline(name).spec, **{**entry.hparams, **entry.tiny})
+
+
+def batch(name: str, size: int = 5):
+    pipeline = own_pipeline(name)
+    data = stream(pipeline, "train", batch_size=size, training=False, seed=0)
+    return next(iter(data))
+
+
+@pytest.fixture(params=zoo.names())
+def name(request):
+    return request.param
+
+
+def test_what_is_read_from_the_file_is_what_is_registered(name):
+    listed, entry = zoo.describe(name), zoo.get(name)
+    assert listed.recipe == entry.recipe
+    assert listed.summary
+    assert {**listed.hparams, **entry.hparams} == dict(listed.hparams)
+    assert set(entry.tiny) <= set(listed.hparams)
+    assert entry.recipe.pipeline in pipelines.names()
+
+
+def test_parameter_count(name):
+    entry = zoo.get(name)
+    spec = pipelines.get(entry.recipe.pipeline, **OPTIONS.get(entry.recipe.pipeline, {}))
+    spec = spec.spec if spec.bind is None else own_pipeline(name).spec
+    if name not in PARAMETERS and name.startswith("stranger"):
+        pytest.skip("a model that is not of this repository has no entry in the table")
+    assert entry.build(spec, **entry.hparams).count_params() == PARAMETERS[name]
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_logits_are_finite_float32_of_the_right_shape(name, size):
+    x, _, _ = batch(name, size)
+    logits = tiny(name)(x)
+    assert logits.dtype == tf.float32
+    assert tuple(logits.shape) == (size, own_pipeline(name).spec.num_outputs)
+    assert np.isfinite(logits.numpy()).all()
+
+
+def test_every_weight_gets_a_gradient(name):
+    model, (x, y, _) = tiny(name), batch(name, 16)
+    loss = TASKS[own_pipeline(name).task].loss(0.0)
+    with tf.GradientTape() as tape:
+        value = loss(y, model(x, training=True))
+    for variable, gradient in zip(
+        model.trainable_variables,
+        tape.gradient(value, [v.value for v in model.trainable_variables]),
+        strict=True,
+    ):
+        assert gradient is not None, variable.path
+        assert np.abs(gradient.numpy()).max() > 0, variable.path
+
+
+def test_building_twice_gives_the_same_paths_and_no_hidden_state(name):
+    first, second = tiny(name), tiny(name)
+    assert [v.path for v in first.weights] == [v.path for v in second.weights]
+    assert len({v.path for v in first.weights}) == len(first.weights)
+    second.set_weights(first.get_weights())
+    x, _, _ = batch(name)
+    # A layer on a constant would hold a table that is not among the weights.
+    np.testing.assert_array_equal(first(x), second(x))
+
+
+def test_keras_file_round_trip(name, tmp_path):
+    model, (x, _, _) = tiny(name), batch(name)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+    np.testing.assert_array_equal(model(x), again(x))
+
+
+def test_bfloat16_keeps_float32_weights_and_logits(name):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    model, (x, _, _) = tiny(name), batch(name)
+    assert model(x).dtype == tf.float32
+    assert all(v.dtype == "float32" for v in model.trainable_variables)
+    inner = {layer.compute_dtype for layer in model.layers if layer.weights}
+    assert "bfloat16" in inner
+
+
+def test_overfits_one_batch(name):
+    entry = zoo.get(name)
+    spec = own_pipeline(name).spec
+    hparams = {**entry.hparams, **entry.tiny}
+    hparams |= {key: 0.0 for key in hparams if "dropout" in key}
+    model, (x, y, _) = entry.build(spec, **hparams), batch(name, 8)
+    task = TASKS[own_pipeline(name).task]
+    model.compile(optimizer=keras.optimizers.Adam(0.01), loss=task.loss(0.0))
+    data = tf.data.Dataset.from_tensors((x, y)).repeat(300)
+    losses = model.fit(data, epochs=1, verbose=0, shuffle=False).history["loss"]
+    assert model.evaluate(tf.data.Dataset.from_tensors((x, y)), verbose=0) < 0.1, losses
+
+
+def test_refuses_data_it_cannot_take():
+    words = zoo.get("cifar_cnn")
+    with pytest.raises(ValueError, match="18x18"):
+        small = own_pipeline("cifar_cnn").spec
+        small = small._replace(inputs={"image": small.inputs["image"]._replace(shape=(16, 16, 3))})
+        words.build(small)
+    with pytest.raises(ValueError, match="one input 'image'"):
+        words.build(own_pipeline("mlp_binary").spec)
+    with pytest.raises(ValueError, match="task 'binary'"):
+        zoo.get("mlp_binary").build(own_pipeline("cifar_cnn").spec, task="binary")

@@ -1,0 +1,1 @@
+"""Before the first step: what is asked, what the machine is, where the run lives, which data."""
