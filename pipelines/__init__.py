@@ -131,9 +131,9 @@ def prepared(pipeline: Pipeline, rows: Mapping[str, Rows], state: State | None =
     """
     if pipeline.prepare is not None:
         rows, state = pipeline.prepare(rows, state)
-    for split in rows:
-        if rows[split].num_rows == 0:
-            raise DataError(f"{pipeline.name}: split {split!r} has no examples")
+    empty = [split for split in rows if rows[split].num_rows == 0]
+    if empty:
+        raise DataError(f"{pipeline.name}: no examples in {', '.join(empty)}")
     return dataclasses.replace(bound(pipeline, state or {}), rows=rows)
 
 

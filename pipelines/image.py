@@ -14,7 +14,9 @@ _CROP, _FLIP = 0, 1  # numbers of the draws of one example
 
 def scale(raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     """`image` from 0..255 to -1..1, float32."""
-    return {"image": tf.cast(raw["image"], tf.float32) / 127.5 - 1.0}
+    # Multiplied, not divided: graph optimisation may turn a division into a multiplication by the
+    # reciprocal, and then the same image would differ in its last bit from one graph to another.
+    return {"image": tf.cast(raw["image"], tf.float32) * (1.0 / 127.5) - 1.0}
 
 
 def resize(image: tf.Tensor, size: int) -> tf.Tensor:

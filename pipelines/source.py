@@ -11,17 +11,18 @@ import os
 import pathlib
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from pipelines import DataError, Pipeline, Rows
+from pipelines import DataError, Pipeline, Rows, Table
 from pipelines.stream import RAM_BUDGET
 from zoo.spec import Field
 
 _REACHABLE = "https://storage.googleapis.com/tfds-data/"  # where TFDS keeps checksums and archives
+_CHUNK = 1024  # examples decoded at a time
 _WAYS_OUT = (
     "prepare it where there is a network and name that folder with --data_dir (or TFDS_DATA_DIR), "
     "or choose a set that needs no download (see --list: shapes, breast_cancer)"
@@ -40,8 +41,8 @@ def load(pipeline: Pipeline, *, data_dir: str | None = None) -> tuple[Pipeline, 
         DataError: unknown set or split, not prepared and not reachable, or not what was declared.
     """
     builder = find_builder(pipeline.source, data_dir)
-    _check_features(pipeline, builder)
     ensure_prepared(builder)
+    _check_features(pipeline, builder)  # TFDS knows the names of the classes only now
     name, _, version = builder.info.full_name.rpartition("/")
     pipeline = dataclasses.replace(pipeline, source=f"{name}:{version}")
     splits = pipeline.splits.items()
@@ -114,71 +115,93 @@ def _load_split(pipeline: Pipeline, builder: tfds.core.DatasetBuilder, split: st
     try:
         num_rows = builder.info.splits[split].num_examples
     except (ValueError, KeyError) as error:
-        raise DataError(
-            f"{pipeline.source} has no split {split!r}: {_first_line(error)}"
-        ) from error
-
-    examples = builder.as_dataset(split=split, shuffle_files=False)
-    examples = examples.map(lambda e: _stored(pipeline, e), num_parallel_calls=tf.data.AUTOTUNE)
-    fields = {
-        name: Field(tuple(t.shape), t.dtype.name) for name, t in examples.element_spec.items()
-    }
+        raise DataError(f"{pipeline.source} has no {split!r}: {_first_line(error)}") from error
+    if not num_rows:
+        raise DataError(f"{pipeline.source}: split {split!r} has no examples")
+    fields = _stored_fields(pipeline, builder.info.features)
+    by_number = builder.info.file_format == tfds.core.file_adapters.FileFormat.ARRAY_RECORD
     size = num_rows * sum(
         np.prod(f.shape) * (64 if f.dtype == "string" else np.dtype(f.dtype).itemsize)
         for f in fields.values()
     )
     if size > RAM_BUDGET:
+        if not by_number:
+            raise DataError(
+                f"{pipeline.source} {split} exceeds {RAM_BUDGET / 2**30:.0f} GiB and is stored as "
+                f"{builder.info.file_format.value}: prepare it with file_format='array_record'"
+            )
         return Rows(num_rows, fields, pipeline.target, read=_reader(pipeline, builder, split))
-    table = _table(examples, num_rows)
-    found = len(table[pipeline.target])
-    if found != num_rows:
-        raise DataError(
-            f"{pipeline.source} {split}: {num_rows} examples are declared, {found} are there"
-        )
+    batches = (_read_through if by_number else _decode)(pipeline, builder, split, num_rows)
+    table = _table(batches, num_rows, f"{pipeline.source} {split}")
     _check_target(pipeline, split, table[pipeline.target])
     return Rows(num_rows, fields, pipeline.target, table=table)
 
 
 def _stored(pipeline: Pipeline, example: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """What is kept of one example: raw fields, made smaller by `store`, and the target."""
     raw = {name: example[name] for name in pipeline.raw}
     if pipeline.store is not None:
         raw = pipeline.store(raw)
     return {**raw, pipeline.target: example[pipeline.target]}
 
 
-def _table(examples: tf.data.Dataset, num_rows: int) -> dict[str, np.ndarray]:
-    """All examples as one array per field, filled in place: no second copy at the peak."""
-    table, filled = None, 0
-    try:
-        for batch in examples.batch(1024).prefetch(2).as_numpy_iterator():
-            if table is None:
-                table = {k: np.empty((num_rows, *v.shape[1:]), v.dtype) for k, v in batch.items()}
-            size = len(next(iter(batch.values())))
-            for name, column in batch.items():
-                table[name][filled : filled + size] = column
-            filled += size
-    except (tf.errors.OpError, ValueError) as error:
-        raise DataError(f"stored examples cannot be read: {_first_line(error)}") from error
-    if table is None:
-        raise DataError("the split is empty")
-    return {name: column[:filled] for name, column in table.items()}
+def _stored_fields(pipeline: Pipeline, features: tfds.features.FeaturesDict) -> dict[str, Field]:
+    specs = {
+        name: tf.TensorSpec(features[name].shape, features[name].tf_dtype)
+        for name in (*pipeline.raw, pipeline.target)
+    }
+    traced = tf.function(lambda e: _stored(pipeline, e), autograph=False)
+    outputs = traced.get_concrete_function(specs).structured_outputs
+    return {name: Field(tuple(t.shape), t.dtype.name) for name, t in outputs.items()}
+
+
+def _decode(
+    pipeline: Pipeline, builder: tfds.core.DatasetBuilder, split: str, num_rows: int
+) -> Iterator[Table]:
+    """All examples in stored order, a thousand at a time, decoded on all cores."""
+    examples = builder.as_dataset(split=split, shuffle_files=False)
+    examples = examples.map(lambda e: _stored(pipeline, e), num_parallel_calls=tf.data.AUTOTUNE)
+    return examples.batch(_CHUNK).prefetch(2).as_numpy_iterator()
+
+
+def _read_through(
+    pipeline: Pipeline, builder: tfds.core.DatasetBuilder, split: str, num_rows: int
+) -> Iterator[Table]:
+    read = _reader(pipeline, builder, split)
+    for first in range(0, num_rows, _CHUNK):
+        yield read(np.arange(first, min(first + _CHUNK, num_rows)))
 
 
 def _reader(pipeline: Pipeline, builder: tfds.core.DatasetBuilder, split: str):
-    """Reads rows by number from array_record files; ValueError names the way to get them."""
-    if builder.info.file_format != tfds.core.file_adapters.FileFormat.ARRAY_RECORD:
-        raise DataError(
-            f"{pipeline.source} {split} exceeds {RAM_BUDGET / 2**30:.0f} GiB and is stored as "
-            f"{builder.info.file_format.value}: prepare it with file_format='array_record'"
-        )
+    """Reads rows by their numbers, from array_record files."""
     source = builder.as_data_source(split=split)
-    single = tf.function(lambda e: _stored(pipeline, e), reduce_retracing=True, autograph=False)
+    stored = tf.function(lambda e: _stored(pipeline, e), reduce_retracing=True, autograph=False)
+    names = (*pipeline.raw, pipeline.target)
 
     def read(index: np.ndarray) -> dict[str, np.ndarray]:
-        examples = [single(e) for e in source.__getitems__([int(i) for i in index])]
-        return {name: np.stack([e[name].numpy() for e in examples]) for name in examples[0]}
+        rows = source.__getitems__([int(i) for i in index])
+        rows = [stored({name: tf.constant(row[name]) for name in names}) for row in rows]
+        return {name: np.stack([row[name].numpy() for row in rows]) for name in rows[0]}
 
     return read
+
+
+def _table(batches: Iterator[Table], num_rows: int, what: str) -> dict[str, np.ndarray]:
+    """All examples as one array per field, filled in place: no second copy at the peak."""
+    table: dict[str, np.ndarray] = {}
+    filled = 0
+    try:
+        for batch in batches:
+            for name, column in batch.items():
+                if name not in table:
+                    table[name] = np.empty((num_rows, *column.shape[1:]), column.dtype)
+                table[name][filled : filled + len(column)] = column
+            filled += len(column)
+    except (tf.errors.OpError, ValueError, IndexError) as error:
+        raise DataError(f"{what} cannot be read: {_first_line(error)}") from error
+    if filled != num_rows:
+        raise DataError(f"{what}: {num_rows} examples are declared, {filled} are there")
+    return table
 
 
 def _check_target(pipeline: Pipeline, split: str, target: np.ndarray) -> None:

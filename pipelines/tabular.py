@@ -36,11 +36,11 @@ def fit_statistics(train: Rows) -> State:
 def standardise(state: State):
     """`preprocess` from the statistics: columns (B,) each to `features` (B, columns)."""
     names = [str(name) for name in state["columns"]]
-    mean, deviation = np.asarray(state["mean"]), np.asarray(state["deviation"])
+    mean, scale = np.asarray(state["mean"]), 1.0 / np.asarray(state["deviation"])
 
     def preprocess(raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         features = tf.stack([tf.cast(raw[name], tf.float32) for name in names], axis=1)
-        return {"features": (features - mean) / deviation}  # (B, columns)
+        return {"features": (features - mean) * scale}  # (B, columns)
 
     return preprocess
 

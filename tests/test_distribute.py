@@ -139,9 +139,8 @@ def dropout_masks(cured: bool) -> list[np.ndarray]:
         model = keras.Model(inputs, keras.layers.Dense(1, name="logits")(outputs))
         model.compile("sgd", "mse")
         model.optimizer.build(model.trainable_variables)
-        specs = tuple(tf.TensorSpec((None, n), tf.float32) for n in (1000, 1)) + (
-            tf.TensorSpec((None,), tf.float32),
-        )
+        shapes = ((None, 1000), (None, 1), (None,))
+        specs = tuple(tf.TensorSpec(shape, tf.float32) for shape in shapes)
         if cured:
             distribute.cure(model, specs, strategy)
 
@@ -189,8 +188,8 @@ def test_upstream_first_batch_must_still_divide_evenly():
 
 
 def test_upstream_several_steps_per_execution_still_fail():
-    with pytest.raises(Exception, match=r".*"):
-        model = mirrored_model(steps_per_execution=2)
+    model = mirrored_model(steps_per_execution=2)
+    with pytest.raises((TypeError, ValueError, RuntimeError)):
         model.fit(data_of(16, 4), epochs=1, verbose=0, shuffle=False)
 
 

@@ -116,12 +116,11 @@ def test_overfits_one_batch(name):
 
 
 def test_refuses_data_it_cannot_take():
-    words = zoo.get("cifar_cnn")
+    cnn, spec = zoo.get("cifar_cnn"), own_pipeline("cifar_cnn").spec
+    small = spec._replace(inputs={"image": spec.inputs["image"]._replace(shape=(16, 16, 3))})
     with pytest.raises(ValueError, match="18x18"):
-        small = own_pipeline("cifar_cnn").spec
-        small = small._replace(inputs={"image": small.inputs["image"]._replace(shape=(16, 16, 3))})
-        words.build(small)
+        cnn.build(small)
     with pytest.raises(ValueError, match="one input 'image'"):
-        words.build(own_pipeline("mlp_binary").spec)
+        cnn.build(own_pipeline("mlp_binary").spec)
     with pytest.raises(ValueError, match="task 'binary'"):
         zoo.get("mlp_binary").build(own_pipeline("cifar_cnn").spec, task="binary")

@@ -34,7 +34,7 @@ def reported_loss(task: Task) -> keras.metrics.Metric:
 
 
 class _SmoothedCrossEntropy(keras.losses.Loss):
-    """Cross-entropy of integer targets, a share of each spread over all classes: Keras's has none."""
+    """Cross-entropy of integer targets, a share of each spread over all classes."""
 
     def __init__(self, label_smoothing: float):
         super().__init__(name="smoothed_cross_entropy")

@@ -10,9 +10,10 @@ from zoo.spec import DataSpec, Recipe
     Recipe(
         pipeline="cifar10",
         batch_size=128,
-        epochs=40,
+        epochs=80,
         optimizer="adamw",
         learning_rate=3e-3,
+        weight_decay=0.02,
         schedule="one_cycle",
     ),
     name="cifar_cnn",
