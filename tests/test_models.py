@@ -110,9 +110,10 @@ def test_overfits_one_batch(name):
     model, (x, y, _) = entry.build(spec, **hparams), batch(name, 8)
     task = TASKS[own_pipeline(name).task]
     model.compile(optimizer=keras.optimizers.Adam(0.01), loss=task.loss(0.0))
-    data = tf.data.Dataset.from_tensors((x, y)).repeat(300)
-    losses = model.fit(data, epochs=1, verbose=0, shuffle=False).history["loss"]
-    assert model.evaluate(tf.data.Dataset.from_tensors((x, y)), verbose=0) < 0.1, losses
+    data = tf.data.Dataset.from_tensors((x, y))
+    before = model.evaluate(data, verbose=0)
+    model.fit(data.repeat(300), epochs=1, verbose=0, shuffle=False)
+    assert model.evaluate(data, verbose=0) < 0.3 * before
 
 
 def test_refuses_data_it_cannot_take():

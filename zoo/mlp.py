@@ -16,7 +16,7 @@ from zoo.spec import DataSpec, Recipe
         optimizer="adamw",
         learning_rate=1e-3,
         schedule="cosine",
-        weight_decay=0.05,
+        l2=0.015,
         precision="float32",
     ),
     name="mlp_binary",

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-_TILE, _CAPTION, _COLUMNS = 128, 16, 4
+_TILE, _CAPTION, _COLUMNS = 128, 20, 4
 _RIGHT, _WRONG = (0, 110, 40), (190, 0, 0)
 
 
@@ -19,7 +19,7 @@ def predictions_grid(images: np.ndarray, captions: list[tuple[str, str]]) -> np.
     """
     rows = -(-len(images) // _COLUMNS)
     grid = Image.new("RGB", (_COLUMNS * _TILE, rows * (_TILE + _CAPTION)), "white")
-    pen, font = ImageDraw.Draw(grid), ImageFont.load_default(size=11)
+    pen, font = ImageDraw.Draw(grid), ImageFont.load_default(size=15)
     for i, (pixels, (predicted, true)) in enumerate(zip(images, captions, strict=True)):
         left, top = i % _COLUMNS * _TILE, i // _COLUMNS * (_TILE + _CAPTION)
         tile = Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)

@@ -1,0 +1,58 @@
+"""README's commands: they parse always, and run where there is time."""
+
+import pathlib
+import re
+import shlex
+
+import pytest
+from conftest import ROOT, run_python
+
+from trainers import recipe_flags
+
+README = pathlib.Path(ROOT, "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```bash\n(.*?)```", README, flags=re.DOTALL)
+COMMANDS = [
+    line.strip()
+    for block in BLOCKS
+    for line in re.split(r"\n|&&", block.replace("\\\n", " "))
+    if "-m trainers." in line
+]
+
+
+def words_of(command: str) -> list[str]:
+    words = shlex.split(command, comments=True)
+    return words[words.index("-m") + 1 :]
+
+
+def test_there_are_commands_to_check():
+    modules = {words_of(command)[0] for command in COMMANDS}
+    assert modules >= {
+        f"trainers.{name}" for name in ("run", "evaluate", "export", "predict", "doctor")
+    }
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if "trainers.run" in c])
+def test_run_commands_parse(command):
+    _, *words = words_of(command)
+    recipe_flags.parse(["run", *words])
+
+
+@pytest.mark.parametrize("link", re.findall(r"\]\(([^)#]+)\)", README))
+def test_links_lead_somewhere(link):
+    assert link.startswith("http") or pathlib.Path(ROOT, link).exists()
+
+
+@pytest.mark.slow
+def test_the_first_block_runs_as_it_stands(tmp_path):
+    """Everything after the installation, typed in an empty folder with an empty data folder."""
+    commands = [
+        line.strip()
+        for line in re.split(r"\n|&&", BLOCKS[0].replace("\\\n", " "))
+        if "-m trainers." in line
+    ]
+    assert any("trainers.run" in command for command in commands)
+    assert any("trainers.predict" in command for command in commands)
+    for command in commands:
+        environment = {"TFDS_DATA_DIR": str(tmp_path / "data")}
+        done = run_python("-m", *words_of(command), cwd=tmp_path, **environment)
+    assert '"class_name"' in done.stdout
