@@ -45,21 +45,14 @@ def main(argv: list[str]) -> None:
             ]
         )
         print(seed, *(f"{value:.4g}" for value in rows[-1]), flush=True)
-    names = (
-        "fit: article",
-        "fit: ours",
-        "total: article",
-        "total: ours",
-        "accuracy: article",
-        "accuracy: ours",
-    )
+    sides = ("article", "ours")
+    names = [f"{what}: {side}" for what in ("fit", "total", "accuracy") for side in sides]
     table = np.array(rows)
     for name, values in zip(names, table.T, strict=True):
         print(f"{name:20} {values.mean():.4g} (from {values.min():.4g} to {values.max():.4g})")
     for name, ratio in (("fit", table[:, 0] / table[:, 1]), ("total", table[:, 2] / table[:, 3])):
-        print(
-            f"{name:20} {ratio.mean():.2f} times faster (from {ratio.min():.2f} to {ratio.max():.2f})"
-        )
+        spread = f"from {ratio.min():.2f} to {ratio.max():.2f}"
+        print(f"{name:20} {ratio.mean():.2f} times faster ({spread})")
 
 
 if __name__ == "__main__":

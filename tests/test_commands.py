@@ -180,7 +180,7 @@ def test_dry_run_tells_and_writes_nothing(tmp_path, monkeypatch):
     text = dry_run.describe(settings)
     assert "parameters  6209" in text
     assert "learning_rate = 0.001" in text
-    assert "12 an epoch, 480 in all" in text
+    assert "12 an epoch, 1200 in all" in text
     assert os.listdir(tmp_path) == []
 
 

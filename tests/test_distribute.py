@@ -11,7 +11,9 @@ import pytest
 import tensorflow as tf
 from conftest import fake_pipeline, tiny_settings
 
+import pipelines
 import zoo
+from pipelines import source
 from pipelines.stream import num_steps, stream
 from trainers import checkpoint, distribute, fit
 from trainers.setup.errors import UsageError
@@ -74,6 +76,100 @@ def test_one_update_is_that_of_one_replica(changes, tmp_path):
     changes = {"learning_rate": 0.01, **changes}
     one, two = (trained("cifar_cnn", n, tmp_path, 1, **changes) for n in (1, 2))
     assert_close(one, two, 1e-6)
+
+
+def one_step_from(start, settings, pipeline, replicas: int, step: int, backwards: bool = False):
+    """Gradients and weights after one step from the same weights, at a point of a run.
+
+    SGD's momentum is zero before its first step and minus the gradient after it, at rate 1.
+    """
+    strategy = strategy_of(replicas)
+    model = fit.compiled(settings, pipeline, strategy, "float32")
+    for variable in model.weights:
+        variable.assign(start[f"model/{variable.path}"])
+    size = settings.recipe.batch_size
+    data = stream(pipeline, "train", batch_size=size, training=True, seed=0, start_step=step)
+    if backwards:
+        data = data.map(lambda *batch: tf.nest.map_structure(lambda t: tf.reverse(t, [0]), batch))
+    distribute.count_steps(model, strategy, steps=1, validation_steps=1, skip=0)
+    model.train_function(iter(strategy.experimental_distribute_dataset(data)))
+    variables = checkpoint.variables_of(model)
+    state = {key: np.asarray(variable.numpy()) for key, variable in variables.items()}
+    gradients = {key: value for key, value in state.items() if "momentum" in key}
+    return gradients, {key: value for key, value in state.items() if key.startswith("model/")}
+
+
+def largest(arrays) -> float:
+    return max(np.abs(array).max() for array in arrays.values())
+
+
+def difference(a, b) -> float:
+    assert a.keys() == b.keys()
+    return largest({key: a[key] - b[key] for key in a})
+
+
+def steps_along(points, name, tmp_path, pipeline, **changes):
+    """For each point of a run: (gradients, weights) of one replica, of two, of one backwards."""
+    run = {"precision": "float32", "optimizer": "adamw", "learning_rate": 1e-3, **changes}
+    settings = tiny_settings(name, tmp_path, **run)
+    probe = tiny_settings(
+        name,
+        tmp_path,
+        **{
+            **run,
+            "optimizer": "sgd",
+            "momentum": 0.9,
+            "learning_rate": 1.0,
+            "schedule": "constant",
+        },
+    )
+    model = fit.compiled(settings, pipeline, strategy_of(1), "float32")
+    data = iter(
+        stream(pipeline, "train", batch_size=probe.recipe.batch_size, training=True, seed=0)
+    )
+    done = 0
+    for point in points:
+        model.steps_per_execution = max(1, point - done)
+        if point > done:
+            distribute.count_steps(
+                model, strategy_of(1), steps=point - done, validation_steps=1, skip=0
+            )
+            model.train_function(data)
+            done = point
+        start = {f"model/{v.path}": v.numpy() for v in model.weights}
+        ways = ((1, False), (2, False), (1, True))
+        yield tuple(one_step_from(start, probe, pipeline, n, point, back) for n, back in ways)
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_gradients_and_updates_are_those_of_one_replica_along_a_run(name, tmp_path):
+    hparams = dict(zoo.get(name).tiny)
+    hparams |= {key: 0.0 for key in hparams if "dropout" in key}
+    pipeline = fake_pipeline(zoo.describe(name).recipe.pipeline)
+    for one, two, _ in steps_along((0, 5, 30), name, tmp_path, pipeline, hparams=hparams):
+        for a, b in zip(one, two, strict=True):
+            assert difference(a, b) <= 1e-6 * largest(a)
+
+
+@pytest.mark.slow
+def test_gradients_are_those_of_one_replica_on_real_data_at_full_size(tmp_path, built_in_data):
+    """As near as float32 gets: one replica that sums the same batch backwards is as far off."""
+    found = pipelines.get("cifar10")
+    if source.is_prepared(source.find_builder(found.source, None)):
+        pipeline = pipelines.prepared(*source.load(found))
+    else:
+        pipeline = pipelines.prepared(*source.load(pipelines.get("shapes"), data_dir=built_in_data))
+    changes = {"hparams": {}, "batch_size": 128}
+    for one, two, backwards in steps_along(
+        (0, 100, 300), "cifar_cnn", tmp_path, pipeline, **changes
+    ):
+        rounding = difference(one[0], backwards[0])
+        found = difference(one[0], two[0])
+        print(
+            f"{found / largest(one[0]):.2e} of the largest, backwards {rounding / largest(one[0]):.2e}"
+        )
+        assert found <= 4e-6 * largest(one[0])
+        assert found <= 3 * rounding
 
 
 @pytest.mark.parametrize("name", zoo.names())

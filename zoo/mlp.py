@@ -12,11 +12,11 @@ from zoo.spec import DataSpec, Recipe
     Recipe(
         pipeline="breast_cancer",
         batch_size=32,
-        epochs=40,
+        epochs=100,
         optimizer="adamw",
         learning_rate=1e-3,
         schedule="cosine",
-        l2=0.015,
+        l2=0.02,
         precision="float32",
     ),
     name="mlp_binary",
