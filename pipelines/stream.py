@@ -35,7 +35,7 @@ def stream(
     examples of weight 0.
 
     Args:
-        pipeline: a prepared pipeline (`pipelines.prepare`).
+        pipeline: with its rows (`pipelines.prepared`).
         batch_size: examples a step over all shards together.
         start_step: steps to leave out, as if they had been taken.
         shard: (i, n) yields worker i's columns of every batch; n divides `batch_size`.
@@ -49,26 +49,10 @@ def stream(
     width = batch_size // num_shards
     columns = slice(shard_index * width, (shard_index + 1) * width)
     rows = pipeline.rows[split]
-
     if training:
-        steps = plan(rows.num_rows, batch_size=batch_size, seed=seed, epoch=0).shape[0]
-
-        def batches_of(epoch: tf.Tensor) -> tf.data.Dataset:
-            order = tf.numpy_function(
-                lambda e: plan(rows.num_rows, batch_size=batch_size, seed=seed, epoch=int(e))[
-                    :, columns
-                ],
-                [epoch],
-                tf.int64,
-            )
-            order = tf.ensure_shape(order, (steps, width))
-            return tf.data.Dataset.from_tensor_slices((tf.repeat(epoch, steps), order))
-
-        order = tf.data.Dataset.counter(start_step // steps).flat_map(batches_of)
-        order = order.skip(start_step % steps)
+        order = _training_order(rows.num_rows, batch_size, seed, start_step, columns)
     else:
-        order = evaluation_plan(rows.num_rows, batch_size=batch_size)[start_step:, columns]
-        order = tf.data.Dataset.from_tensor_slices((np.zeros(len(order), np.int64), order))
+        order = _evaluation_order(rows.num_rows, batch_size, start_step, columns)
 
     augment = pipeline.augment if training else None
     preprocess, example = pipeline.preprocess, example_of(pipeline)
@@ -92,16 +76,40 @@ def stream(
         )
         return x, y, weight
 
-    dataset = order.map(
-        assemble, num_parallel_calls=1 if rows.table is not None else tf.data.AUTOTUNE
-    )
+    in_memory = rows.table is not None
+    dataset = order.map(assemble, num_parallel_calls=1 if in_memory else tf.data.AUTOTUNE)
     options = tf.data.Options()
     # One thread feeds the steps: more would take cores from the training kernels.
-    options.threading.private_threadpool_size = 1 if rows.table is not None else 4
+    options.threading.private_threadpool_size = 1 if in_memory else 4
     options.threading.max_intra_op_parallelism = 1
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     options.deterministic = True
     return dataset.prefetch(4).with_options(options)
+
+
+def _training_order(
+    num_rows: int, batch_size: int, seed: int, start_step: int, columns: slice
+) -> tf.data.Dataset:
+    """(epoch, row numbers) of every step from `start_step` on, without end."""
+    steps, width = num_rows // batch_size, columns.stop - columns.start
+
+    def rows_of(epoch: np.int64) -> np.ndarray:
+        return plan(num_rows, batch_size=batch_size, seed=seed, epoch=int(epoch))[:, columns]
+
+    def steps_of(epoch: tf.Tensor) -> tf.data.Dataset:
+        order = tf.ensure_shape(tf.numpy_function(rows_of, [epoch], tf.int64), (steps, width))
+        return tf.data.Dataset.from_tensor_slices((tf.repeat(epoch, steps), order))
+
+    rows_of(np.int64(0))  # too few rows are refused here, not inside the data set
+    return tf.data.Dataset.counter(start_step // steps).flat_map(steps_of).skip(start_step % steps)
+
+
+def _evaluation_order(
+    num_rows: int, batch_size: int, start_step: int, columns: slice
+) -> tf.data.Dataset:
+    """(0, row numbers) of every step of one pass; -1 where the last batch is filled up."""
+    order = evaluation_plan(num_rows, batch_size=batch_size)[start_step:, columns]
+    return tf.data.Dataset.from_tensor_slices((np.zeros(len(order), np.int64), order))
 
 
 def _preprocess_once(pipeline: Pipeline, rows: Rows) -> dict[str, np.ndarray] | None:

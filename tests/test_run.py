@@ -119,6 +119,19 @@ def test_a_run_that_died_continues_to_the_same_bits(name, step, tmp_path, monkey
         assert points["epoch/loss"] == quiet["epoch/loss"]
 
 
+def test_a_run_that_died_before_its_first_checkpoint_begins_anew(tmp_path, monkeypatch):
+    settings = tiny_settings("mlp_binary", tmp_path, steps_per_execution=1)
+    with monkeypatch.context() as patch:
+        stop_at(patch, 3)
+        with pytest.raises(Stop):
+            run.run(settings)
+    assert lines_of(tmp_path)
+    run.run(settings)
+    steps = [line["step"] for line in lines_of(tmp_path) if "running/loss" in line]
+    assert steps == list(range(1, 9))
+    assert points_of(tmp_path / "tensorboard" / "train")["running/loss"] == steps
+
+
 def test_steps_at_once_do_not_change_the_numbers(tmp_path):
     for number in (1, 3):
         folder = tmp_path / str(number)
@@ -127,11 +140,12 @@ def test_steps_at_once_do_not_change_the_numbers(tmp_path):
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_saves_and_stops_at_the_next_boundary(number, code, tmp_path, monkeypatch):
+@pytest.mark.parametrize("step", [2, 4], ids=["within an epoch", "at its end"])
+def test_a_signal_saves_and_stops_at_the_next_boundary(step, number, code, tmp_path, monkeypatch):
     original = Saver.on_train_batch_end
 
     def signalled(self, batch, logs=None):
-        if self._step == 1:
+        if self._step == step - 1:
             signal.raise_signal(number)
         original(self, batch, logs)
 
@@ -142,7 +156,11 @@ def test_a_signal_saves_and_stops_at_the_next_boundary(number, code, tmp_path, m
         with pytest.raises(errors.InterruptedRunError, match="same command") as caught:
             run.run(settings)
     assert errors.exit_code(caught.value) == code
-    assert checkpoint.steps(tmp_path / "checkpoints") == [2]
+    assert checkpoint.steps(tmp_path / "checkpoints") == [step]
+    # An epoch that was finished was validated too, and is known to be the best so far.
+    assert (checkpoint.load(tmp_path / "checkpoints", step).meta["progress"]["best"] is None) == (
+        step == 2
+    )
     assert [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)] == handlers
     assert run.run(settings)["test"]
 
@@ -253,6 +271,22 @@ def test_starting_from_another_run_takes_its_weights_and_statistics(tmp_path, ca
     other = tiny_settings("cifar_cnn", tmp_path / "third", init_from=str(tmp_path / "first"))
     with pytest.raises(errors.ArtefactError, match="not for cifar10"):
         run.run(other)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+def test_every_precision_trains_and_exports_float32(precision, tmp_path):
+    report = run.run(tiny_settings("mlp_classifier", tmp_path, precision=precision, ema=0.5))
+    assert report["precision"] == precision
+    served = tf.saved_model.load(str(tmp_path / report["export"]))
+    assert {v.dtype for v in served.weights} == {tf.float32}
+    assert all(a.dtype != np.float16 for a in state_of(tmp_path).values())
+
+
+def test_histograms_and_profile_on_request(tmp_path):
+    options = {"histograms": True, "profile": True, "steps_per_execution": 1, "batch_size": 8}
+    run.run(tiny_settings("mlp_binary", tmp_path, **options))
+    assert points_of(tmp_path / "tensorboard" / "train")["dense1/kernel"] == [9, 18]
+    assert list((tmp_path / "tensorboard").rglob("*.xplane.pb"))
 
 
 def test_python_api_trains_and_raises():

@@ -32,6 +32,7 @@ def train(model: str, **changes: Any) -> dict[str, Any]:
 
 def main(argv: list[str]) -> None:
     """The command."""
+    started = time.perf_counter()
     settings = recipe_flags.parse(argv)
     if settings is None:  # --help or --list
         return
@@ -41,16 +42,20 @@ def main(argv: list[str]) -> None:
 
         print(dry_run.describe(settings))
         return
-    print(_table(run(settings)))
+    print(_table(run(settings, started)))
 
 
-def run(settings: Settings) -> dict[str, Any]:
-    """One run, from the settings to the report; continues it where it was interrupted."""
+def run(settings: Settings, started: float | None = None) -> dict[str, Any]:
+    """One run, from the settings to the report; continues it where it was interrupted.
+
+    Args:
+        started: `time.perf_counter()` when the command began; None: now.
+    """
     from trainers import distribute, export, fit
     from trainers.evaluate import evaluate
     from trainers.setup import data, machine, workdir
 
-    started = time.perf_counter()
+    started = time.perf_counter() if started is None else started
     recipe = settings.recipe
     strategy = distribute.choose(settings.replicas)  # before there is a tensor
     distribute.check_batch_size(recipe.batch_size, strategy)
@@ -69,10 +74,7 @@ def run(settings: Settings) -> dict[str, Any]:
         workdir.record(folder, settings, pipeline, precision, facts)
         rows = ", ".join(f"{rows.num_rows} {split}" for split, rows in pipeline.rows.items())
         print(f"{settings.model}: {model.count_params()} parameters on {pipeline.source} ({rows})")
-        print(
-            f"{precision} ({why}), {replicas} replica(s), {model.steps_per_execution} steps at once"
-        )
-        print(f"run in {folder}")
+        print(f"{precision}: {why}; {replicas} replica(s); run in {folder}")
 
         progress = fit.fit(model, settings, pipeline, strategy, folder)
         weights = fit.finished_weights(model, folder, progress, settings.keep)

@@ -43,7 +43,7 @@ def exit_code(error: BaseException) -> int:
         (DataError, 3),
         ((OSError, MemoryError), 6),
         (KeyboardInterrupt, 130),
-        (ValueError, 2),
+        (UsageError, 2),
     ):
         if isinstance(error, kinds):
             return code

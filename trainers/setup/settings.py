@@ -75,7 +75,9 @@ class Settings:
     def identity(self) -> dict[str, Any]:
         """What must be the same for a run to be continued: all that changes the numbers."""
         words = ("model", "hparams", "dataset", "pipeline_options", "init_from")
-        return {word: getattr(self, word) for word in words} | dataclasses.asdict(self.recipe)
+        recipe = dataclasses.asdict(self.recipe)
+        del recipe["steps_per_execution"]  # the same steps, looked at more or less often
+        return {word: getattr(self, word) for word in words} | recipe
 
 
 def resolve(model: str, changes: Mapping[str, Any]) -> Settings:

@@ -43,6 +43,7 @@ class Monitor(keras.callbacks.Callback):
         self._step = step
         self._epoch_steps = epoch_steps
         self._executions = 0
+        self._profiling = False
         self._writers: dict[str, tf.summary.SummaryWriter] = {}
         self._lines = None
 
@@ -50,7 +51,7 @@ class Monitor(keras.callbacks.Callback):
         """Takes back what a killed process wrote beyond its last checkpoint; writes the graph."""
         self._lines = _lines_until(self._lines_path, self._first_step)
         for split in ("train", "validation"):
-            if self._first_step:
+            if (self._folder / split).exists():
                 _purge(self._folder / split, self._first_step + 1)
             self._writers[split] = tf.summary.create_file_writer(str(self._folder / split))
         if not self._first_step:
@@ -111,6 +112,8 @@ class Monitor(keras.callbacks.Callback):
 
     def close(self) -> None:
         """Closes the files; also after an interruption, where Keras calls nothing."""
+        if self._profiling:
+            self._stop_profile()
         for writer in self._writers.values():
             writer.close()
         if self._lines is not None:
@@ -147,8 +150,13 @@ class Monitor(keras.callbacks.Callback):
     def _profile(self) -> None:
         if self._executions == _PROFILED[0]:
             tf.profiler.experimental.start(str(self._folder))
+            self._profiling = True
         elif self._executions == _PROFILED[1]:
-            tf.profiler.experimental.stop()
+            self._stop_profile()
+
+    def _stop_profile(self) -> None:
+        tf.profiler.experimental.stop()
+        self._profiling = False
 
     def _names(self) -> list[str]:
         return [tensor.name for tensor in self.model.inputs]

@@ -69,10 +69,11 @@ class Saver(keras.callbacks.Callback):
                     f"{name} is {value} at step {self._step}; the last good checkpoint is step "
                     f"{self._saved_step}; a smaller --learning_rate or --clip_norm may help"
                 )
+        if self._step % self._epoch_steps == 0:
+            return  # the end of an epoch is saved after validation, with its outcome
         stop = self._reason_to_stop()
         due = self._settings.checkpoint_minutes * 60 <= time.monotonic() - self._last_save
-        # The last boundary of an epoch is saved after validation, with its outcome.
-        if stop or (due and self._step % self._epoch_steps):
+        if stop or due:
             self._save()
         if stop:
             raise InterruptedRunError(*stop)
@@ -93,7 +94,7 @@ class Saver(keras.callbacks.Callback):
             progress["stopped"] = self.model.stop_training = True
         self._save()
         stop = self._reason_to_stop()
-        if stop and not progress["stopped"] and epoch + 1 < self._settings.recipe.epochs:
+        if stop:
             raise InterruptedRunError(*stop)
 
     def restore_signals(self) -> None:
