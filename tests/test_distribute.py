@@ -165,9 +165,8 @@ def test_gradients_are_those_of_one_replica_on_real_data_at_full_size(tmp_path, 
     ):
         rounding = difference(one[0], backwards[0])
         found = difference(one[0], two[0])
-        print(
-            f"{found / largest(one[0]):.2e} of the largest, backwards {rounding / largest(one[0]):.2e}"
-        )
+        told = (value / largest(one[0]) for value in (found, rounding))
+        print("of the largest: two replicas {:.1e}, backwards {:.1e}".format(*told))
         assert found <= 4e-6 * largest(one[0])
         assert found <= 3 * rounding
 

@@ -96,7 +96,7 @@ def publish(
     try:
         signatures = TASKS[pipeline.task].signatures(model, pipeline)
         archive = tf.Module()
-        archive.weights = [variable.value for variable in model.variables]
+        archive.weights = [variable.value for variable in model.weights]
         archive.preprocess = pipeline.preprocess  # with its tables, where it is a tf.Module
         tf.saved_model.save(archive, str(temporary), signatures=signatures)
         expected = signatures["serving_default"](**{k: tf.constant(v) for k, v in examples.items()})

@@ -1,7 +1,6 @@
 """What a run shows while it trains: TensorBoard and metrics.jsonl, each step once.
 
-After a kill the lines and events beyond the resumed checkpoint are taken back: lines are cut off,
-events are purged by TensorBoard's own session mark.
+After a kill the lines and events beyond the resumed checkpoint are taken out of their files.
 """
 
 import json
@@ -11,8 +10,7 @@ import time
 
 import keras
 import tensorflow as tf
-from tensorboard.compat.proto.event_pb2 import Event, SessionLog
-from tensorboard.summary.writer.event_file_writer import EventFileWriter
+from tensorboard.compat.proto.event_pb2 import Event
 
 from pipelines import Pipeline
 from trainers.setup.settings import Settings
@@ -51,8 +49,7 @@ class Monitor(keras.callbacks.Callback):
         """Takes back what a killed process wrote beyond its last checkpoint; writes the graph."""
         self._lines = _lines_until(self._lines_path, self._first_step)
         for split in ("train", "validation"):
-            if (self._folder / split).exists():
-                _purge(self._folder / split, self._first_step + 1)
+            _cut_events(self._folder / split, self._first_step)
             self._writers[split] = tf.summary.create_file_writer(str(self._folder / split))
         if not self._first_step:
             specs = [tf.TensorSpec(i.shape, i.dtype, name=i.name) for i in self.model.inputs]
@@ -178,9 +175,22 @@ def _lines_until(path: pathlib.Path, step: int):
     return open(path, "a", encoding="utf-8")
 
 
-def _purge(folder: pathlib.Path, step: int) -> None:
-    """Tells TensorBoard to forget the events of this step and later ones, written before a kill."""
-    writer = EventFileWriter(str(folder), filename_suffix=".purge")
-    mark = SessionLog(status=SessionLog.START)
-    writer.add_event(Event(wall_time=time.time(), step=step, session_log=mark))
-    writer.close()
+def _cut_events(folder: pathlib.Path, step: int) -> None:
+    """Takes events of later steps, written before a kill, out of TensorBoard's files.
+
+    A session mark would be simpler, but TensorBoard's own reader does not heed it for the kind of
+    events that TensorFlow 2 writes.
+    """
+    for path in sorted(folder.glob("events.out.tfevents.*")):
+        kept = []
+        try:
+            for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+                if Event.FromString(record).step <= step:
+                    kept.append(record)
+        except tf.errors.DataLossError:
+            pass  # the torn end of a file that was being written
+        new = path.with_name(".rewriting")
+        with tf.io.TFRecordWriter(str(new)) as writer:
+            for record in kept:
+                writer.write(record)
+        os.replace(new, path)
