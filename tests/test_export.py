@@ -89,7 +89,7 @@ def test_a_model_that_does_not_load_alone_is_not_published(tmp_path, monkeypatch
     settings = tiny_settings("mlp_binary", tmp_path)
     pipeline = fake_pipeline("breast_cancer")
     model = fit.build(settings, pipeline, "float32")
-    monkeypatch.setattr(export, "_STRANGER", "import zoo\n" + export._STRANGER)
+    monkeypatch.setattr(export, "_STRANGER", export._STRANGER + "import zoo\n")
     with pytest.raises(ArtefactError, match="zoo"):
         export.export(settings, pipeline, weights_of(model), tmp_path)
     assert os.listdir(tmp_path / "export" / "mlp_binary") == []
