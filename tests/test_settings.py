@@ -177,6 +177,18 @@ def test_help_list_and_refusals_take_no_second_and_import_no_keras(line, code):
         assert done.stderr.startswith("error: ")
 
 
+def test_a_reader_that_leaves_early_is_no_error():
+    probe = (
+        "import os, sys\n"
+        "from trainers import run\n"
+        "from trainers.setup.errors import run_command\n"
+        "read, write = os.pipe(); os.close(read); os.dup2(write, 1)\n"
+        "sys.argv = ['run', '--list']; run_command(run.main)"
+    )
+    done = run_python("-c", probe)
+    assert done.stderr == ""
+
+
 @pytest.mark.parametrize("command", ["evaluate", "export", "predict", "doctor"])
 def test_other_commands_help_and_refuse_at_once(command):
     done = run_python("-X", "importtime", "-m", f"trainers.{command}", "--help")

@@ -78,6 +78,9 @@ def run_command(command: Callable[[list[str]], None]) -> None:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         command(sys.argv)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, `head` say, has had enough: no error
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (Exception, KeyboardInterrupt) as error:
         code = exit_code(error)
         if debug or code == 1:
