@@ -120,7 +120,7 @@ def test_a_flagfile_that_includes_itself_is_refused(tmp_path):
 @pytest.mark.parametrize("path", sorted(recipe_flags.RECIPES.glob("*.flags")), ids=lambda p: p.stem)
 def test_recipes_parse_and_state_what_was_measured(path):
     text = path.read_text(encoding="utf-8")
-    line = "" if "--model=" in text else "--model=cifar_cnn"
+    line = "" if "\n--model=" in text else "--model=cifar_cnn"
     assert parse(f"{line} --flagfile={path.stem}")
     head = "\n".join(line for line in text.splitlines() if line.startswith("#"))
     for word in ("python -m trainers.run", "accuracy", "runs", "cores"):
