@@ -66,6 +66,13 @@ def test_a_run_leaves_what_it_says(name, tmp_path):
     assert report["validation"]["loss"] == pytest.approx(validation[-1]["epoch/loss"], rel=0.05)
 
 
+def test_the_default_folder_is_under_the_current_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    report = run.run(tiny_settings("mlp_binary", ""))
+    place = tmp_path / "runs" / "mlp_binary-breast_cancer-s0"
+    assert (place / report["export"] / "saved_model.pb").exists()
+
+
 def test_a_complete_run_is_left_alone(tmp_path, capsys):
     settings = tiny_settings("mlp_binary", tmp_path)
     first = run.run(settings)

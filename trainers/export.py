@@ -148,7 +148,8 @@ def _compare(
         np.savez(asked, **examples)
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
         environment |= {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
-        command = [sys.executable, "-I", "-c", _STRANGER, str(path), str(asked), str(answered)]
+        files = (path.resolve(), asked, answered)  # the child runs in another folder
+        command = [sys.executable, "-I", "-c", _STRANGER, *map(str, files)]
         done = subprocess.run(
             command, cwd=place, env=environment, capture_output=True, text=True, check=False
         )
