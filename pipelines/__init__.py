@@ -50,11 +50,13 @@ class Pipeline:
     raw: Mapping[str, Field]  # what a client of the exported model sends, without batch dimension
     store: Callable | None = None  # one raw example -> what is kept of it, where raw sizes differ
     prepare: Callable | None = None  # (rows by split, state or None) -> (rows by split, state)
+    read: Callable | None = None  # () -> rows by split, of data that is not TFDS's
     bind: Callable | None = None  # state -> preprocess
     augment: Callable | None = None  # (raw, target, keys) -> (raw, target); batches, training only
     preprocess: Callable | None = (
         None  # raw -> inputs; batches, deterministic, row by row; EXPORTED
     )
+    padded: tuple[str, ...] = ()  # inputs (B, T) of preprocess whose rows end in zeros: cut to need
     example: Callable | None = None  # (inputs, target, keys) -> (x, y, weight); None: as they are
 
     rows: Mapping[str, Rows] = dataclasses.field(

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from pipelines import DataError, Pipeline, Rows, Table
+from pipelines import DataError, Pipeline, Rows, Table, trace
 from pipelines.stream import RAM_BUDGET
 from zoo.spec import Field
 
@@ -40,6 +40,11 @@ def load(pipeline: Pipeline, *, data_dir: str | None = None) -> tuple[Pipeline, 
     Raises:
         DataError: unknown set or split, not prepared and not reachable, or not what was declared.
     """
+    if pipeline.read is not None:
+        rows = pipeline.read()
+        for split in rows:
+            _check_target(pipeline, split, rows[split].table[pipeline.target])
+        return pipeline, rows
     builder = find_builder(pipeline.source, data_dir)
     ensure_prepared(builder)
     _check_features(pipeline, builder)  # TFDS knows the names of the classes only now
@@ -205,10 +210,21 @@ def _table(batches: Iterator[Table], num_rows: int, what: str) -> dict[str, np.n
 
 
 def _check_target(pipeline: Pipeline, split: str, target: np.ndarray) -> None:
+    shape, dtype = trace.target(pipeline)
+    if target.shape[1:] != shape or not np.can_cast(target.dtype, dtype):
+        raise DataError(
+            f"{pipeline.source} {split}: labels are {target.dtype} {target.shape[1:]}, expected "
+            f"{dtype} {shape}"
+        )
+    if pipeline.task in ("regression", "multi_label"):
+        wrong = np.flatnonzero(~np.isfinite(target.reshape(len(target), -1)).all(axis=1))
+        if len(wrong):
+            raise DataError(
+                f"{pipeline.source} {split}: target of example {wrong[0]} is not finite"
+            )
+        return
     num_classes = len(pipeline.class_names)
-    if num_classes and not (np.issubdtype(target.dtype, np.integer)):
-        raise DataError(f"{pipeline.source} {split}: labels are {target.dtype}, expected integers")
-    wrong = np.flatnonzero((target < 0) | (target >= num_classes)) if num_classes else []
+    wrong = np.flatnonzero((target < 0) | (target >= num_classes))
     if len(wrong):
         raise DataError(
             f"{pipeline.source} {split}: label {target[wrong[0]]} of example {wrong[0]} is not in "

@@ -6,9 +6,10 @@ import tensorflow as tf
 from pipelines import Pipeline, Rows
 from pipelines.keys import Keys
 from pipelines.plan import evaluation_plan, plan
-from pipelines.trace import example_of, signature
+from pipelines.trace import cut, example_of, signature
 
 RAM_BUDGET = 4 * 2**30  # bytes that the rows of one split may take in memory
+_WIDTHS = 16  # padded batches are cut to a multiple of this
 _CHUNK = 1024  # rows preprocessed at a time when the table is made
 
 
@@ -49,11 +50,6 @@ def stream(
     width = batch_size // num_shards
     columns = slice(shard_index * width, (shard_index + 1) * width)
     rows = pipeline.rows[split]
-    if training:
-        order = _training_order(rows.num_rows, batch_size, seed, start_step, columns)
-    else:
-        order = _evaluation_order(rows.num_rows, batch_size, start_step, columns)
-
     augment = pipeline.augment if training else None
     preprocess, example = pipeline.preprocess, example_of(pipeline)
     if augment is None and rows.table is not None:
@@ -61,15 +57,23 @@ def stream(
         if table is not None:
             rows, preprocess = rows._replace(table=table), None
 
+    lengths = None
+    if pipeline.padded and preprocess is None:  # the table holds what was padded
+        counts = [np.count_nonzero(rows.table[name], axis=1) for name in pipeline.padded]
+        lengths = np.maximum.reduce(counts)
+    if training:
+        order = _training_order(rows.num_rows, batch_size, seed, start_step, columns, lengths)
+    else:
+        order = _evaluation_order(rows.num_rows, batch_size, start_step, columns, lengths)
     take = _reader(rows)
 
-    def assemble(epoch: tf.Tensor, index: tf.Tensor) -> tuple:
+    def assemble(epoch: tf.Tensor, index: tf.Tensor, width: tf.Tensor) -> tuple:
         real = index >= 0
         keys = Keys(tf.constant(seed, tf.int64), epoch, tf.maximum(index, 0))
         raw, target = take(keys.index)
         if augment is not None:
             raw, target = augment(raw, target, keys)
-        inputs = raw if preprocess is None else preprocess(raw)
+        inputs = cut(pipeline, raw if preprocess is None else preprocess(raw), width)
         x, y, weight = example(inputs, target, keys)
         weight = weight * tf.cast(
             tf.reshape(real, [-1] + [1] * (weight.shape.rank - 1)), weight.dtype
@@ -88,28 +92,44 @@ def stream(
 
 
 def _training_order(
-    num_rows: int, batch_size: int, seed: int, start_step: int, columns: slice
+    num_rows: int,
+    batch_size: int,
+    seed: int,
+    start_step: int,
+    columns: slice,
+    lengths: np.ndarray | None,
 ) -> tf.data.Dataset:
-    """(epoch, row numbers) of every step from `start_step` on, without end."""
-    steps, width = num_rows // batch_size, columns.stop - columns.start
+    """(epoch, row numbers, places needed) of every step from `start_step` on, without end."""
+    steps, share = num_rows // batch_size, columns.stop - columns.start
 
-    def rows_of(epoch: np.int64) -> np.ndarray:
-        return plan(num_rows, batch_size=batch_size, seed=seed, epoch=int(epoch))[:, columns]
+    def rows_of(epoch: np.int64) -> tuple[np.ndarray, np.ndarray]:
+        order = plan(num_rows, batch_size=batch_size, seed=seed, epoch=int(epoch), lengths=lengths)
+        return order[:, columns], _widths(order, lengths)
 
     def steps_of(epoch: tf.Tensor) -> tf.data.Dataset:
-        order = tf.ensure_shape(tf.numpy_function(rows_of, [epoch], tf.int64), (steps, width))
-        return tf.data.Dataset.from_tensor_slices((tf.repeat(epoch, steps), order))
+        order, widths = tf.numpy_function(rows_of, [epoch], (tf.int64, tf.int64))
+        order, widths = tf.ensure_shape(order, (steps, share)), tf.ensure_shape(widths, (steps,))
+        return tf.data.Dataset.from_tensor_slices((tf.repeat(epoch, steps), order, widths))
 
     rows_of(np.int64(0))  # too few rows are refused here, not inside the data set
     return tf.data.Dataset.counter(start_step // steps).flat_map(steps_of).skip(start_step % steps)
 
 
 def _evaluation_order(
-    num_rows: int, batch_size: int, start_step: int, columns: slice
+    num_rows: int, batch_size: int, start_step: int, columns: slice, lengths: np.ndarray | None
 ) -> tf.data.Dataset:
-    """(0, row numbers) of every step of one pass; -1 where the last batch is filled up."""
-    order = evaluation_plan(num_rows, batch_size=batch_size)[start_step:, columns]
-    return tf.data.Dataset.from_tensor_slices((np.zeros(len(order), np.int64), order))
+    """(0, row numbers, places needed) of one pass; -1 where the last batch is filled up."""
+    order = evaluation_plan(num_rows, batch_size=batch_size)[start_step:]
+    epoch = np.zeros(len(order), np.int64)
+    return tf.data.Dataset.from_tensor_slices((epoch, order[:, columns], _widths(order, lengths)))
+
+
+def _widths(order: np.ndarray, lengths: np.ndarray | None) -> np.ndarray:
+    """Places that the longest row of each step needs, over all shards, in a few different sizes."""
+    if lengths is None:
+        return np.full(len(order), np.iinfo(np.int32).max, np.int64)
+    longest = np.maximum(lengths[np.maximum(order, 0)].max(axis=1), 1)
+    return -(-longest // _WIDTHS) * _WIDTHS
 
 
 def _preprocess_once(pipeline: Pipeline, rows: Rows) -> dict[str, np.ndarray] | None:

@@ -5,6 +5,7 @@ import tensorflow as tf
 from sklearn.model_selection import train_test_split
 
 from pipelines import Rows, State
+from pipelines.split import take
 
 
 def stratified(rows: Rows, *, seed: int, validation: float, test: float) -> dict[str, Rows]:
@@ -18,7 +19,7 @@ def stratified(rows: Rows, *, seed: int, validation: float, test: float) -> dict
         rest, test_size=validation / (1 - test), stratify=target[rest], random_state=seed
     )
     parts = {"train": train_rows, "validation": validation_rows, "test": test_rows}
-    return {name: _take(rows, np.sort(part)) for name, part in parts.items()}
+    return {name: take(rows, np.sort(part)) for name, part in parts.items()}
 
 
 def fit_statistics(train: Rows) -> State:
@@ -43,8 +44,3 @@ def standardise(state: State):
         return {"features": (features - mean) * scale}  # (B, columns)
 
     return preprocess
-
-
-def _take(rows: Rows, index: np.ndarray) -> Rows:
-    table = {name: column[index] for name, column in rows.table.items()}
-    return rows._replace(num_rows=len(index), table=table)

@@ -19,18 +19,48 @@ def served(pipeline) -> dict[str, Field]:
     return _fields(_trace(pipeline.preprocess, signature(pipeline.raw)))
 
 
+def target(pipeline) -> Field:
+    """The target of one example, as it is stored: a class, a number, or a flag for each label."""
+    if pipeline.task == "multi_label":
+        return Field((len(pipeline.class_names),), "float32")
+    return Field((), "float32" if pipeline.task == "regression" else "int64")
+
+
 def spec(pipeline) -> DataSpec:
     """Fields of x that `example` returns, with the task and the width of its output."""
     x, _, _ = batch_signature(pipeline)
-    num_outputs = 1 if pipeline.task == "binary" else len(pipeline.class_names)
-    return DataSpec(_fields(x), pipeline.task, num_outputs)
+    one = pipeline.task in ("binary", "regression")
+    longest = [served(pipeline)[name].shape[0] for name in pipeline.padded]
+    return DataSpec(
+        _fields(x),
+        pipeline.task,
+        num_outputs=1 if one else len(pipeline.class_names),
+        vocab_size=len(pipeline.state["vocabulary"]) if "vocabulary" in pipeline.state else None,
+        max_length=max(longest, default=None),
+    )
 
 
 def batch_signature(pipeline) -> tuple:
     """TensorSpecs of a batch (x, y, weight) of any size."""
     keys = Keys(*(tf.TensorSpec(shape, tf.int64) for shape in ((), (), (None,))))
-    target = tf.TensorSpec((None,), tf.int64)
-    return _trace(example_of(pipeline), signature(served(pipeline)), target, keys)
+    inputs = served(pipeline)
+    inputs |= {name: inputs[name]._replace(shape=(None,)) for name in pipeline.padded}
+    (shape, dtype), example = target(pipeline), example_of(pipeline)
+    return _trace(example, signature(inputs), tf.TensorSpec((None, *shape), dtype), keys)
+
+
+def cut(pipeline, inputs: dict[str, tf.Tensor], width: tf.Tensor) -> dict[str, tf.Tensor]:
+    """The inputs with the padded ones cut to their first `width` places."""
+    return {k: v[:, :width] if k in pipeline.padded else v for k, v in inputs.items()}
+
+
+def cut_to_need(pipeline, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """The inputs with the padded ones cut to the longest row among them, one place at least."""
+    if not pipeline.padded:
+        return inputs
+    lengths = [tf.math.count_nonzero(inputs[name], axis=1) for name in pipeline.padded]
+    longest = tf.reduce_max(tf.concat([tf.ones(1, tf.int64), *lengths], axis=0))
+    return cut(pipeline, inputs, longest)
 
 
 def example_of(pipeline):

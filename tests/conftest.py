@@ -17,7 +17,7 @@ import tensorflow as tf
 
 import pipelines
 import zoo
-from pipelines import Pipeline, Rows, source
+from pipelines import Pipeline, Rows, source, trace
 from trainers.setup import settings as settings_module
 from zoo.spec import Field
 
@@ -47,7 +47,7 @@ def built_in_data(tmp_path_factory) -> str:
 def fake_rows(pipeline: Pipeline, seed: int = 0) -> dict[str, Rows]:
     """Random rows of the fields that the pipeline declares."""
     random = np.random.default_rng(seed)
-    fields = {**pipeline.raw, pipeline.target: Field((), "int64")}
+    fields = {**pipeline.raw, pipeline.target: trace.target(pipeline)}
     return {
         split: Rows(
             NUM_ROWS[split],
@@ -66,6 +66,10 @@ def _fake_column(random, num_rows: int, field: Field, num_classes: int) -> np.nd
     shape = (num_rows, *(size or 24 for size in field.shape))
     if field.dtype == "uint8":
         return random.integers(0, 256, shape, np.uint8)
+    if field.dtype == "string":
+        words = np.array([b"the", b"film", b"was", b"good", b"bad", "好".encode(), b"", b"\xff"])
+        texts = [b" ".join(random.choice(words, random.integers(0, 30))) for _ in range(num_rows)]
+        return np.array(texts, object)
     if field.dtype == "int64":
         return random.integers(0, num_classes, shape)
     return random.normal(3.0, 2.0, shape).astype(field.dtype)

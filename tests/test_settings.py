@@ -78,6 +78,8 @@ def test_every_field_is_a_flag_of_its_type():
         "hparams": ("filters=(4,6,8),units=9", {"filters": (4, 6, 8), "units": 9}),
         "pipeline_options": ("augment=False", {"augment": False}),
         "dataset": ("", ""),
+        "data_files": ("", ""),
+        "target": ("", ""),
         "data_dir": ("/data", "/data"),
         "workdir": ("here", "here"),
         "init_from": ("there", "there"),

@@ -149,7 +149,7 @@ def test_wrong_counts_are_refused(built_in_data, tmp_path):
 def test_labels_out_of_range_are_refused():
     with pytest.raises(DataError, match="label 10 of example 1"):
         source._check_target(pipelines.get("shapes"), "train", np.array([1, 10, 3]))
-    with pytest.raises(DataError, match="expected integers"):
+    with pytest.raises(DataError, match="expected int64"):
         source._check_target(pipelines.get("shapes"), "train", np.array([0.5]))
 
 

@@ -48,10 +48,13 @@ def test_binary_loss_is_cross_entropy(smoothing):
 
 @pytest.mark.parametrize("task", sorted(TASKS))
 def test_the_reported_loss_leaves_padding_out(task):
-    width = {"binary": 1}.get(task, 3)
+    width = {"binary": 1, "regression": 1}.get(task, 3)
     random = np.random.default_rng(0)
     logits = random.normal(size=(6, width)).astype(np.float32)
-    target = random.integers(0, max(2, width), 6)
+    target = {
+        "regression": random.normal(size=6).astype(np.float32),
+        "multi_label": random.integers(0, 2, (6, width)).astype(np.float32),
+    }.get(task, random.integers(0, max(2, width), 6))
     metric = reported_loss(TASKS[task])
     metric.update_state(target, logits, sample_weight=np.array([1, 1, 1, 1, 0, 0], np.float32))
     assert metric.name == "loss"
@@ -112,3 +115,55 @@ def test_binary_outputs():
     np.testing.assert_allclose(outputs["probability"], [0.880797, 0.119203], rtol=1e-5)
     assert outputs["class"].numpy().tolist() == [1, 0]
     assert outputs["class_name"].numpy().tolist() == [b"yes", b"no"]
+
+
+def measured(task: str, target, logits, weight=None) -> dict[str, float]:
+    metrics = TASKS[task].metrics(logits.shape[-1])
+    for metric in metrics:
+        metric.update_state(target, logits, sample_weight=weight)
+    return {metric.name: float(metric.result()) for metric in metrics}
+
+
+@pytest.mark.parametrize("weight", [None, np.array([1] * 6 + [0] * 3, np.float32)])
+def test_multi_label_metrics_are_scikit_learn_s(weight):
+    random = np.random.default_rng(1)
+    logits = random.normal(size=(9, 4)).astype(np.float32)
+    target = random.integers(0, 2, (9, 4)).astype(np.float32)
+    target[0] = logits[0] > 0  # one example is right in every label
+    found, real = measured("multi_label", target, logits, weight), slice(9 if weight is None else 6)
+    right = target[real], logits[real] > 0
+    assert found["accuracy"] == pytest.approx((right[0] == right[1]).mean())
+    assert found["exact_match"] == pytest.approx(sklearn.metrics.accuracy_score(*right))
+    assert found["f1"] == pytest.approx(sklearn.metrics.f1_score(*right, average="macro"))
+    probability = 1 / (1 + np.exp(-logits))
+    by_hand = -np.where(target, np.log(probability), np.log(1 - probability)).mean()
+    assert float(TASKS["multi_label"].loss(0.0)(target, logits)) == pytest.approx(by_hand, rel=1e-5)
+    outputs = TASKS["multi_label"].outputs(tf.constant(logits), tuple("abcd"))
+    np.testing.assert_allclose(outputs["probabilities"], probability, rtol=1e-5)
+    np.testing.assert_array_equal(outputs["labels"], logits > 0)
+
+
+@pytest.mark.parametrize("weight", [None, np.array([1] * 5 + [0] * 2, np.float32)])
+def test_regression_metrics_are_scikit_learn_s(weight):
+    random = np.random.default_rng(2)
+    target = random.normal(50, 10, 7).astype(np.float32)
+    value = (target + random.normal(0, 3, 7)).astype(np.float32)
+    found, real = (
+        measured("regression", target, value[:, None], weight),
+        slice(7 - 2 * (weight is not None)),
+    )
+    pair = target[real], value[real]
+    squared = sklearn.metrics.mean_squared_error(*pair)
+    assert found["mean_absolute_error"] == pytest.approx(sklearn.metrics.mean_absolute_error(*pair))
+    assert found["root_mean_squared_error"] == pytest.approx(squared**0.5, rel=1e-5)
+    assert found["r2"] == pytest.approx(sklearn.metrics.r2_score(*pair), rel=1e-4)
+    loss = TASKS["regression"].loss(0.0)(target, value[:, None])
+    assert float(loss) == pytest.approx(sklearn.metrics.mean_squared_error(target, value), rel=1e-5)
+    np.testing.assert_array_equal(TASKS["regression"].outputs(value[:, None], ())["value"], value)
+
+
+def test_binary_f1_is_scikit_learn_s():
+    logits = np.array([[2.0], [-1.0], [0.5], [-0.2], [3.0]], np.float32)
+    target = np.array([1, 1, 0, 0, 1])
+    expected = sklearn.metrics.f1_score(target, logits[:, 0] > 0)
+    assert measured("binary", target, logits)["f1"] == pytest.approx(expected)

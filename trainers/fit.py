@@ -35,11 +35,23 @@ def build(settings: Settings, pipeline: Pipeline, policy: str) -> keras.Model:
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
-        return entry.build(pipeline.spec, **{**entry.hparams, **settings.hparams})
+        model = entry.build(pipeline.spec, **{**entry.hparams, **settings.hparams})
+        if pipeline.task != "regression":
+            return model
+        mean, deviation = units(pipeline)
+        # Networks answer with numbers around zero; the user's numbers have a place and a unit.
+        rescale = keras.layers.Rescaling(deviation, mean, dtype="float32", name="units")
+        return keras.Model(model.inputs, rescale(model.output), name=model.name)
     except ValueError as error:
         raise UsageError(f"{settings.model} on {pipeline.name}: {error}") from error
     finally:
         keras.config.set_dtype_policy(before)
+
+
+def units(pipeline: Pipeline) -> tuple[float, float]:
+    """Mean and standard deviation of a regression's training targets, as `prepare` found them."""
+    state = pipeline.state
+    return float(state.get("target_mean", 0.0)), float(state.get("target_deviation", 1.0))
 
 
 def compiled(
@@ -61,6 +73,8 @@ def compiled(
         model.compile(
             optimizer=optimizers.build(recipe, recipe.epochs * epoch_steps),
             loss=task.loss(recipe.label_smoothing),
+            # A regression is trained in units of the targets' deviation, and reported in theirs.
+            loss_weights=[units(pipeline)[1] ** -2] if pipeline.task == "regression" else None,
             weighted_metrics=[reported_loss(task), *task.metrics(pipeline.spec.num_outputs)],
             steps_per_execution=recipe.steps_per_execution
             or max(1, min(_MOST_STEPS_PER_EXECUTION, epoch_steps // 10)),

@@ -7,7 +7,8 @@ import keras
 import tensorflow as tf
 
 from pipelines import Pipeline
-from pipelines.trace import signature
+from pipelines.trace import cut_to_need, signature
+from trainers.setup.errors import UsageError
 
 
 class Task(NamedTuple):
@@ -82,6 +83,7 @@ def _binary_metrics(num_outputs: int) -> list[keras.metrics.Metric]:
         keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0),
         keras.metrics.Precision(name="precision", thresholds=0.0),
         keras.metrics.Recall(name="recall", thresholds=0.0),
+        _F1("micro"),
         keras.metrics.AUC(name="auc", from_logits=True),
     ]
 
@@ -97,12 +99,77 @@ def _binary_outputs(logits: tf.Tensor, class_names: tuple[str, ...]) -> dict[str
     }
 
 
+class _F1(keras.metrics.F1Score):
+    """F1 of logits, one column a label: over all labels together ("micro") or their mean."""
+
+    def __init__(self, average: str):
+        super().__init__(average=average, threshold=0.5, name="f1")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        y_true = tf.reshape(tf.cast(y_true, tf.float32), tf.shape(y_pred))  # (B,) or (B, labels)
+        super().update_state(y_true, tf.sigmoid(y_pred), sample_weight)
+
+
+class _R2(keras.metrics.R2Score):
+    """Share of the targets' variance that is explained; targets (B,), predictions (B, 1)."""
+
+    def __init__(self):
+        super().__init__(name="r2")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        super().update_state(tf.reshape(y_true, tf.shape(y_pred)), y_pred, sample_weight)
+
+
+def _exact_match(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """1 where every label of an example is right: (B,)."""
+    right = tf.equal(target > 0.5, logits > 0)  # (B, labels)
+    return tf.cast(tf.reduce_all(right, axis=-1), tf.float32)
+
+
+def _multi_label_metrics(num_outputs: int) -> list[keras.metrics.Metric]:
+    del num_outputs
+    return [
+        keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0),  # mean over labels
+        keras.metrics.MeanMetricWrapper(_exact_match, name="exact_match"),
+        _F1("macro"),
+    ]
+
+
+def _multi_label_outputs(logits: tf.Tensor, class_names: tuple[str, ...]) -> dict[str, tf.Tensor]:
+    del class_names  # in the order of the columns; model.json beside the export has them
+    return {
+        "logits": logits,
+        "probabilities": tf.sigmoid(logits),  # (B, labels)
+        "labels": logits > 0,
+    }
+
+
+def _regression_loss(label_smoothing: float) -> keras.losses.Loss:
+    if label_smoothing:
+        raise UsageError("--label_smoothing is for classes; a regression has none")
+    return keras.losses.MeanSquaredError()
+
+
+def _regression_metrics(num_outputs: int) -> list[keras.metrics.Metric]:
+    del num_outputs
+    return [
+        keras.metrics.MeanAbsoluteError(name="mean_absolute_error"),
+        keras.metrics.RootMeanSquaredError(name="root_mean_squared_error"),
+        _R2(),
+    ]
+
+
+def _regression_outputs(logits: tf.Tensor, class_names: tuple[str, ...]) -> dict[str, tf.Tensor]:
+    del class_names
+    return {"logits": logits, "value": tf.squeeze(logits, axis=-1)}  # in units of the target
+
+
 def _serving_default(model: keras.Model, pipeline: Pipeline) -> Mapping[str, Callable]:
     """One signature from raw fields to named outputs, preprocessing inside."""
     outputs = TASKS[pipeline.task].outputs
 
     def serving_default(**raw: tf.Tensor) -> dict[str, tf.Tensor]:
-        logits = model(pipeline.preprocess(raw), training=False)
+        logits = model(cut_to_need(pipeline, pipeline.preprocess(raw)), training=False)
         return outputs(tf.cast(logits, tf.float32), pipeline.class_names)
 
     # TensorFlow Serving calls by argument name: one keyword for each raw field.
@@ -115,4 +182,8 @@ TASKS: dict[str, Task] = {
         _classification_loss, _classification_metrics, _classification_outputs, _serving_default
     ),
     "binary": Task(_binary_loss, _binary_metrics, _binary_outputs, _serving_default),
+    "multi_label": Task(_binary_loss, _multi_label_metrics, _multi_label_outputs, _serving_default),
+    "regression": Task(
+        _regression_loss, _regression_metrics, _regression_outputs, _serving_default
+    ),
 }

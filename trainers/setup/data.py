@@ -27,6 +27,8 @@ def load(settings: Settings, folder: pathlib.Path | None) -> Pipeline:
     """
     pipeline = pipelines.get(settings.recipe.pipeline, **pipeline_arguments(settings))
     metrics = METRICS[pipeline.task]
+    if settings.recipe.class_weights and pipeline.task not in ("classification", "binary"):
+        raise UsageError(f"--class_weights: task {pipeline.task} has no classes")
     if settings.recipe.monitor not in metrics:
         raise UsageError(
             f"--monitor={settings.recipe.monitor}: task {pipeline.task} has {', '.join(metrics)}"

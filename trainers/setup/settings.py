@@ -24,8 +24,15 @@ PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 # Metrics of each task, the loss first; tests/test_tasks.py holds them against trainers.tasks.
 METRICS = {
     "classification": ("loss", "accuracy", "top_5_accuracy"),
-    "binary": ("loss", "accuracy", "precision", "recall", "auc"),
+    "binary": ("loss", "accuracy", "precision", "recall", "f1", "auc"),
+    "multi_label": ("loss", "accuracy", "exact_match", "f1"),
+    "regression": ("loss", "mean_absolute_error", "root_mean_squared_error", "r2"),
 }
+LOWER_IS_BETTER = ("loss", "mean_absolute_error", "root_mean_squared_error")
+
+
+# Flags that say which data, handed to the pipelines that take them, with an example of each.
+_DATA_EXAMPLES = {"dataset": "mnist", "data_files": "table.csv", "target": "price"}
 
 
 def _setting(default: Any, meaning: str) -> Any:
@@ -42,6 +49,10 @@ class Settings:
         None, "sizes of the model that differ: units=32,dropout=0.2"
     )
     dataset: str = _setting("", "TFDS name, for pipelines that take any: mnist, svhn_cropped")
+    data_files: str = _setting(
+        "", "your own data, for csv, image_folder, text_lines: a file or folder"
+    )
+    target: str = _setting("", "the column to predict, for tables: price")
     data_dir: str = _setting("", "TFDS's data folder (default: TFDS_DATA_DIR, then TFDS's own)")
     pipeline_options: Mapping[str, Any] = _setting(None, "options of the data set: augment=False")
     workdir: str = _setting(
@@ -63,7 +74,8 @@ class Settings:
     def run_dir(self) -> pathlib.Path:
         """Where the run lives."""
         recipe = self.recipe
-        named = re.sub(r"[^A-Za-z0-9._-]+", "-", self.dataset)
+        data = self.dataset or pathlib.Path(self.data_files.partition(",")[0]).stem
+        named = re.sub(r"[^A-Za-z0-9._-]+", "-", data)
         parts = (self.model, recipe.pipeline, *([named] if named else []), f"s{recipe.seed}")
         return pathlib.Path(self.workdir or pathlib.Path("runs", "-".join(parts))).expanduser()
 
@@ -74,7 +86,7 @@ class Settings:
 
     def identity(self) -> dict[str, Any]:
         """What must be the same for a run to be continued: all that changes the numbers."""
-        words = ("model", "hparams", "dataset", "pipeline_options", "init_from")
+        words = ("model", "hparams", "dataset", "target", "pipeline_options", "init_from")
         recipe = dataclasses.asdict(self.recipe)
         del recipe["steps_per_execution"]  # the same steps, looked at more or less often
         return {word: getattr(self, word) for word in words} | recipe
@@ -113,10 +125,9 @@ def pipeline_arguments(settings: Settings) -> dict[str, Any]:
     """The options that the pipeline's function is called with."""
     described = pipelines.describe(settings.recipe.pipeline)
     offered = {*described.options, *described.required}
-    given = {
-        word: getattr(settings, word) for word in ("dataset", "data_dir") if getattr(settings, word)
-    }
-    return {k: v for k, v in given.items() if k in offered} | dict(settings.pipeline_options)
+    given = {word: getattr(settings, word) for word in ("data_dir", *_DATA_EXAMPLES)}
+    given = {word: value for word, value in given.items() if value and word in offered}
+    return given | dict(settings.pipeline_options)
 
 
 def _known(kind: str, name: str, choices) -> None:
@@ -193,11 +204,16 @@ def _check_pipeline(settings: Settings) -> None:
         _known(f"option of pipeline {name}", option, sorted(offered))
         if option in described.options:
             _same_type(f"--pipeline_options: {option}", value, described.options[option])
-    if settings.dataset and "dataset" not in offered:
-        raise UsageError(f"pipeline {name} is one data set and takes no --dataset; tfds_image does")
+    for word in _DATA_EXAMPLES:
+        if getattr(settings, word) and word not in offered:
+            takers = [
+                p for p, d in pipelines.listing().items() if word in {*d.options, *d.required}
+            ]
+            raise UsageError(f"pipeline {name} takes no --{word}; {', '.join(takers)} do")
     for option in described.required:
         if option not in pipeline_arguments(settings):
-            raise UsageError(f"pipeline {name} needs --{option}=..., e.g. --dataset=mnist")
+            example = _DATA_EXAMPLES.get(option, "...")
+            raise UsageError(f"pipeline {name} needs --{option}=..., e.g. --{option}={example}")
 
 
 def _check_run(settings: Settings) -> None:

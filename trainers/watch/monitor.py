@@ -131,7 +131,7 @@ class Monitor(keras.callbacks.Callback):
         if (
             "image" not in self._pipeline.raw
             or rows.table is None
-            or not self._pipeline.class_names
+            or self._pipeline.task not in ("classification", "binary")
         ):
             return
         raw = {name: rows.table[name][:16] for name in self._pipeline.raw}

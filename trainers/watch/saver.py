@@ -14,7 +14,7 @@ import numpy as np
 from trainers import checkpoint
 from trainers.checkpoint import Checkpoint
 from trainers.setup.errors import InterruptedRunError, NonFiniteError
-from trainers.setup.settings import Settings
+from trainers.setup.settings import LOWER_IS_BETTER, Settings
 
 NEW_PROGRESS = {"best": None, "best_step": None, "wait": 0, "stopped": False, "seconds": 0.0}
 
@@ -85,7 +85,7 @@ class Saver(keras.callbacks.Callback):
         value = (logs or {})[f"val_{name}"]
         progress = self.progress
         best = progress["best"]
-        if best is None or (value < best if name == "loss" else value > best):
+        if best is None or (value < best if name in LOWER_IS_BETTER else value > best):
             progress |= {"best": value, "best_step": self._step, "wait": 0}
         else:
             progress["wait"] += 1
