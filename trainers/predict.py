@@ -6,6 +6,7 @@ Image files for models of images; CSV files with a header for models of columns;
 form that TensorFlow Serving's REST interface takes, for any model. Needs TensorFlow only.
 """
 
+import base64
 import csv
 import json
 import pathlib
@@ -92,7 +93,7 @@ def _read(
                 f"{path} is no request: expected {{'instances': [...]}} ({error})"
             ) from error
         for i, instance in enumerate(instances):
-            yield f"{path}:{i}", _checked(f"{path}:{i}", instance, fields)
+            yield f"{path}:{i}", _bytes(_checked(f"{path}:{i}", instance, fields))
     elif kind == ".csv":
         with open(path, newline="", encoding="utf-8-sig") as file:
             for row in (reader := csv.DictReader(file)):
@@ -111,6 +112,14 @@ def _checked(
             f"{where}: {', '.join(missing)} missing; the model takes {', '.join(fields)}"
         )
     return example
+
+
+def _bytes(example: Mapping[str, Any]) -> dict[str, Any]:
+    """The example with texts that are no UTF-8 as bytes: they come as {"b64": ...}."""
+    return {
+        name: base64.b64decode(value["b64"]) if isinstance(value, dict) else value
+        for name, value in example.items()
+    }
 
 
 def _numbers(where: str, row: Mapping[str, str], fields: Mapping[str, Field]) -> dict[str, Any]:

@@ -33,9 +33,8 @@ def claim(folder: pathlib.Path) -> Iterator[pathlib.Path]:
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"--workdir={folder} is a file")
     if folder.is_dir() and not (folder / _MARKER).exists():
-        strangers = sorted(
-            p.name for p in folder.iterdir() if p.name not in (".lock", f".{_MARKER}.new")
-        )
+        begun = (".lock", f".{_MARKER}.new", "pipeline")  # of a run that ended before its first step
+        strangers = sorted(p.name for p in folder.iterdir() if p.name not in begun)
         if strangers:
             raise UsageError(
                 f"--workdir={folder} is no run of ours: it holds {', '.join(strangers[:3])}"
@@ -193,7 +192,11 @@ def fingerprint(arrays: Mapping[str, np.ndarray]) -> str:
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
         digest.update(f"{name}:{array.dtype}:{array.shape};".encode())
-        digest.update(array.tobytes() if array.dtype == object else array.data)
+        if array.dtype == object:  # texts: its bytes would be addresses
+            for text in array.ravel().tolist():
+                digest.update(len(text).to_bytes(8, "little") + text)
+        else:
+            digest.update(array.data)
     return digest.hexdigest()[:16]
 
 
