@@ -33,7 +33,11 @@ def claim(folder: pathlib.Path) -> Iterator[pathlib.Path]:
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"--workdir={folder} is a file")
     if folder.is_dir() and not (folder / _MARKER).exists():
-        begun = (".lock", f".{_MARKER}.new", "pipeline")  # of a run that ended before its first step
+        begun = (
+            ".lock",
+            f".{_MARKER}.new",
+            "pipeline",
+        )  # of a run that ended before its first step
         strangers = sorted(p.name for p in folder.iterdir() if p.name not in begun)
         if strangers:
             raise UsageError(
