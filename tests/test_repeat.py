@@ -158,6 +158,15 @@ def test_a_run_that_fails_does_not_stop_the_others(place):
     assert (place / "all" / "seed-1.log").read_text() == "error: the data is damaged\n"
 
 
+def test_an_earlier_result_stays_where_all_fail(place):
+    (place / "all").mkdir()
+    (place / "all" / "repeat.json").write_text("earlier")
+    done = run_python("repeating.py", "--seeds=1,", *RUN, cwd=place, check=False)
+    assert done.returncode == 3, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["statistics"] == {}
+    assert (place / "all" / "repeat.json").read_text() == "earlier"
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_is_passed_on_and_ends_the_repetition(number, place):
     command = [sys.executable, "repeating.py", "--seeds=0,8,2", *RUN]

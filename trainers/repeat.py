@@ -65,9 +65,11 @@ def main(argv: list[str]) -> None:
             stopped = outcome.exit_code or 128 + number
             break
     result = summary(runs[0], words, outcomes)
-    path = _common(runs[0], "repeat.json")
-    write_json(path, result)
-    print("\n".join(["", *_table(result["statistics"]), f"kept in {path}", json.dumps(result)]))
+    if result["seeds"]:  # an earlier result is not given up for nothing
+        path = _common(runs[0], "repeat.json")
+        write_json(path, result)
+        print("\n".join(["", *_table(result["statistics"]), f"kept in {path}"]))
+    print(json.dumps(result))
     unfinished = len(outcomes) < len(runs)
     failures = [outcome.exit_code for outcome in outcomes if outcome.exit_code]
     sys.exit(stopped if stopped and (unfinished or failures) else next(iter(failures), 0))
@@ -202,7 +204,7 @@ def _line(outcome: Outcome) -> str:
 def _table(groups: Mapping[str, Mapping[str, Any]]) -> list[str]:
     columns = ("mean", "deviation", "min", "max", "low", "high")
     titles = ("", "n", "mean", "sd", "min", "max", f"{_CONFIDENCE:.0%} from", "to")
-    rows = [titles] if groups else []
+    rows = [titles]
     for group, names in groups.items():
         for name, found in names.items():
             places = 1 if group == "seconds" else 4
