@@ -1,15 +1,18 @@
 """Steps for images: batches (B, H, W, C) of uint8 in, the same or numbers out.
 
-Augmentations draw per example from `keys`. Each sorts the batch by its draw, treats the rows of
-equal draw together with one slice or reversal, and puts the rows back: a gather of pixels per
-example is fifty times slower on a CPU.
+Augmentations draw per example from `keys`. Those that move whole pixels sort the batch by its draw,
+treat the rows of equal draw together with one slice or reversal, and put the rows back: a gather of
+pixels per example is fifty times slower on a CPU.
 """
 
+import numpy as np
 import tensorflow as tf
 
 from pipelines.keys import Keys, integers
 
-_CROP, _FLIP = 0, 1  # numbers of the draws of one example
+# Numbers of the draws of one example.
+_CROP, _FLIP, _ANGLE, _ZOOM, _DOWN, _RIGHT = range(6)
+_STEPS = 256  # different angles, zooms and shifts
 
 
 def scale(raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -46,6 +49,55 @@ def crop_and_flip(padding: int, *, flip: bool = True):
         return {**raw, "image": image}, target
 
     return augment
+
+
+def affine(*, degrees: float, zoom: float, shift: float):
+    """An augmentation: rotate, zoom and shift, each drawn uniformly; bilinear, black from outside.
+
+    57 000 images of 28x28 a second on one core.
+
+    Args:
+        degrees: of rotation about the middle, at most, either way.
+        zoom: 0.1 enlarges or reduces by a factor of up to 1.1.
+        shift: pixels down or up, and right or left, at most; fractions too.
+    """
+    # Drawn from tables: a vectorised cosine and a scalar one may differ in their last bit, and then
+    # an image would depend on its place in the batch.
+    draws = np.linspace(-1.0, 1.0, _STEPS)
+    angle = np.deg2rad(degrees * draws)
+    tables = {"cos": np.cos(angle), "sin": np.sin(angle), "size": (1.0 + zoom) ** -draws}
+    tables = {k: v.astype(np.float32) for k, v in (tables | {"shift": shift * draws}).items()}
+
+    def augment(raw: dict, target: tf.Tensor, keys: Keys) -> tuple[dict, tf.Tensor]:
+        def draw(number: int, *names: str):
+            place = integers(keys, number, _STEPS)
+            return [tf.gather(tables[name], place) for name in names]
+
+        (cos, sin), (size,) = draw(_ANGLE, "cos", "sin"), draw(_ZOOM, "size")
+        (down,), (right,) = draw(_DOWN, "shift"), draw(_RIGHT, "shift")
+        return {**raw, "image": _warp(raw["image"], cos * size, sin * size, down, right)}, target
+
+    return augment
+
+
+def _warp(
+    image: tf.Tensor, cos: tf.Tensor, sin: tf.Tensor, down: tf.Tensor, right: tf.Tensor
+) -> tf.Tensor:
+    """Looks up, for every pixel, where it came from: turned and scaled about the middle."""
+    height, width = image.shape[1:3]
+    middle_y, middle_x = (height - 1) / 2, (width - 1) / 2
+    x, y, zero = middle_x + right, middle_y + down, tf.zeros_like(cos)
+    first = (cos, sin, middle_x - cos * x - sin * y)
+    second = (-sin, cos, middle_y + sin * x - cos * y)
+    warped = tf.raw_ops.ImageProjectiveTransformV3(
+        images=tf.cast(image, tf.float32),  # as uint8 it would cut fractions off: half a grey level
+        transforms=tf.stack([*first, *second, zero, zero], axis=1),  # (B, 8)
+        output_shape=(height, width),
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="CONSTANT",
+    )
+    return tf.cast(tf.round(warped), tf.uint8)
 
 
 def _shift(image: tf.Tensor, offset: tf.Tensor, padding: int) -> tf.Tensor:

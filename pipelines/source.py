@@ -7,6 +7,7 @@ array_record files and are read by row number, by the same plan.
 import contextlib
 import dataclasses
 import difflib
+import importlib
 import os
 import pathlib
 import urllib.error
@@ -17,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+import pipelines
 from pipelines import DataError, Pipeline, Rows, Table, trace
 from pipelines.stream import RAM_BUDGET
 from zoo.spec import Field
@@ -58,6 +60,8 @@ def find_builder(source: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
     """TFDS's builder of `source`. DataError: TFDS has no such set, or not in that version."""
     tfds.disable_progress_bar()
     name = source.partition(":")[0].partition("/")[0]
+    if name in pipelines.names():  # a set of our own: its file registers it with TFDS
+        importlib.import_module(f"pipelines.{name}")
     known = tfds.list_builders(with_community_datasets=False)
     if name not in known:
         close = difflib.get_close_matches(name, known, n=3, cutoff=0.4)

@@ -1,0 +1,70 @@
+"""Digits: 1 797 handwritten digits of 8x8 grey pixels, enlarged to 28x28; needs no download.
+
+The test part of UCI's Optical Recognition of Handwritten Digits (Alpaydin, Kaynak 1998), as it
+comes inside scikit-learn.
+"""
+
+import numpy as np
+import sklearn.datasets
+import tensorflow_datasets as tfds
+
+from pipelines import Pipeline, image, tabular
+from zoo.spec import Field
+
+_CLASSES = tuple("0123456789")
+_ENLARGED = 28  # as MNIST: models for it take these too
+
+
+class Digits(tfds.core.GeneratorBasedBuilder):
+    """scikit-learn's copy of the data as a TFDS data set."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    BUILT_IN = True  # needs no network
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        return self.dataset_info_from_configs(
+            description=__doc__,
+            features=tfds.features.FeaturesDict(
+                {
+                    "image": tfds.features.Image(shape=(8, 8, 1), encoding_format="png"),
+                    "label": tfds.features.ClassLabel(names=_CLASSES),
+                }
+            ),
+            supervised_keys=("image", "label"),
+            disable_shuffling=True,
+        )
+
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict:
+        del dl_manager
+        return {"train": self._generate_examples()}
+
+    def _generate_examples(self):
+        data = sklearn.datasets.load_digits()
+        # Ink is counted from 0 to 16 there; 0 to 255 is what an image file of it would hold.
+        pictures = np.round(data.images * (255 / 16)).astype(np.uint8)
+        for i, (picture, label) in enumerate(zip(pictures, data.target, strict=True)):
+            yield i, {"image": picture[..., None], "label": int(label)}
+
+
+def pipeline(*, split_seed: int = 0) -> Pipeline:
+    """Stratified 70 / 10 / 20 % for training / validation / test.
+
+    Args:
+        split_seed: which of the many such splits.
+    """
+
+    def prepare(rows, state):
+        parts = tabular.stratified(rows["all"], seed=split_seed, validation=0.1, test=0.2)
+        return parts, state or {}
+
+    return Pipeline(
+        name="digits",
+        source="digits:1.0.0",
+        splits={"all": "train"},
+        task="classification",
+        target="label",
+        class_names=_CLASSES,
+        raw={"image": Field((8, 8, 1), "uint8")},
+        prepare=prepare,
+        preprocess=lambda raw: image.scale({"image": image.resize(raw["image"], _ENLARGED)}),
+    )

@@ -1,0 +1,25 @@
+"""MNIST: 70 000 handwritten digits of 28x28 grey pixels (LeCun, Bottou, Bengio, Haffner 1998)."""
+
+from pipelines import Pipeline, image
+from zoo.spec import Field
+
+CLASSES = tuple("0123456789")
+
+
+def pipeline(*, augment: bool = True) -> Pipeline:
+    """55 000 / 5 000 of the training split for training / validation, and 10 000 for testing.
+
+    Args:
+        augment: rotate by up to 10 degrees, zoom by up to a tenth, shift by up to 2 pixels.
+    """
+    return Pipeline(
+        name="mnist",
+        source="mnist:3.*.*",
+        splits={"train": "train[:55000]", "validation": "train[55000:]", "test": "test"},
+        task="classification",
+        target="label",
+        class_names=CLASSES,
+        raw={"image": Field((28, 28, 1), "uint8")},
+        augment=image.affine(degrees=10.0, zoom=0.1, shift=2.0) if augment else None,
+        preprocess=image.scale,
+    )
