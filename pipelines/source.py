@@ -7,9 +7,11 @@ array_record files and are read by row number, by the same plan.
 import contextlib
 import dataclasses
 import difflib
+import http.client
 import importlib
 import os
 import pathlib
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -25,9 +27,12 @@ from zoo.spec import Field
 
 _REACHABLE = "https://storage.googleapis.com/tfds-data/"  # where TFDS keeps checksums and archives
 _CHUNK = 1024  # examples decoded at a time
+_PATIENCE = 5  # seconds that a server has to answer in
 _WAYS_OUT = (
-    "prepare it where there is a network and name that folder with --data_dir (or TFDS_DATA_DIR), "
-    "or choose a set that needs no download (see --list: shapes, breast_cancer)"
+    "(1) prepare it where there is a network and name that folder with --data_dir or "
+    "TFDS_DATA_DIR; (2) put its archives into a folder and prepare it from there: "
+    "python -m pipelines.fetch {name} --mirror=FOLDER, which says what is missing; (3) choose a "
+    "set that needs no download: shapes, digits, breast_cancer"
 )
 
 
@@ -77,7 +82,7 @@ def is_prepared(builder: tfds.core.DatasetBuilder) -> bool:
     return pathlib.Path(builder.data_dir).joinpath("dataset_info.json").exists()
 
 
-def ensure_prepared(builder: tfds.core.DatasetBuilder) -> None:
+def ensure_prepared(builder: tfds.core.DatasetBuilder, file_format: str | None = None) -> None:
     """Prepares the data set unless it is; a set that must be downloaded only with a network.
 
     TFDS alone takes 205 seconds to notice that there is no network.
@@ -85,23 +90,40 @@ def ensure_prepared(builder: tfds.core.DatasetBuilder) -> None:
     if is_prepared(builder):
         return
     where = f"{builder.info.full_name} is not prepared in {builder._data_dir_root}"
-    if not getattr(builder, "BUILT_IN", False) and not _reachable():
-        raise DataError(f"{where} and its source cannot be reached: {_WAYS_OUT}")
+    ways_out = _WAYS_OUT.format(name=builder.info.full_name.rpartition("/")[0])
+    if not getattr(builder, "BUILT_IN", False) and not _reachable(_first_url(builder)):
+        raise DataError(f"{where} and {_first_url(builder)} cannot be reached: {ways_out}")
     try:
-        builder.download_and_prepare()
+        builder.download_and_prepare(file_format=file_format)
     except (tfds.download.DownloadError, urllib.error.URLError, ConnectionError) as error:
-        raise DataError(f"{where} and could not be: {_first_line(error)}; {_WAYS_OUT}") from error
+        raise DataError(f"{where} and could not be: {_first_line(error)}: {ways_out}") from error
 
 
-def _reachable() -> bool:
-    request = urllib.request.Request(_REACHABLE, method="HEAD")
-    try:
-        with contextlib.closing(urllib.request.urlopen(request, timeout=8)):
-            return True
-    except urllib.error.HTTPError:
-        return True  # an answer, whatever it says
-    except OSError:
-        return False
+def _first_url(builder: tfds.core.DatasetBuilder) -> str:
+    """Where one of the set's archives is, or where TFDS is at home."""
+    urls = [url for url in builder.url_infos or () if url.startswith(("http://", "https://"))]
+    return urls[0] if urls else _REACHABLE
+
+
+def _reachable(url: str) -> bool:
+    answers = []
+
+    def ask() -> None:
+        request = urllib.request.Request(url, method="HEAD")
+        try:
+            with contextlib.closing(urllib.request.urlopen(request, timeout=_PATIENCE)):
+                answers.append(True)
+        except urllib.error.HTTPError:
+            answers.append(True)  # an answer, whatever it says
+        except (OSError, http.client.HTTPException):
+            pass
+
+    # In a thread, since the timeout of a socket covers neither the look-up of its name nor several
+    # addresses in a row.
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(_PATIENCE)
+    return bool(answers)
 
 
 def _check_features(pipeline: Pipeline, builder: tfds.core.DatasetBuilder) -> None:
@@ -137,7 +159,8 @@ def _load_split(pipeline: Pipeline, builder: tfds.core.DatasetBuilder, split: st
         if not by_number:
             raise DataError(
                 f"{pipeline.source} {split} exceeds {RAM_BUDGET / 2**30:.0f} GiB and is stored as "
-                f"{builder.info.file_format.value}: prepare it with file_format='array_record'"
+                f"{builder.info.file_format.value}: prepare it into another --data_dir with "
+                f"python -m pipelines.fetch {builder.name} --file_format=array_record"
             )
         return Rows(num_rows, fields, pipeline.target, read=_reader(pipeline, builder, split))
     batches = (_read_through if by_number else _decode)(pipeline, builder, split, num_rows)

@@ -6,14 +6,19 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 if os.environ.get("ZOO_TEST_GPU") != "1":
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
+import atexit
 import dataclasses
+import pathlib
+import shutil
 import subprocess
 import sys
+import tempfile
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 import pipelines
 import zoo
@@ -22,8 +27,25 @@ from trainers.setup import settings as settings_module
 from zoo.spec import Field
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_FILES = pathlib.Path(tempfile.mkdtemp(prefix="zoo_tests_"))
+atexit.register(shutil.rmtree, _FILES, True)
+
+
+def _small_image_folder() -> str:
+    """Three images in each of two folders, as users have them."""
+    place = _FILES / "images"
+    for i, name in enumerate(("day", "night")):
+        (place / name).mkdir(parents=True)
+        for j in range(3):
+            Image.new("RGB", (20 + j, 30), (100 * i, 40 * j, 7)).save(place / name / f"{j}.png")
+    return str(place)
+
+
 # A data set whose options cannot all be left out, with the options to test it with.
-OPTIONS = {"tfds_image": {"dataset": "shapes"}}
+OPTIONS = {
+    "image_folder": {"data_files": _small_image_folder(), "image_size": 20},
+    "tfds_image": {"dataset": "shapes"},
+}
 NUM_ROWS = {"train": 70, "validation": 21, "test": 13, "all": 104}
 
 _CPU = tf.config.list_physical_devices("CPU")[0]

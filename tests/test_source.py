@@ -1,9 +1,12 @@
 """Stored data: prepared, checked, and refused by name where it is not what was declared."""
 
 import dataclasses
+import http.server
 import json
 import pathlib
 import shutil
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -16,11 +19,11 @@ from pipelines import DataError, shapes, source, stream
 from zoo.spec import Field
 
 
-@pytest.mark.parametrize("name", ["shapes", "breast_cancer"])
+@pytest.mark.parametrize("name", ["shapes", "breast_cancer", "digits"])
 def test_built_in_sets_prepare_without_network_and_are_as_declared(
     name, built_in_data, monkeypatch
 ):
-    monkeypatch.setattr(source, "_reachable", lambda: pytest.fail("asked the network"))
+    monkeypatch.setattr(source, "_reachable", lambda url: pytest.fail("asked the network"))
     pipeline, rows = source.load(pipelines.get(name), data_dir=built_in_data)
     assert pipeline.source == f"{name}:1.0.0"
     prepared = pipelines.prepared(pipeline, rows)
@@ -89,11 +92,46 @@ def test_any_image_set_by_name(built_in_data):
 
 
 def test_an_unprepared_set_without_network_fails_at_once_with_the_ways_out(tmp_path, monkeypatch):
-    monkeypatch.setattr(source, "_REACHABLE", "http://127.0.0.1:9/")  # the discard port: refused
+    def refused(request, timeout):
+        assert request.full_url == "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
+        raise OSError("refused")
+
+    monkeypatch.setattr(source.urllib.request, "urlopen", refused)
     with pytest.raises(DataError) as caught:
         source.load(pipelines.get("cifar10"), data_dir=str(tmp_path))
-    for word in ("cifar10/3.0.2 is not prepared", "--data_dir", "shapes"):
+    mirror = "python -m pipelines.fetch cifar10 --mirror=FOLDER"
+    for word in ("cifar10/3.0.2 is not prepared", "cs.toronto.edu", "--data_dir", mirror, "shapes"):
         assert word in str(caught.value)
+
+
+def test_a_server_that_never_answers_is_given_up_soon(monkeypatch):
+    """As where packets are dropped: the name is looked up for ever."""
+
+    def hang(request, timeout):
+        time.sleep(3)
+        raise OSError("too late")
+
+    monkeypatch.setattr(source.urllib.request, "urlopen", hang)
+    monkeypatch.setattr(source, "_PATIENCE", 0.2)
+    started = time.monotonic()
+    assert not source._reachable("http://example.org/")
+    assert time.monotonic() - started < 2
+
+
+def test_any_answer_is_an_answer():
+    class Refusing(http.server.BaseHTTPRequestHandler):
+        def do_HEAD(self):
+            self.send_error(403)
+
+        def log_message(self, *words):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/"
+        assert source._reachable(address)
+        server.shutdown()
+    assert not source._reachable(address)
 
 
 def test_unknown_sets_versions_and_splits(built_in_data):

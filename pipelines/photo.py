@@ -1,0 +1,58 @@
+"""Image files to pixels, one way for training and for questions. Pillow and NumPy only."""
+
+import io
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from pipelines import DataError
+
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
+SUFFIXES = (*(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"),)
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*")
+
+
+def decode(content: bytes, channels: int = 3) -> np.ndarray:
+    """The first frame of an image file, turned upright as its EXIF says: (H, W, channels) uint8.
+
+    Transparent parts become white. 16-bit grey keeps its upper eight bits. Colour profiles are not
+    applied.
+
+    Args:
+        channels: 3 for colour, 1 for grey.
+
+    Raises:
+        DataError: no image, cut short, or of more pixels than Pillow's limit against bombs.
+    """
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            if image.width * image.height > Image.MAX_IMAGE_PIXELS:
+                raise DataError(f"{image.width}x{image.height} pixels are more than Pillow allows")
+            upright = _opaque(ImageOps.exif_transpose(image))
+            pixels = np.asarray(upright.convert("L" if channels == 1 else "RGB"))
+    except DataError:
+        raise
+    except Image.UnidentifiedImageError as error:
+        raise DataError(f"no image that can be read ({', '.join(FORMATS)})") from error
+    except (
+        Exception
+    ) as error:  # damaged files raise a dozen kinds, from struct.error to SyntaxError
+        raise DataError(str(error) or type(error).__name__) from error
+    return pixels.reshape(*pixels.shape[:2], channels)
+
+
+def looks_like_image(head: bytes) -> bool:
+    """Whether a file of any name begins as JPEG, PNG, GIF, TIFF or WebP files do."""
+    return head.startswith(_SIGNATURES) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):
+        pixels = np.clip(np.asarray(image, np.int64), 0, 2**16 - 1)
+        return Image.fromarray((pixels >> 8).astype(np.uint8))
+    if image.mode == "F":
+        raise DataError("pixels are fractions of unknown range")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image
