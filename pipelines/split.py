@@ -5,7 +5,7 @@ and two copies of one example are never on two sides of a cut.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 
@@ -23,7 +23,13 @@ def digests(examples: Iterable[bytes]) -> np.ndarray:
 
 
 def by_content(
-    rows: Rows, digest: np.ndarray, *, seed: int, validation: float, test: float
+    rows: Rows,
+    digest: np.ndarray,
+    *,
+    seed: int,
+    validation: float,
+    test: float,
+    given: Collection[str] = (),
 ) -> dict[str, Rows]:
     """The rows of train, validation and test; every class gets its share but for a draw's luck.
 
@@ -31,6 +37,7 @@ def by_content(
         digest: (num_rows,) int64, from `digests`.
         seed: which of the many such splits.
         validation: share of the rows, as is `test`; the rest is for training.
+        given: of validation and test, what has files of its own; its share stays in training.
 
     Raises:
         DataError: the shares are no shares, or a split gets no example.
@@ -42,7 +49,9 @@ def by_content(
         )
     place = bits_numpy(seed, 0, _CUT, digest).astype(np.float64) * 2.0**-64  # in [0, 1)
     part = np.digitize(place, [test, test + validation])
-    parts = {name: np.flatnonzero(part == i) for name, i in _PARTS}
+    numbers = dict(_PARTS)
+    part[np.isin(part, [numbers[name] for name in given])] = numbers["train"]
+    parts = {name: np.flatnonzero(part == i) for name, i in _PARTS if name not in given}
     for name, index in parts.items():
         if not len(index):
             raise DataError(

@@ -62,6 +62,8 @@ def _resolved(settings: Settings) -> dict:
 
 def _pipeline(settings: Settings) -> Pipeline:
     pipeline = pipelines.get(settings.recipe.pipeline, **pipeline_arguments(settings))
+    if pipeline.read is not None:
+        return data.load(settings, None)
     builder = source.find_builder(pipeline.source, settings.data_dir or None)
     if source.is_prepared(builder):
         return data.load(settings, None)
