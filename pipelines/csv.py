@@ -61,7 +61,7 @@ def pipeline(
         given=[name for name in ("validation", "test") if name in files],
         digest=split.digests("\0".join(row).encode() for row in zip(*used.values(), strict=True)),
     )
-    return table.pipeline("csv", found, target, task, table.Cut(split_seed, validation, test))
+    return table.over("csv", found, target, task, table.Cut(split_seed, validation, test))
 
 
 class _Cells(NamedTuple):
@@ -105,6 +105,11 @@ def _expanded(place: str) -> list[str]:
 def _read(files: Sequence[tuple[str, str]], encoding: str) -> _Cells:
     tables = [table_file.open_table(path, encoding) for _, path in files]
     names = tables[0].names
+    if len(names) < 2:
+        raise DataError(
+            f"{tables[0].path}:1: one column only, {names[0][:40]!r}; cells are divided by comma, "
+            "semicolon or tab"
+        )
     cells: list[list[str]] = [[] for _ in names]
     lines, first_rows, split_of = array("q"), [], []
     for (part, path), found in zip(files, tables, strict=True):

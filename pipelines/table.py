@@ -31,7 +31,7 @@ class Cut(NamedTuple):
     test: float
 
 
-def pipeline(name: str, table: Table, target: str, task: str, cut: Cut) -> Pipeline:
+def over(name: str, table: Table, target: str, task: str, cut: Cut) -> Pipeline:
     """The pipeline `name` over the table.
 
     Args:

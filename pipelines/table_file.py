@@ -171,11 +171,6 @@ def _undecodable(table: TableFile) -> str:
 
 def _check_header(table: TableFile) -> None:
     where, names = f"{table.path}:1", table.names
-    if len(names) < 2:
-        raise DataError(
-            f"{where}: one column only, {names[0][:40]!r}; cells are divided by comma, semicolon "
-            "or tab"
-        )
     known: dict[str, str] = {}
     for i, name in enumerate(names):
         if not name and i:  # the first column without a name is the row number that pandas writes

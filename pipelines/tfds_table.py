@@ -31,7 +31,7 @@ def pipeline(
 
     Args:
         dataset: TFDS's name, with configuration and version where wanted: "penguins/processed".
-        target: the column to predict; default: that which TFDS calls supervised.
+        target: the column to predict; default: what TFDS calls supervised, or the only classes.
         data_dir: TFDS's data folder.
         task: regression, binary, classification or multi_label where it is not to be inferred.
         ignore: columns to leave out, with commas between them.
@@ -47,7 +47,7 @@ def pipeline(
     features = _flat(info.features)
     names = [word for path in features for word in _names(path, features[path])]
     unused = table.named(names, ignore, "ignore")
-    target = target or _supervised(dataset, info, names)
+    target = target or _supervised(dataset, info, features)
     table.named(names, target, "target")
     given = [name for name in ("validation", "test") if name in info.splits]
     if "train" not in info.splits:
@@ -58,7 +58,7 @@ def pipeline(
     columns = [
         column
         for path, feature in features.items()
-        for column in _columns(path, feature, np.concatenate([r[path] for r in examples.values()]))
+        for column in _columns(path, feature, np.concatenate([e[path] for e in examples.values()]))
         if column.name not in unused
     ]
     found = table.Table(
@@ -70,9 +70,7 @@ def pipeline(
             repr(row).encode() for row in zip(*(c.values.tolist() for c in columns), strict=True)
         ),
     )
-    return table.pipeline(
-        "tfds_table", found, target, task, table.Cut(split_seed, validation, test)
-    )
+    return table.over("tfds_table", found, target, task, table.Cut(split_seed, validation, test))
 
 
 def _flat(features: Mapping[str, Any], before: str = "") -> dict[str, Any]:
@@ -104,11 +102,15 @@ def _names(path: str, feature: Any) -> list[str]:
     return [f"{name}_{i}" for i in range(width)] if width else [name]
 
 
-def _supervised(dataset: str, info: tfds.core.DatasetInfo, names: list[str]) -> str:
+def _supervised(dataset: str, info: tfds.core.DatasetInfo, features: Mapping[str, Any]) -> str:
+    single = {path.rpartition("/")[2]: f for path, f in features.items() if _width(f) == 0}
     for key in reversed(info.supervised_keys or ()):  # some sets have them the wrong way round
-        if key in names:
+        if key in single:
             return key
-    raise DataError(f"{dataset} does not say what to predict: --target= one of {', '.join(names)}")
+    classes = [name for name, feature in single.items() if getattr(feature, "names", None)]
+    if len(classes) == 1:
+        return classes[0]
+    raise DataError(f"{dataset} does not say what to predict: --target= one of {', '.join(single)}")
 
 
 def _read(builder: tfds.core.DatasetBuilder, name: str, paths: list[str]) -> dict[str, np.ndarray]:

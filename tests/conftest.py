@@ -6,9 +6,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 if os.environ.get("ZOO_TEST_GPU") != "1":
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
+import atexit
 import dataclasses
+import pathlib
+import shutil
 import subprocess
 import sys
+import tempfile
 
 import keras
 import numpy as np
@@ -23,7 +27,19 @@ from zoo.spec import Field
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # A data set whose options cannot all be left out, with the options to test it with.
-OPTIONS = {"tfds_image": {"dataset": "shapes"}}
+_FILES = pathlib.Path(tempfile.mkdtemp(prefix="zoo_tests_"))
+atexit.register(shutil.rmtree, _FILES, True)
+(_FILES / "pets.csv").write_text(
+    "name,weight,kind,born,target\n"
+    + "".join(
+        f"n{i},{i % 7}.5,{['cat', 'dog'][i % 2]},20{i + 10}-05-01,{i % 2}\n" for i in range(40)
+    )
+)
+OPTIONS = {
+    "tfds_image": {"dataset": "shapes"},
+    "csv": {"data_files": str(_FILES / "pets.csv"), "target": "target"},
+    "tfds_table": {"dataset": "breast_cancer", "data_dir": str(_FILES)},
+}
 NUM_ROWS = {"train": 70, "validation": 21, "test": 13, "all": 104}
 
 _CPU = tf.config.list_physical_devices("CPU")[0]
