@@ -62,9 +62,9 @@ def open_table(path: str, encoding: str = "") -> TableFile:
         if first is None:
             raise DataError(f"{path} is empty: expected a header and rows")
         headers.append((delimiter, first[1]))
-    if not headers:
-        raise DataError(str(fault))
-    delimiter, names = max(headers, key=lambda header: len(header[1]))
+    delimiter, names = max(headers, key=lambda header: len(header[1]), default=("", ()))
+    if fault is not None and len(names) < 2:
+        raise DataError(str(fault)) from fault
     table = TableFile(path, encoding, delimiter, tuple(names))
     _check_header(table)
     return table
@@ -115,7 +115,7 @@ def field_name(column: str) -> str:
     name = re.sub(r"[^A-Za-z0-9]+", "_", coded).strip("_")
     if keyword.iskeyword(name) or name == "self":
         return f"{name}_"
-    return name if name[:1].isalpha() else f"column_{name}"
+    return name if name[:1].isalpha() else f"column_{name}".rstrip("_")
 
 
 def nearest(name: str, names: Sequence[str]) -> str:

@@ -73,7 +73,7 @@ def choose(columns: Sequence[Column], task: str = "") -> Target:
         raise DataError(f"the target {name} is {_some(distinct)} in every row: nothing to tell")
     if task == "binary" and len(distinct) > 2:
         raise DataError(f"task=binary: the target {name} has {len(distinct)} values")
-    if len(distinct) > min(_MOST_CLASSES, len(values) / 2):
+    if len(distinct) > max(2, min(_MOST_CLASSES, len(values) / 2)):
         raise DataError(
             f"the target {name} has {len(distinct)} different values in {len(values)} rows, too "
             f"many for classes: {_some(distinct)}"
