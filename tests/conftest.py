@@ -26,7 +26,6 @@ from trainers.setup import settings as settings_module
 from zoo.spec import Field
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-# A data set whose options cannot all be left out, with the options to test it with.
 _FILES = pathlib.Path(tempfile.mkdtemp(prefix="zoo_tests_"))
 atexit.register(shutil.rmtree, _FILES, True)
 (_FILES / "pets.csv").write_text(
@@ -35,6 +34,7 @@ atexit.register(shutil.rmtree, _FILES, True)
         f"n{i},{i % 7}.5,{['cat', 'dog'][i % 2]},20{i + 10}-05-01,{i % 2}\n" for i in range(40)
     )
 )
+# A data set whose options cannot all be left out, with the options to test it with.
 OPTIONS = {
     "tfds_image": {"dataset": "shapes"},
     "csv": {"data_files": str(_FILES / "pets.csv"), "target": "target"},
