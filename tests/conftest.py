@@ -41,10 +41,22 @@ def _small_image_folder() -> str:
     return str(place)
 
 
+def _small_table() -> str:
+    """Words, numbers, categories and dates."""
+    lines = [
+        f"n{i},{i % 7}.5,{['cat', 'dog'][i % 2]},20{i + 10}-05-01,{i % 2}\n" for i in range(40)
+    ]
+    place = _FILES / "pets.csv"
+    place.write_text("name,weight,kind,born,target\n" + "".join(lines))
+    return str(place)
+
+
 # A data set whose options cannot all be left out, with the options to test it with.
 OPTIONS = {
+    "csv": {"data_files": _small_table(), "target": "target"},
     "image_folder": {"data_files": _small_image_folder(), "image_size": 20},
     "tfds_image": {"dataset": "shapes"},
+    "tfds_table": {"dataset": "breast_cancer", "data_dir": str(_FILES)},
 }
 NUM_ROWS = {"train": 70, "validation": 21, "test": 13, "all": 104}
 

@@ -12,7 +12,12 @@ from pipelines.stream import stream
 from trainers.tasks import TASKS
 
 # Of the full size on the model's own data; a model that is missing here fails.
-PARAMETERS = {"cifar_cnn": 122_570, "mlp_binary": 6_209, "mlp_classifier": 201_482}
+PARAMETERS = {
+    "cifar_cnn": 122_570,
+    "mlp": 12_289,
+    "mlp_binary": 6_209,
+    "mlp_classifier": 201_482,
+}
 
 
 def own_pipeline(name: str):

@@ -61,13 +61,19 @@ def _resolved(settings: Settings) -> dict:
 
 
 def _pipeline(settings: Settings) -> Pipeline:
-    pipeline = pipelines.get(settings.recipe.pipeline, **pipeline_arguments(settings))
-    builder = source.find_builder(pipeline.source, settings.data_dir or None)
+    arguments = pipeline_arguments(settings)
+    name = arguments.get("dataset")
+    if name is None:
+        pipeline = pipelines.get(settings.recipe.pipeline, **arguments)
+        if pipeline.read is not None:
+            return data.load(settings, None)
+        name = pipeline.source
+    builder = source.find_builder(name, settings.data_dir or None)
     if source.is_prepared(builder):
         return data.load(settings, None)
     if not getattr(builder, "BUILT_IN", False):
         raise pipelines.DataError(
-            f"{pipeline.source} is not prepared, and a dry run downloads nothing: run without it"
+            f"{name} is not prepared, and a dry run downloads nothing: run without it"
         )
     with tempfile.TemporaryDirectory() as place:
         return data.load(dataclasses.replace(settings, data_dir=place), None)

@@ -2,23 +2,26 @@
 
     python -m trainers.predict --workdir=runs/... photo.png table.csv request.json
 
-Image files for models of images; CSV files with a header for models of columns; JSON files in the
-form that TensorFlow Serving's REST interface takes, for any model. Needs TensorFlow only.
+Image files for models of images; CSV files with a header for models of columns, read as in
+training; JSON files in the form that TensorFlow Serving's REST interface takes, for any model.
+Needs TensorFlow only.
 """
 
 import base64
-import csv
 import json
+import math
 import pathlib
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pipelines import table_file
 from trainers.recipe_flags import small_command
 from trainers.setup.errors import ArtefactError, UsageError, import_tensorflow, run_command
 from zoo.spec import Field
 
 _IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
+_TABLES = (".csv", ".tsv")
 _SHOWN = 5  # classes whose probability is printed
 
 
@@ -33,8 +36,10 @@ def main(argv: list[str]) -> None:
     for path in files:
         if not path.is_file():
             raise UsageError(f"{path} is not there")
-        if path.suffix.lower() not in (*_IMAGES, ".csv", ".json"):
-            raise UsageError(f"{path}: expected an image ({' '.join(_IMAGES)}), .csv or .json")
+        if path.suffix.lower() not in (*_IMAGES, *_TABLES, ".json"):
+            raise UsageError(
+                f"{path}: expected an image ({' '.join(_IMAGES)}), .csv, .tsv or .json"
+            )
     import_tensorflow()
     for line in predict(newest_export(pathlib.Path(given["workdir"])), files):
         print(json.dumps(line))
@@ -57,6 +62,7 @@ def predict(exported: pathlib.Path, files: list[pathlib.Path]) -> Iterator[dict[
         UsageError: a file does not hold what the model takes.
         ArtefactError: the export cannot be loaded.
     """
+    import numpy as np
     import tensorflow as tf
 
     try:
@@ -69,16 +75,29 @@ def predict(exported: pathlib.Path, files: list[pathlib.Path]) -> Iterator[dict[
     for path in files:
         for where, example in _read(path, fields):
             raw = {
-                name: tf.cast(tf.constant(example[name]), f.dtype)[None]
+                name: _tensor(f"{where}: {name}", example[name], f)[None]
                 for name, f in fields.items()
             }
-            for name, field in fields.items():
-                if not raw[name].shape[1:].is_compatible_with(field.shape):
-                    raise UsageError(
-                        f"{where}: {name} is {raw[name].shape[1:]}, expected {field.shape}"
-                    )
             outputs = {name: value[0].numpy() for name, value in serve(**raw).items()}
+            blank = [k for k, v in raw.items() if v.dtype.is_floating and np.isnan(v).any()]
+            if blank and not np.isfinite(outputs["logits"]).all():
+                raise UsageError(f"{where}: the model has no answer without {', '.join(blank)}")
             yield {"input": where, **_readable(outputs, card["class_names"])}
+
+
+def _tensor(where: str, value: Any, field: Field) -> Any:
+    """One field of an example; in JSON a text may be {"b64": ...}, as TensorFlow Serving has it."""
+    import tensorflow as tf
+
+    try:
+        if isinstance(value, dict):
+            value = base64.b64decode(value["b64"], validate=True)
+        tensor = tf.cast(tf.constant(value), field.dtype)
+    except (KeyError, TypeError, ValueError, tf.errors.OpError) as error:
+        raise UsageError(f"{where} is {value!r:.40}, expected {field.dtype}") from error
+    if not tensor.shape.is_compatible_with(field.shape):
+        raise UsageError(f"{where} is {tensor.shape}, expected {field.shape}")
+    return tensor
 
 
 def _read(
@@ -93,12 +112,9 @@ def _read(
                 f"{path} is no request: expected {{'instances': [...]}} ({error})"
             ) from error
         for i, instance in enumerate(instances):
-            yield f"{path}:{i}", _bytes(_checked(f"{path}:{i}", instance, fields))
-    elif kind == ".csv":
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            for row in (reader := csv.DictReader(file)):
-                where = f"{path}:{reader.line_num}"
-                yield where, _numbers(where, _checked(where, row, fields), fields)
+            yield f"{path}:{i}", _checked(f"{path}:{i}", instance, fields)
+    elif kind in _TABLES:
+        yield from _rows(path, fields)
     else:
         yield str(path), {"image": _image(path, fields)}
 
@@ -114,22 +130,27 @@ def _checked(
     return example
 
 
-def _bytes(example: Mapping[str, Any]) -> dict[str, Any]:
-    """The example with texts that are no UTF-8 as bytes: they come as {"b64": ...}."""
-    return {
-        name: base64.b64decode(value["b64"]) if isinstance(value, dict) else value
-        for name, value in example.items()
-    }
+def _rows(
+    path: pathlib.Path, fields: Mapping[str, Field]
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The columns that the model takes, read as in training; other columns are passed over."""
+    table = table_file.open_table(str(path))
+    names = [name if name in fields else table_file.field_name(name) for name in table.names]
+    missing = [name for name in fields if name not in names]
+    if missing:
+        raise UsageError(f"{path}:1: {', '.join(missing)} missing; it has {', '.join(names)}")
+    for line, cells in table_file.rows(table):
+        where, row = f"{path}:{line}", dict(zip(names, cells, strict=True))
+        yield where, {name: _cell(where, name, row[name], f) for name, f in fields.items()}
 
 
-def _numbers(where: str, row: Mapping[str, str], fields: Mapping[str, Field]) -> dict[str, Any]:
-    try:
-        return {
-            name: row[name] if f.dtype == "string" else float(row[name])
-            for name, f in fields.items()
-        }
-    except ValueError as error:
-        raise UsageError(f"{where}: {error}") from error
+def _cell(where: str, name: str, cell: str, field: Field) -> str | float:
+    if field.dtype == "string":
+        return cell  # how a missing one is written, preprocessing knows
+    value = table_file.number(cell)
+    if value is None or (math.isnan(value) and not field.dtype.startswith("float")):
+        raise UsageError(f"{where}: column {name}: {cell!r} is no number")
+    return value
 
 
 def _image(path: pathlib.Path, fields: Mapping[str, Field]) -> Any:

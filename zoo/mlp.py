@@ -37,15 +37,35 @@ from zoo.spec import DataSpec, Recipe
     tiny={"hidden": (16, 8), "dropout": 0.1},
     task="classification",
 )
+@zoo.register(
+    Recipe(
+        pipeline="breast_cancer",
+        batch_size=64,
+        epochs=60,
+        optimizer="adamw",
+        learning_rate=2e-3,
+        schedule="cosine",
+        weight_decay=0.05,
+        early_stopping=15,
+        precision="float32",
+    ),
+    name="mlp",
+    tiny={"hidden": (16, 8), "dropout": 0.1},
+    hidden=(128, 64),
+    dropout=0.1,
+)
 def mlp(
-    spec: DataSpec, *, task: str, hidden: tuple[int, ...] = (64, 64), dropout: float = 0.0
+    spec: DataSpec, *, task: str = "", hidden: tuple[int, ...] = (64, 64), dropout: float = 0.0
 ) -> keras.Model:
-    """Dense layers with ReLU over all inputs, flattened and joined; one logit, or one a class.
+    """Dense layers with ReLU over all inputs, flattened and joined; logits as the task asks.
+
+    Args:
+        task: the only one that this variant is for; empty: any.
 
     Raises:
         ValueError: the data's task is another, or an input is not numbers of a fixed size.
     """
-    if spec.task != task:
+    if task and spec.task != task:
         raise ValueError(
             f"this variant of mlp is for task {task!r}, the data has task {spec.task!r}"
         )

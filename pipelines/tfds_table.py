@@ -1,0 +1,144 @@
+"""Any table of TFDS by name: --pipeline=tfds_table --dataset=titanic."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from pipelines import DataError, Pipeline, source, split, table
+from pipelines.columns import Column
+
+_CHUNK = 1024  # examples decoded at a time
+_WIDEST = 1000  # numbers of a vector that still count as columns
+
+
+def pipeline(
+    *,
+    dataset: str,
+    target: str = "",
+    data_dir: str | None = None,
+    task: str = "",
+    ignore: str = "",
+    split_seed: int = 0,
+    validation: float = 0.1,
+    test: float = 0.2,
+) -> Pipeline:
+    """Numbers, flags, classes, texts and vectors of numbers, also within dictionaries, as columns.
+
+    Classes and texts are sent by name. TFDS's own validation and test splits are used where there
+    are any; the rest is cut from the training split by content.
+
+    Args:
+        dataset: TFDS's name, with configuration and version where wanted: "penguins/processed".
+        target: the column to predict; default: what TFDS calls supervised, or the only classes.
+        data_dir: TFDS's data folder.
+        task: regression, binary, classification or multi_label where it is not to be inferred.
+        ignore: columns to leave out, with commas between them.
+        split_seed: which of the many splits by content.
+        validation: share of the rows, as is `test`.
+
+    Raises:
+        DataError: TFDS has no such set, or it is no table, or has no such column.
+    """
+    builder = source.find_builder(dataset, data_dir)
+    source.ensure_prepared(builder)
+    info = builder.info
+    features = _flat(info.features)
+    names = [word for path in features for word in _names(path, features[path])]
+    unused = table.named(names, ignore, "ignore")
+    target = target or _supervised(dataset, info, features)
+    table.named(names, target, "target")
+    given = [name for name in ("validation", "test") if name in info.splits]
+    if "train" not in info.splits:
+        raise DataError(f"{dataset} has no train split; it has {sorted(info.splits)}")
+
+    examples = {name: _read(builder, name, list(features)) for name in ("train", *given)}
+    numbers = {name: len(next(iter(read.values()))) for name, read in examples.items()}
+    columns = [
+        column
+        for path, feature in features.items()
+        for column in _columns(path, feature, np.concatenate([e[path] for e in examples.values()]))
+        if column.name not in unused
+    ]
+    found = table.Table(
+        source=info.full_name,
+        columns=columns,
+        split_of=[name for name, number in numbers.items() for _ in range(number)],
+        given=given,
+        digest=split.digests(
+            repr(row).encode() for row in zip(*(c.values.tolist() for c in columns), strict=True)
+        ),
+    )
+    return table.over("tfds_table", found, target, task, table.Cut(split_seed, validation, test))
+
+
+def _flat(features: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Path -> feature, "features/age", of all that can be columns."""
+    found: dict[str, Any] = {}
+    for name, feature in features.items():
+        if isinstance(feature, tfds.features.FeaturesDict):
+            found |= _flat(feature, f"{before}{name}/")
+        elif _width(feature) is not None:
+            found[f"{before}{name}"] = feature
+    return found
+
+
+def _width(feature: Any) -> int | None:
+    """Length of a vector; 0: a single value; None: what cannot be columns."""
+    if isinstance(feature, (tfds.features.Sequence, tfds.features.Image)):
+        return None
+    shape, dtype = tuple(feature.shape), np.dtype(feature.np_dtype)
+    if shape == ():
+        return 0
+    if len(shape) == 1 and shape[0] is not None and shape[0] <= _WIDEST and dtype.kind in "iufb":
+        return shape[0]
+    return None
+
+
+def _names(path: str, feature: Any) -> list[str]:
+    """The columns of a feature: its last word, with a number for each place of a vector."""
+    width, name = _width(feature), path.rpartition("/")[2]
+    return [f"{name}_{i}" for i in range(width)] if width else [name]
+
+
+def _supervised(dataset: str, info: tfds.core.DatasetInfo, features: Mapping[str, Any]) -> str:
+    single = {path.rpartition("/")[2]: f for path, f in features.items() if _width(f) == 0}
+    for key in reversed(info.supervised_keys or ()):  # some sets have them the wrong way round
+        if key in single:
+            return key
+    classes = [name for name, feature in single.items() if getattr(feature, "names", None)]
+    if len(classes) == 1:
+        return classes[0]
+    raise DataError(f"{dataset} does not say what to predict: --target= one of {', '.join(single)}")
+
+
+def _read(builder: tfds.core.DatasetBuilder, name: str, paths: list[str]) -> dict[str, np.ndarray]:
+    """Every example of a split, by path."""
+    parts: dict[str, list[np.ndarray]] = {path: [] for path in paths}
+    for batch in builder.as_dataset(split=name).batch(_CHUNK).as_numpy_iterator():
+        for path in paths:
+            value = batch
+            for word in path.split("/"):
+                value = value[word]
+            parts[path].append(value)
+    return {path: np.concatenate(values) for path, values in parts.items()}
+
+
+def _columns(path: str, feature: Any, values: np.ndarray) -> list[Column]:
+    names, classes = _names(path, feature), tuple(getattr(feature, "names", None) or ())
+    if classes:
+        known = np.array([name.encode() for name in classes] + [b""], object)  # -1: not known
+        return [_text(names[0], known[values], classes)]
+    if values.dtype == object:
+        return [_text(names[0], np.array([value.strip() for value in values], object), ())]
+    matrix = values.astype(np.float64).reshape(len(values), -1)
+    return [
+        Column(name, "number", column, len(np.unique(column[~np.isnan(column)])), {})
+        for name, column in zip(names, matrix.T, strict=True)
+    ]
+
+
+def _text(name: str, values: np.ndarray, classes: tuple[str, ...]) -> Column:
+    distinct = set(values.tolist()) - {b""}
+    return Column(name, "text", values, len(distinct), {}, classes=classes)
