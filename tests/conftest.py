@@ -91,6 +91,7 @@ def tiny_settings(model: str, workdir, **changes):
     """Settings of a run that takes seconds: the tiny size, one epoch, small batches."""
     entry = zoo.get(model)
     given = {"epochs": 2, "batch_size": 16, "hparams": dict(entry.tiny), "workdir": str(workdir)}
+    given["report_baseline"] = False
     if entry.recipe.pipeline in OPTIONS:
         given["pipeline_options"] = OPTIONS[entry.recipe.pipeline]
     return settings_module.resolve(model, given | changes)
