@@ -24,6 +24,7 @@ from zoo.spec import Field
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # A data set whose options cannot all be left out, with the options to test it with.
 OPTIONS = {"tfds_image": {"dataset": "shapes"}}
+_PAIR = Field((2,), "float32")
 NUM_ROWS = {"train": 70, "validation": 21, "test": 13, "all": 104}
 
 _CPU = tf.config.list_physical_devices("CPU")[0]
@@ -79,6 +80,44 @@ def fake_pipeline(name: str, **options) -> Pipeline:
     """The named pipeline over random rows, prepared."""
     pipeline = pipelines.get(name, **OPTIONS.get(name, {}), **options)
     return pipelines.prepared(pipeline, fake_rows(pipeline))
+
+
+def made_pipeline(
+    task: str,
+    *,
+    names: tuple[str, ...] = ("red", "green", "blue"),
+    num_rows: int = 60,
+    field: Field = _PAIR,
+) -> Pipeline:
+    """A prepared pipeline of pairs of numbers, with targets that a linear model can find."""
+    random = np.random.default_rng(0)
+    weights = random.normal(size=(2, len(names)))
+    names = {"binary": names[:2], "regression": ()}.get(task, names)
+    rows = {}
+    for split in ("train", "validation", "test"):
+        x = random.normal(0, 2, (num_rows, *field.shape))
+        scores = x @ weights
+        target = {
+            "classification": scores.argmax(axis=1),
+            "binary": (scores[:, 0] > 0).astype(np.int64),
+            "multi_label": (scores > 0).astype(np.float32),
+            "regression": (1000 + scores[:, 0]).astype(np.float32),
+        }[task]
+        table = {"x": x.astype(field.dtype), "label": target}
+        rows[split] = Rows(num_rows, {"x": field, "label": None}, "label", table=table)
+    pipeline = Pipeline(
+        name="made",
+        source="made:1.0.0",
+        splits={split: split for split in rows},
+        task=task,
+        target="label",
+        class_names=names,
+        raw={"x": field},
+        preprocess=lambda raw: {"x": tf.identity(raw["x"])},
+        rows=rows,
+    )
+    statistics = {"target_mean": np.float32(1000), "target_deviation": np.float32(3)}
+    return dataclasses.replace(pipeline, state=statistics if task == "regression" else {})
 
 
 @pytest.fixture

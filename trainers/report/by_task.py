@@ -51,8 +51,8 @@ def _classes(pipeline: Pipeline, test: Evaluation) -> list[Html]:
         _mistakes(
             "Most confident mistakes",
             f"{count(int((said != test.target).sum()))} of {count(len(said))} test rows are wrong; "
-            "those whose wrong answer had the highest probability come first. In colour the answer, "
-            "beside it the true class, each with the probability that the model gave it.",
+            "those whose wrong answer had the highest probability come first. In colour the "
+            "answer, beside it the true class, each with the probability that the model gave it.",
             (pipeline, index, entries, ("answered", "true")),
         ),
     ]

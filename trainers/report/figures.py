@@ -193,7 +193,7 @@ def _frame(
 
 
 def _labels(values: Sequence[float]) -> list[str]:
-    """Numbers at an axis, all with as many decimals as one of them needs: 0.90, 0.95, or 10k, 20k."""
+    """Numbers at an axis with as many decimals as one of them needs: 0.90, 0.95; 10k, 20k."""
     largest = max(map(abs, values))
     for size, unit, letter in ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k")):
         if largest >= size:

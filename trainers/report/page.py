@@ -182,8 +182,8 @@ def _metrics(run: Finished) -> Html:
     points = [metric for metric, (low, high) in found if low == high]
     if points:
         remark += (
-            f" An interval that is one point ({', '.join(points)}) says too little: with no mistake "
-            "among n rows, up to 3/n of all others may still be mistaken (rule of three)."
+            f" An interval that is one point ({', '.join(points)}) says too little: with no "
+            "mistake among n rows, up to 3/n of all others may still be mistaken (rule of three)."
         )
     why = [markup.note(f"No linear baseline: {run.why_no_linear}")] if run.why_no_linear else []
     return markup.section(
@@ -231,7 +231,7 @@ def _field(name: str, value: Any, own: Any, meaning: str) -> tuple[Any, ...]:
 def _plain(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{key}={part!r}" for key, part in value.items()) or "none"
-    return "none" if value in ("", (), None) else str(value)
+    return "not given" if value in ("", (), None) else str(value)
 
 
 def _reproduce(run: Finished) -> Html:
