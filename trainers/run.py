@@ -100,7 +100,7 @@ def run(settings: Settings, started: float | None = None) -> dict[str, Any]:
         }
         report["seconds"]["total"] = round(time.perf_counter() - started, 2)
         workdir.write_json(folder / "report.json", report)  # from here on the run is finished
-        return finish(folder, settings, pipeline, report, evaluations)
+        return finish(folder, settings, pipeline, report, evaluations, started)
 
 
 def _table(report: dict[str, Any]) -> str:

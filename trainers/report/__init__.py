@@ -22,13 +22,14 @@ def finish(
     pipeline: "Pipeline",
     report: dict[str, Any],
     evaluations: Mapping[str, "Evaluation"],
+    started: float,
 ) -> dict[str, Any]:
     """Writes the page of a run whose report.json is written; the report with what it adds.
 
     What goes wrong here loses no finished run: it is told in one line.
     """
     try:
-        return write(folder, settings, pipeline, report, evaluations)
+        return write(folder, settings, pipeline, report, evaluations, started)
     except Exception as error:  # whatever it is, the run is finished
         why = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         again = f"python -m trainers.report --workdir={folder}"
@@ -42,6 +43,7 @@ def write(
     pipeline: "Pipeline",
     report: Mapping[str, Any],
     evaluations: Mapping[str, "Evaluation"],
+    started: float | None = None,
 ) -> dict[str, Any]:
     """Writes report.html, and adds intervals and baselines to report.json.
 
@@ -49,11 +51,12 @@ def write(
         folder: of the run.
         report: as report.json has it.
         evaluations: of the exported model, by split: validation and test.
+        started: `time.perf_counter()` when the command began, whose seconds are told; None: as
+            they were.
     """
     from trainers.report import measure, page
     from trainers.setup import workdir
 
-    started = time.perf_counter()
     task = pipeline.task
     resampled, intervals = {}, {}
     for split in _SPLITS:
@@ -73,9 +76,9 @@ def write(
             "intervals": _intervals(theirs),
             "difference": _intervals({k: resampled["test"][k] - theirs[k] for k in theirs}),
         }
-    seconds, took = dict(report["seconds"]), round(time.perf_counter() - started, 2)
-    before = seconds["total"] - seconds.get("report", 0.0)
-    seconds |= {"report": took, "total": round(before + took, 2)}
+    seconds = dict(report["seconds"])
+    if started is not None:
+        seconds["total"] = round(time.perf_counter() - started, 2)
     report = {**report, "seconds": seconds, "intervals": intervals, "baseline": compared}
     _, facts = workdir.settings_of(folder)
     finished = page.Finished(
