@@ -58,7 +58,13 @@ def test_ticks_are_round_numbers(low, high, expected):
 
 
 def test_numbers_are_short():
-    shown = {0.94213: "0.9421", 12.3456: "12.35", 48213.2: "48\u202f213", 0.000123: "0.00012"}
+    shown = {
+        0.94213: "0.9421",
+        12.3456: "12.35",
+        148213.2: "148\u202f213",
+        1002.345: "1\u202f002.35",
+        0.000123: "0.00012",
+    }
     assert {value: markup.number(value) for value in shown} == shown
     assert markup.signed(0.205, 0.9) == "+0.2050"
     assert markup.signed(-1.9e-8, 0.97) == "0"

@@ -206,7 +206,7 @@ def test_other_commands_help_and_refuse_at_once(command):
     "line",
     [f"--model={name}" for name in zoo.names()]
     + [
-        "--model=cifar_cnn --flagfile=shapes --seed=7 --precision=bfloat16 --pipeline_options=augment=False",
+        "--model=cifar_cnn --flagfile=shapes --seed=7 --pipeline_options=augment=False",
         "--model=cifar_cnn --pipeline=tfds_image --dataset=a:1.0.0 --data_dir=a,b --l2=0",
         "--model=cifar_cnn --lr_scale=conv1=0,logits=10 --class_weights=1,2.5 --ema=0",
         "--model=cifar_cnn --class_weights=balanced --histograms --noreport_baseline",

@@ -114,7 +114,7 @@ def _per_class(target: np.ndarray, said: np.ndarray, names: Sequence[str]) -> Ht
 def _labels(pipeline: Pipeline, test: Evaluation) -> list[Html]:
     truth, said = test.target > 0.5, test.outputs["labels"]
     probability, names = test.outputs["probabilities"], pipeline.class_names
-    lines = []
+    lines, everything = [], []
     for i, name in enumerate(names):
         scores = sklearn.metrics.precision_recall_fscore_support(
             truth[:, i], said[:, i], average="binary", zero_division=0
@@ -123,7 +123,9 @@ def _labels(pipeline: Pipeline, test: Evaluation) -> list[Html]:
         area = "none"  # where all rows have the label, or no row
         if 0 < support < len(truth):
             area = _bar(sklearn.metrics.roc_auc_score(truth[:, i], probability[:, i]))
+        everything.append(scores)
         lines.append((name, *map(_bar, scores), area, count(support)))
+    lines.append(("mean of labels", *map(_bar, np.mean(everything, axis=0)), "", count(len(truth))))
     header = ("label", "precision", "recall", "F1", "AUC", "test rows")
     off = np.abs(probability - truth)  # (N, labels)
     label, wrong = off.argmax(axis=1), (truth != said).any(axis=1)
@@ -155,7 +157,9 @@ def _numbers(pipeline: Pipeline, test: Evaluation) -> list[Html]:
     error = value - target
     counts, edges = np.histogram(error, bins=min(40, max(5, int(np.sqrt(len(error))))))
     index = measure.worst(np.abs(error), np.full(len(error), True), examples.how_many(pipeline))
-    entries = [(number(value[i]), number(target[i]), number(error[i])) for i in index]
+    entries = [
+        (number(value[i]), number(target[i]), markup.signed(error[i], target[i])) for i in index
+    ]
     low, high = np.quantile(np.abs(error), [0.5, 0.9])
     charts = markup.figures(
         markup.figure(
@@ -180,16 +184,16 @@ def _calibration(found: measure.Calibration, axes: tuple[str, str]) -> Html:
         markup.figure(
             figures.bubbles(found.confidence, found.share, found.count, *axes),
             "On the dashed line a probability means what it says; "
-            "below it the model is too sure. Areas: rows.",
+            "below it the model is too sure. Areas: answers.",
         ),
         markup.figure(
-            figures.histogram(np.linspace(0, 1, bins + 1), found.count, axes[0], "rows"),
+            figures.histogram(np.linspace(0, 1, bins + 1), found.count, axes[0], "answers"),
             "How many answers had which probability.",
         ),
     )
     remark = (
         f"Expected calibration error {number(found.error)}: how far probabilities are from what "
-        f"came true, on average over the test rows in {bins} bins."
+        f"came true, on average over all answers, in {bins} bins."
     )
     return markup.section("Calibration", markup.note(remark), charts)
 

@@ -197,7 +197,7 @@ def _labels(values: Sequence[float]) -> list[str]:
     largest = max(map(abs, values))
     for size, unit, letter in ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k")):
         if largest >= size:
-            return [f"{value / unit:g}{letter}" for value in values]
+            return [f"{value / unit:g}{letter}" if value else "0" for value in values]
     shown = [f"{value:.6g}" for value in values]
     if any("e" in text for text in shown):
         return shown

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 RESAMPLES = 1000
+_CELLS = 2**21  # of the table of resamples and rows that is in memory at once
 _AUC_BUCKETS = 199  # between the 200 thresholds of keras.metrics.AUC
 
 Outputs = Mapping[str, np.ndarray]  # of a task, by name: (N, ...) each
@@ -59,10 +60,15 @@ def bootstrap(
     random = np.random.default_rng(seed)
     means = np.empty((resamples, num_columns))
     shares = np.empty((resamples, int(found.groups.max()) + 1))
-    for i in range(resamples):
-        drawn = random.integers(0, num_rows, num_rows)
-        means[i] = np.bincount(drawn, minlength=num_rows) @ found.columns
-        shares[i] = np.bincount(found.groups[drawn], minlength=shares.shape[1])
+    together = max(1, _CELLS // num_rows)  # few large products: many small ones wait for threads
+    for first in range(0, resamples, together):
+        chunk = range(first, min(first + together, resamples))
+        times = np.empty((len(chunk), num_rows))  # how often each row was drawn
+        for place, i in enumerate(chunk):
+            drawn = random.integers(0, num_rows, num_rows)
+            times[place] = np.bincount(drawn, minlength=num_rows)
+            shares[i] = np.bincount(found.groups[drawn], minlength=shares.shape[1])
+        means[chunk.start : chunk.stop] = times @ found.columns
     return found.metrics(means / num_rows, shares / num_rows)
 
 
