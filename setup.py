@@ -12,8 +12,11 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11",
-    packages=["zoo", "pipelines", "trainers", "trainers.setup", "trainers.watch"],
-    package_data={"trainers": ["recipes/*.flags"]},
+    packages=[
+        *("zoo", "pipelines"),
+        *("trainers", "trainers.report", "trainers.setup", "trainers.watch"),
+    ],
+    package_data={"trainers": ["recipes/*.flags"], "trainers.report": ["style.css"]},
     install_requires=[
         "absl-py",
         "importlib_resources",  # tensorflow-datasets 4.9.10 needs it and does not say so

@@ -141,10 +141,10 @@ def _preprocess_once(pipeline: Pipeline, rows: Rows) -> dict[str, np.ndarray] | 
     if size > RAM_BUDGET:
         return None
     stored = signature({name: rows.fields[name] for name in pipeline.raw})
-    preprocess = tf.function(pipeline.preprocess, input_signature=[stored], autograph=False)
+    preprocess = tf.function(pipeline.preprocess, autograph=False).get_concrete_function(stored)
     chunks = []
     for first in range(0, rows.num_rows, _CHUNK):
-        chunk = {name: rows.table[name][first : first + _CHUNK] for name in pipeline.raw}
+        chunk = {k: tf.constant(rows.table[k][first : first + _CHUNK]) for k in pipeline.raw}
         chunks.append({k: v.numpy() for k, v in preprocess(chunk).items()})
     table = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
     return {**table, pipeline.target: rows.table[pipeline.target]}

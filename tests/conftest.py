@@ -58,6 +58,7 @@ OPTIONS = {
     "tfds_image": {"dataset": "shapes"},
     "tfds_table": {"dataset": "breast_cancer", "data_dir": str(_FILES)},
 }
+_PAIR = Field((2,), "float32")
 NUM_ROWS = {"train": 70, "validation": 21, "test": 13, "all": 104}
 
 _CPU = tf.config.list_physical_devices("CPU")[0]
@@ -114,6 +115,44 @@ def fake_pipeline(name: str, **options) -> Pipeline:
     return pipelines.prepared(pipeline, fake_rows(pipeline))
 
 
+def made_pipeline(
+    task: str,
+    *,
+    names: tuple[str, ...] = ("red", "green", "blue"),
+    num_rows: int = 60,
+    field: Field = _PAIR,
+) -> Pipeline:
+    """A prepared pipeline of pairs of numbers, with targets that a linear model can find."""
+    random = np.random.default_rng(0)
+    weights = random.normal(size=(2, len(names)))
+    names = {"binary": names[:2], "regression": ()}.get(task, names)
+    rows = {}
+    for split in ("train", "validation", "test"):
+        x = random.normal(0, 2, (num_rows, *field.shape))
+        scores = x @ weights
+        target = {
+            "classification": scores.argmax(axis=1),
+            "binary": (scores[:, 0] > 0).astype(np.int64),
+            "multi_label": (scores > 0).astype(np.float32),
+            "regression": (1000 + scores[:, 0]).astype(np.float32),
+        }[task]
+        table = {"x": x.astype(field.dtype), "label": target}
+        rows[split] = Rows(num_rows, {"x": field, "label": None}, "label", table=table)
+    pipeline = Pipeline(
+        name="made",
+        source="made:1.0.0",
+        splits={split: split for split in rows},
+        task=task,
+        target="label",
+        class_names=names,
+        raw={"x": field},
+        preprocess=lambda raw: {"x": tf.identity(raw["x"])},
+        rows=rows,
+    )
+    statistics = {"target_mean": np.float32(1000), "target_deviation": np.float32(3)}
+    return dataclasses.replace(pipeline, state=statistics if task == "regression" else {})
+
+
 @pytest.fixture
 def _fake_data(monkeypatch):
     """Lets runs load random rows in place of stored ones."""
@@ -124,6 +163,7 @@ def tiny_settings(model: str, workdir, **changes):
     """Settings of a run that takes seconds: the tiny size, one epoch, small batches."""
     entry = zoo.get(model)
     given = {"epochs": 2, "batch_size": 16, "hparams": dict(entry.tiny), "workdir": str(workdir)}
+    given["report_baseline"] = False
     if entry.recipe.pipeline in OPTIONS:
         given["pipeline_options"] = OPTIONS[entry.recipe.pipeline]
     return settings_module.resolve(model, given | changes)

@@ -98,10 +98,13 @@ def test_a_model_that_does_not_load_alone_is_not_published(tmp_path, monkeypatch
 def test_evaluation_runs_over_every_example_of_the_export(built, tmp_path):
     settings, pipeline, model = built
     version = export.export(settings, pipeline, weights_of(model), tmp_path)
-    found = evaluate.evaluate(version, pipeline, "test", batch_size=5)  # 13 or more: not in fives
+    evaluation = evaluate.evaluate(version, pipeline, "test", batch_size=5)  # not in fives
+    found = evaluation.metrics
     rows = pipeline.rows["test"].table
     logits = model(pipeline.preprocess({k: tf.constant(rows[k]) for k in pipeline.raw}))
     task = TASKS[pipeline.task]
     for metric in [reported_loss(task), *task.metrics(logits.shape[-1])]:
         metric.update_state(rows[pipeline.target], logits)
         assert found[metric.name] == pytest.approx(float(metric.result()), rel=1e-5), metric.name
+    np.testing.assert_allclose(evaluation.outputs["logits"], logits, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(evaluation.target, rows[pipeline.target])

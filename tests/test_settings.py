@@ -191,7 +191,7 @@ def test_a_reader_that_leaves_early_is_no_error():
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize("command", ["evaluate", "export", "predict", "doctor"])
+@pytest.mark.parametrize("command", ["evaluate", "export", "predict", "report", "doctor"])
 def test_other_commands_help_and_refuse_at_once(command):
     done = run_python("-X", "importtime", "-m", f"trainers.{command}", "--help")
     assert f"python -m trainers.{command}" in done.stdout
@@ -200,3 +200,23 @@ def test_other_commands_help_and_refuse_at_once(command):
     done = run_python("-m", f"trainers.{command}", "--workdri=x", check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("error: Unknown command line flag 'workdri'")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [f"--model={name}" for name in zoo.names()]
+    + [
+        "--model=cifar_cnn --flagfile=shapes --seed=7 --pipeline_options=augment=False",
+        "--model=cifar_cnn --pipeline=tfds_image --dataset=a:1.0.0 --data_dir=a,b --l2=0",
+        "--model=cifar_cnn --lr_scale=conv1=0,logits=10 --class_weights=1,2.5 --ema=0",
+        "--model=cifar_cnn --class_weights=balanced --histograms --noreport_baseline",
+        "--model=mlp_binary --hparams=hidden=(128,64),dropout=0.2 --l2=0 --workdir=a/b",
+    ],
+)
+def test_settings_are_written_as_the_flags_that_ask_for_them(line):
+    settings = parse(line)
+    words = recipe_flags.command_line(settings)
+    assert recipe_flags.parse(["run", *words]) == settings
+    assert words[0] == line.split()[0]
+    if " " not in line:
+        assert len(words) == 1  # the model's own recipe needs no other flag

@@ -5,7 +5,9 @@ python -m trainers.evaluate --workdir=runs/... [--split=validation]
 
 import json
 import pathlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
 
 from trainers.recipe_flags import small_command
 from trainers.setup.errors import ArtefactError, UsageError, import_tensorflow, run_command
@@ -14,10 +16,18 @@ if TYPE_CHECKING:
     from pipelines import Pipeline
 
 
+class Evaluation(NamedTuple):
+    """What an exported model says of every example of a split, in stored order."""
+
+    metrics: dict[str, float]  # the task's, by name
+    outputs: dict[str, np.ndarray]  # the signature's, (N, ...) each; class names left out
+    target: np.ndarray  # (N,), or (N, labels)
+
+
 def evaluate(
     exported: pathlib.Path, pipeline: "Pipeline", split: str, *, batch_size: int
-) -> dict[str, float]:
-    """The task's metrics of a SavedModel over every example of a split.
+) -> Evaluation:
+    """One pass of a SavedModel over every example of a split: metrics and answers.
 
     Args:
         exported: a version's directory.
@@ -33,12 +43,19 @@ def evaluate(
     metrics = [reported_loss(task), *task.metrics(pipeline.spec.num_outputs)]
     model = tf.saved_model.load(str(exported))  # owns the variables that its signature reads
     serve = model.signatures["serving_default"]
+    answers, targets = [], []
     for index in evaluation_plan(pipeline.rows[split].num_rows, batch_size=batch_size):
         batch = take(pipeline, split, index[index >= 0])
-        logits = serve(**{name: tf.constant(batch[name]) for name in pipeline.raw})["logits"]
+        outputs = serve(**{name: tf.constant(batch[name]) for name in pipeline.raw})
         for metric in metrics:
-            metric.update_state(batch[pipeline.target], logits)
-    return {metric.name: float(metric.result()) for metric in metrics}
+            metric.update_state(batch[pipeline.target], outputs["logits"])
+        answers.append({k: v.numpy() for k, v in outputs.items() if v.dtype != tf.string})
+        targets.append(batch[pipeline.target])
+    return Evaluation(
+        {metric.name: float(metric.result()) for metric in metrics},
+        {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]},
+        np.concatenate(targets),
+    )
 
 
 def evaluate_run(folder: pathlib.Path, split: str) -> dict[str, float]:
@@ -60,7 +77,7 @@ def evaluate_run(folder: pathlib.Path, split: str) -> dict[str, float]:
     if split not in pipeline.rows:
         raise UsageError(f"--split={split}: the splits are {', '.join(pipeline.rows)}")
     exported = place / str(versions[-1])
-    return evaluate(exported, pipeline, split, batch_size=settings.recipe.batch_size)
+    return evaluate(exported, pipeline, split, batch_size=settings.recipe.batch_size).metrics
 
 
 def main(argv: list[str]) -> None:

@@ -27,7 +27,7 @@ Trains a model of the zoo, tests it and exports it: data in, SavedModel out.
 
 The model's own recipe holds unless a flagfile changes it, and flagfiles unless the command line
 does. The same command again continues the run. Other commands: trainers.evaluate, trainers.export,
-trainers.predict, trainers.doctor.
+trainers.predict, trainers.report, trainers.doctor.
 """
 
 
@@ -60,6 +60,22 @@ def parse(argv: Sequence[str]) -> Settings | None:
     if "model" not in given:
         raise UsageError(f"--model is missing; choose one of: {', '.join(zoo.names())}")
     return resolve(given.pop("model"), given)
+
+
+def command_line(settings: Settings) -> list[str]:
+    """The flags that ask for these settings without any flagfile; `parse` reads them back."""
+    own = zoo.describe(settings.model).recipe
+    words = [f"--model={settings.model}"]
+    for part, default in ((settings.recipe, own), (settings, None)):
+        for field in dataclasses.fields(part):
+            if field.name in ("model", "recipe"):
+                continue
+            value = getattr(part, field.name)
+            if (value or None) != (
+                (getattr(default, field.name) if default else field.default) or None
+            ):
+                words.append(f"--{field.name}={_written(value)}")
+    return words
 
 
 def read(values: flags.FlagValues, argv: Sequence[str], *, files: bool = False) -> list[str]:
@@ -191,6 +207,18 @@ def _convert(name: str, kind: Any, text: Any) -> Any:
         )
     except ValueError as error:
         raise UsageError(f"--{name}={text}: {error}") from error
+
+
+def _written(value: Any) -> str:
+    """A field's value as the text of its flag."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Mapping):
+        return ",".join(f"{key}={part!r}" for key, part in value.items())
+    if isinstance(value, tuple):  # lr_scale: pairs; class_weights: numbers
+        parts = (f"{p[0]}={p[1]!r}" if isinstance(p, tuple) else repr(p) for p in value)
+        return ",".join(parts)
+    return str(value)
 
 
 def _assignments(text: str) -> list[tuple[str, Any]]:

@@ -53,6 +53,7 @@ def run(settings: Settings, started: float | None = None) -> dict[str, Any]:
     """
     from trainers import distribute, export, fit
     from trainers.evaluate import evaluate
+    from trainers.report import finish
     from trainers.setup import data, machine, workdir
 
     started = time.perf_counter() if started is None else started
@@ -79,6 +80,10 @@ def run(settings: Settings, started: float | None = None) -> dict[str, Any]:
         progress = fit.fit(model, settings, pipeline, strategy, folder)
         weights = fit.finished_weights(model, folder, progress, settings.keep)
         exported = export.export(settings, pipeline, weights, folder)
+        evaluations = {
+            split: evaluate(exported, pipeline, split, batch_size=recipe.batch_size)
+            for split in ("validation", "test")
+        }
         report = {
             "model": settings.model,
             "pipeline": recipe.pipeline,
@@ -88,14 +93,14 @@ def run(settings: Settings, started: float | None = None) -> dict[str, Any]:
             "epochs": recipe.epochs,
             "precision": precision,
             "seconds": {"fit": round(progress["seconds"], 2)},
-            "validation": evaluate(exported, pipeline, "validation", batch_size=recipe.batch_size),
-            "test": evaluate(exported, pipeline, "test", batch_size=recipe.batch_size),
+            "validation": evaluations["validation"].metrics,
+            "test": evaluations["test"].metrics,
             "export": str(exported.relative_to(folder)),
             "workdir": str(folder),
         }
         report["seconds"]["total"] = round(time.perf_counter() - started, 2)
-        workdir.write_json(folder / "report.json", report)
-    return report
+        workdir.write_json(folder / "report.json", report)  # from here on the run is finished
+        return finish(folder, settings, pipeline, report, evaluations, started)
 
 
 def _table(report: dict[str, Any]) -> str:
@@ -111,7 +116,7 @@ def _table(report: dict[str, Any]) -> str:
     rows = [
         *measured,
         f"{'seconds':11} fit {seconds['fit']:.1f}  total {seconds['total']:.1f}",
-        f"{'report':11} {folder / 'report.json'}",
+        f"{'report':11} {folder / 'report.html'}",
         f"{'export':11} {exported}",
         f"{'watch':11} tensorboard --logdir {shlex.quote(str(folder.parent))}",
         f"{'query':11} {shlex.join(predict)}",

@@ -64,6 +64,7 @@ class Settings:
     replicas: int = _setting(0, "devices to train on; 0: all GPUs there are, or one CPU")
     histograms: bool = _setting(False, "write histograms of the weights for TensorBoard")
     profile: bool = _setting(False, "write a profile of a few steps for TensorBoard")
+    report_baseline: bool = _setting(True, "train a linear model to stand beside it in report.html")
     checkpoint_minutes: float = _setting(5.0, "save within an epoch that often, besides at its end")
     max_minutes: float = _setting(0.0, "save and stop with exit code 124 after that time; 0: never")
     resume_with_changes: bool = _setting(False, "continue a run whose settings were others")

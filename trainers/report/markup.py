@@ -1,0 +1,90 @@
+"""Pieces of HTML. All text is escaped unless it is HTML that this package made itself."""
+
+import html
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+_LONG = 60  # rows of a table that scrolls by itself
+
+
+class Html(str):
+    """Text that is HTML already."""
+
+    __slots__ = ()
+
+
+def text(value: Any) -> Html:
+    """Anything as HTML; texts of users, with `<` and quotes in them, show as they were typed."""
+    return value if isinstance(value, Html) else Html(html.escape(str(value)))
+
+
+def join(parts: Iterable[Any], between: str = "\n") -> Html:
+    """Parts one after the other, each escaped."""
+    return Html(between.join(text(part) for part in parts))
+
+
+def element(tag: str, *content: Any, **attributes: Any) -> Html:
+    """`<tag attribute="...">content</tag>`; a trailing underscore of a name is left out."""
+    words = "".join(f' {k.rstrip("_")}="{text(v)}"' for k, v in attributes.items())
+    return Html(f"<{tag}{words}>{join(content, '')}</{tag}>")
+
+
+def section(title: str, *content: Any) -> Html:
+    """A titled part of the page, with an anchor."""
+    anchor = "-".join(title.lower().split())
+    return element("section", element("h2", title), join(content), id=anchor)
+
+
+def note(*content: Any) -> Html:
+    """A remark in a quiet voice."""
+    return element("p", *content, class_="note")
+
+
+def figure(svg: Html, caption: Any) -> Html:
+    """A chart over its caption."""
+    return element("figure", svg, element("figcaption", caption))
+
+
+def figures(*content: Html) -> Html:
+    """Charts beside each other where there is room."""
+    return element("div", *content, class_="figures")
+
+
+def table(header: Sequence[Any], rows: Iterable[Sequence[Any]], *, kind: str = "") -> Html:
+    """A table that scrolls where it is too wide; the first cell of each row is its heading.
+
+    Args:
+        kind: class of the table, for its style.
+    """
+    rows = list(rows)
+    head = element("thead", element("tr", *(element("th", cell, scope="col") for cell in header)))
+    lines = [
+        element("tr", element("th", first, scope="row"), *(element("td", cell) for cell in rest))
+        for first, *rest in rows
+    ]
+    return element(
+        "div",
+        element("table", head, element("tbody", *lines), class_=kind),
+        class_="wide long" if len(rows) > _LONG else "wide",
+    )
+
+
+def number(value: float) -> str:
+    """A measured value in few digits: 0.9421, 12.35, 1 002.35, 148 213."""
+    size = abs(value)
+    if size >= 10:
+        shown = f"{value:,.0f}" if size >= 1e5 else f"{value:,.2f}"
+        return shown.replace(",", "\N{NARROW NO-BREAK SPACE}")
+    return f"{value:.4f}" if size >= 1e-3 or value == 0 else f"{value:.2g}"
+
+
+def signed(difference: float, of: float) -> str:
+    """A difference with its sign, +0.2050; 0 where it is float32's rounding of values like `of`."""
+    if abs(difference) <= 1e-6 * abs(of):
+        return "0"
+    return f"{'+' if difference > 0 else ''}{number(difference)}"
+
+
+def count(value: int) -> str:
+    """A number of things: 122 570."""
+    return f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
