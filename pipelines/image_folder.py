@@ -195,4 +195,4 @@ def _copies(folder: class_folders.Folder, images: Images) -> Iterator[str]:
             pairs["are copies of another one of their class"].append((earlier, file))
     for said, found in pairs.items():
         one, other = (file.path.relative_to(folder.place) for file in found[0])
-        yield f"warning: {len(found)} images {said}, such as {one} = {other}"
+        yield f"warning: {len(found)} image(s) {said}, such as {one} = {other}"

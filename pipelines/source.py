@@ -69,7 +69,8 @@ def find_builder(source: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
         importlib.import_module(f"pipelines.{name}")
     known = tfds.list_builders(with_community_datasets=False)
     if name not in known:
-        close = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+        close = [word for word in known if name in word][:3]
+        close = close or difflib.get_close_matches(name, known, n=3, cutoff=0.4)
         raise DataError(f"TFDS has no data set {name!r}; nearest: {', '.join(close) or 'none'}")
     try:
         return tfds.builder(source, data_dir=data_dir, try_gcs=False)

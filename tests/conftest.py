@@ -54,7 +54,7 @@ def _small_table() -> str:
 # A data set whose options cannot all be left out, with the options to test it with.
 OPTIONS = {
     "csv": {"data_files": _small_table(), "target": "target"},
-    "image_folder": {"data_files": _small_image_folder(), "image_size": 20},
+    "image_folder": {"data_files": _small_image_folder(), "image_size": 20, "padding": 1},
     "tfds_image": {"dataset": "shapes"},
     "tfds_table": {"dataset": "breast_cancer", "data_dir": str(_FILES)},
 }

@@ -200,6 +200,7 @@ def test_damaged_archives_are_not_taken(content, said, mirror, tmp_path, capsys)
         ("kaggle_toy", r"Kaggle's own program fetches owner/toys"),
         ("mirrored_toy:9.9.9", r"9\.9\.9"),
         ("mirrored_toi", r"nearest: mirrored_toy"),
+        ("rored_toy", r"nearest: mirrored_toy$"),
     ],
 )
 def test_sets_that_no_mirror_can_hold(name, said, mirror, tmp_path):

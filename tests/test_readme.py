@@ -7,10 +7,11 @@ import shlex
 import pytest
 from conftest import ROOT, run_python
 
-from trainers import recipe_flags
+from trainers import recipe_flags, repeat
 
 README = pathlib.Path(ROOT, "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```bash\n(.*?)```", README, flags=re.DOTALL)
+PAGES = [path.read_text(encoding="utf-8") for path in pathlib.Path(ROOT, "docs").glob("*.md")]
+BLOCKS = re.findall(r"```bash\n(.*?)```", "\n".join([README, *PAGES]), flags=re.DOTALL)
 COMMANDS = [
     line.strip()
     for block in BLOCKS
@@ -35,6 +36,12 @@ def test_there_are_commands_to_check():
 def test_run_commands_parse(command):
     _, *words = words_of(command)
     recipe_flags.parse(["run", *words])
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if "trainers.repeat" in c])
+def test_repeat_commands_parse(command):
+    words = words_of(command)
+    repeat.plan([0], words[words.index("--") + 1 :])
 
 
 PROSE = re.sub(r"```.*?```", "", README, flags=re.DOTALL)  # brackets in code are no links

@@ -2,9 +2,9 @@
 
     python -m trainers.predict --workdir=runs/... photo.png table.csv request.json
 
-Image files for models of images; CSV files with a header for models of columns, read as in
+Image files for models of images and CSV files with a header for models of columns, both read as in
 training; JSON files in the form that TensorFlow Serving's REST interface takes, for any model.
-Needs TensorFlow only.
+Needs TensorFlow and Pillow only.
 """
 
 import base64
@@ -15,12 +15,12 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipelines import table_file
+from pipelines import DataError, photo, table_file
 from trainers.recipe_flags import small_command
 from trainers.setup.errors import ArtefactError, UsageError, import_tensorflow, run_command
 from zoo.spec import Field
 
-_IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
+_IMAGES = photo.SUFFIXES
 _TABLES = (".csv", ".tsv")
 _SHOWN = 5  # classes whose probability is printed
 
@@ -160,9 +160,9 @@ def _image(path: pathlib.Path, fields: Mapping[str, Field]) -> Any:
         raise UsageError(f"{path}: this model takes {', '.join(fields)}, not an image")
     height, width, channels = fields["image"].shape
     try:
-        image = tf.io.decode_image(path.read_bytes(), channels=channels, expand_animations=False)
-    except tf.errors.InvalidArgumentError as error:
-        raise UsageError(f"{path} is not an image: {str(error).splitlines()[0]}") from error
+        image = photo.decode(path.read_bytes(), channels)
+    except DataError as error:
+        raise UsageError(f"{path} is not an image: {error}") from error
     if None not in (height, width) and image.shape[:2] != (height, width):
         print(
             f"{path}: resized from {image.shape[0]}x{image.shape[1]} to {height}x{width}",
