@@ -264,9 +264,12 @@ def _reproduce(run: Finished) -> Html:
         "export": exported.resolve(),
     }
     lines = [element("div", element("dt", k), element("dd", v)) for k, v in values.items()]
+    promise = "The same numbers, on the same kind of machine with the same versions:"
+    if run.settings.resume_with_changes:
+        promise = "The run was continued with other settings than before; with the last ones:"
     return markup.section(
         "Reproduce",
-        markup.note("The same numbers, on the same kind of machine with the same versions:"),
+        markup.note(promise),
         element("pre", command),
         markup.note("Ask the exported model:"),
         element("pre", query),
