@@ -51,12 +51,22 @@ def _small_table() -> str:
     return str(place)
 
 
+def _small_texts() -> str:
+    """A label, a tab and a text in each line, in two languages."""
+    place = _FILES / "texts.tsv"
+    lines = ["good\tthe film was good", "bad\t电影不好", "good\t好看的电影", "bad\tdull"]
+    place.write_text("\n".join(lines), encoding="utf-8")
+    return str(place)
+
+
 # A data set whose options cannot all be left out, with the options to test it with.
 OPTIONS = {
     "csv": {"data_files": _small_table(), "target": "target"},
     "image_folder": {"data_files": _small_image_folder(), "image_size": 20, "padding": 1},
+    "text_lines": {"data_files": _small_texts()},
     "tfds_image": {"dataset": "shapes"},
     "tfds_table": {"dataset": "breast_cancer", "data_dir": str(_FILES)},
+    "tfds_text": {"dataset": "docstrings"},
 }
 _PAIR = Field((2,), "float32")
 NUM_ROWS = {"train": 70, "validation": 21, "test": 13, "all": 104}

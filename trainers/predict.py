@@ -1,9 +1,10 @@
 """Asks an exported model about files, one JSON line an example.
 
-    python -m trainers.predict --workdir=runs/... photo.png table.csv request.json
+    python -m trainers.predict --workdir=runs/... photo.png table.csv texts.txt request.json
 
-Image files for models of images and CSV files with a header for models of columns, both read as in
-training; JSON files in the form that TensorFlow Serving's REST interface takes, for any model.
+Image files for models of images, CSV files with a header for models of columns and files with a
+text in each line for models of text, all read as in training; JSON files in the form that
+TensorFlow Serving's REST interface takes, for any model.
 Needs TensorFlow and Pillow only.
 """
 
@@ -16,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipelines import DataError, photo, table_file
+from pipelines import files as text_files
 from trainers.recipe_flags import small_command
 from trainers.setup.errors import ArtefactError, UsageError, import_tensorflow, run_command
 from zoo.spec import Field
@@ -32,13 +34,13 @@ def main(argv: list[str]) -> None:
         return
     files = [pathlib.Path(name) for name in given["files"]]
     if not files:
-        raise UsageError("name the files to predict: images, .csv or .json")
+        raise UsageError("name the files to predict: images, .csv, .txt or .json")
     for path in files:
         if not path.is_file():
             raise UsageError(f"{path} is not there")
-        if path.suffix.lower() not in (*_IMAGES, *_TABLES, ".json"):
+        if path.suffix.lower() not in (*_IMAGES, *_TABLES, ".txt", ".json"):
             raise UsageError(
-                f"{path}: expected an image ({' '.join(_IMAGES)}), .csv, .tsv or .json"
+                f"{path}: expected an image ({' '.join(_IMAGES)}), .csv, .tsv, .txt or .json"
             )
     import_tensorflow()
     for line in predict(newest_export(pathlib.Path(given["workdir"])), files):
@@ -115,6 +117,13 @@ def _read(
             yield f"{path}:{i}", _checked(f"{path}:{i}", instance, fields)
     elif kind in _TABLES:
         yield from _rows(path, fields)
+    elif kind == ".txt":
+        if [field.dtype for field in fields.values()] != ["string"]:
+            raise UsageError(f"{path}: this model takes {', '.join(fields)}, not a text")
+        found = text_files.lines(str(path), text_files.encoding_of(str(path)))
+        for i, line in enumerate(found, start=1):
+            if line.strip():
+                yield f"{path}:{i}", {name: line.strip() for name in fields}
     else:
         yield str(path), {"image": _image(path, fields)}
 
