@@ -26,8 +26,8 @@ Trains a model of the zoo, tests it and exports it: data in, SavedModel out.
   python -m trainers.run --model=NAME [--flagfile=NAME_OR_PATH ...] [--flag=value ...]
 
 The model's own recipe holds unless a flagfile changes it, and flagfiles unless the command line
-does. The same command again continues the run. Other commands: trainers.evaluate, trainers.export,
-trainers.predict, trainers.report, trainers.doctor.
+does. The same command again continues the run. Other commands: trainers.repeat, trainers.evaluate,
+trainers.export, trainers.predict, trainers.report, trainers.doctor, pipelines.fetch.
 """
 
 
