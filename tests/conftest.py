@@ -8,6 +8,7 @@ if os.environ.get("ZOO_TEST_GPU") != "1":
 
 import atexit
 import dataclasses
+import functools
 import pathlib
 import shutil
 import subprocess
@@ -119,6 +120,7 @@ def _fake_column(random, num_rows: int, field: Field, num_classes: int) -> np.nd
     return random.normal(3.0, 2.0, shape).astype(field.dtype)
 
 
+@functools.cache
 def fake_pipeline(name: str, **options) -> Pipeline:
     """The named pipeline over random rows, prepared."""
     pipeline = pipelines.get(name, **OPTIONS.get(name, {}), **options)

@@ -55,6 +55,8 @@ def test_parameter_count(name):
     spec = spec.spec if spec.bind is None else own_pipeline(name).spec
     if name not in PARAMETERS and name.startswith("stranger"):
         pytest.skip("a model that is not of this repository has no entry in the table")
+    if spec.vocab_size:
+        spec = spec._replace(vocab_size=16_000)  # not what random words have
     assert entry.build(spec, **entry.hparams).count_params() == PARAMETERS[name]
 
 
@@ -78,7 +80,7 @@ def test_every_weight_gets_a_gradient(name):
         strict=True,
     ):
         assert gradient is not None, variable.path
-        assert np.abs(gradient.numpy()).max() > 0, variable.path
+        assert np.abs(tf.convert_to_tensor(gradient)).max() > 0, variable.path
 
 
 def test_building_twice_gives_the_same_paths_and_no_hidden_state(name):
@@ -104,7 +106,7 @@ def test_bfloat16_keeps_float32_weights_and_logits(name):
     assert model(x).dtype == tf.float32
     assert all(v.dtype == "float32" for v in model.trainable_variables)
     inner = {layer.compute_dtype for layer in model.layers if layer.weights}
-    assert "bfloat16" in inner
+    assert inner == {"bfloat16", "float32"} or name == "linear"  # which is its logits alone
 
 
 def test_overfits_one_batch(name):
