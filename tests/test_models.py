@@ -14,9 +14,13 @@ from trainers.tasks import TASKS
 # Of the full size on the model's own data; a model that is missing here fails.
 PARAMETERS = {
     "cifar_cnn": 122_570,
+    "linear": 31,
     "mlp": 12_289,
     "mlp_binary": 6_209,
     "mlp_classifier": 201_482,
+    "mnist_cnn": 93_322,
+    "mnist_cnn_5x5": 1_111_946,
+    "transformer_encoder": 1_074_049,
 }
 
 

@@ -76,12 +76,12 @@ def embedded(tokens: keras.KerasTensor, spec: DataSpec, width: int) -> keras.Ker
 def transformer_encoder(
     spec: DataSpec,
     *,
-    width: int = 128,
-    layers: int = 2,
-    heads: int = 4,
-    hidden: int = 256,
-    dropout: float = 0.1,
-    word_dropout: float = 0.1,
+    width: int = 64,
+    layers: int = 1,
+    heads: int = 2,
+    hidden: int = 128,
+    dropout: float = 0.2,
+    word_dropout: float = 0.3,
 ) -> keras.Model:
     """Pre-norm blocks over token and position embeddings, mean over the real tokens, one head.
 
