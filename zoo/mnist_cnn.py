@@ -22,7 +22,7 @@ def check(spec: DataSpec, name: str, smallest: int) -> None:
     Recipe(
         pipeline="mnist",
         batch_size=128,
-        epochs=15,
+        epochs=12,
         optimizer="adamw",
         learning_rate=3e-3,
         weight_decay=0.02,
