@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from pipelines import Pipeline
-from trainers.report.markup import Html, element, join, number, table
+from trainers.report.markup import Html, element, join, table
 from trainers.setup.data import take
 
 _IMAGES, _OTHERS = 24, 12  # shown
@@ -88,4 +88,4 @@ def _cell(value: Any) -> str:
         return _text(value)
     if np.ndim(value):
         return f"{np.asarray(value).dtype} {np.shape(value)}"
-    return number(float(value))
+    return "missing" if np.isnan(value) else f"{float(value):.6g}"
