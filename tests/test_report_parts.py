@@ -63,6 +63,7 @@ def test_numbers_are_short():
         12.3456: "12.35",
         148213.2: "148\u202f213",
         1002.345: "1\u202f002.35",
+        205904816: "2.059e+08",
         0.000123: "0.00012",
     }
     assert {value: markup.number(value) for value in shown} == shown

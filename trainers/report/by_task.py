@@ -80,6 +80,7 @@ def _confusion(target: np.ndarray, said: np.ndarray, names: Sequence[str], extra
 def _matrix(counts: np.ndarray, shares: np.ndarray, names: Sequence[str]) -> Html:
     """Counts as a table with coloured cells: right answers in one colour, wrong in another."""
     head = [element("th", element("span", name), scope="col") for name in names]
+    kind = "matrix many" if len(names) > 12 else "matrix"
     lines = [element("tr", element("td"), *head)]
     for i, name in enumerate(names):
         cells = [
@@ -94,7 +95,7 @@ def _matrix(counts: np.ndarray, shares: np.ndarray, names: Sequence[str]) -> Htm
             for j in range(len(names))
         ]
         lines.append(element("tr", element("th", name, scope="row"), *cells))
-    return element("div", element("table", *lines, class_="matrix"), class_="wide")
+    return element("div", element("table", *lines, class_=kind), class_="wide")
 
 
 def _per_class(target: np.ndarray, said: np.ndarray, names: Sequence[str]) -> Html:

@@ -9,12 +9,12 @@ import numpy as np
 from PIL import Image
 
 from pipelines import Pipeline
-from trainers.report.markup import Html, element, join, number, table
+from trainers.report.markup import Html, element, join, table
 from trainers.setup.data import take
 
 _IMAGES, _OTHERS = 24, 12  # shown
 _LARGEST_SIDE = 160  # pixels of a shown image
-_LETTERS = 600  # of a shown text
+_LETTERS = 400  # of a shown text
 _COLUMNS = 40  # of a shown row
 
 
@@ -80,6 +80,7 @@ def _image_field(pipeline: Pipeline) -> str | None:
 
 def _text(value: Any) -> str:
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    text = " ".join(text.split())  # line breaks would make one example fill the page
     return text if len(text) <= _LETTERS else text[:_LETTERS] + " ..."
 
 
@@ -88,4 +89,4 @@ def _cell(value: Any) -> str:
         return _text(value)
     if np.ndim(value):
         return f"{np.asarray(value).dtype} {np.shape(value)}"
-    return number(float(value))
+    return "missing" if np.isnan(value) else f"{float(value):.6g}"

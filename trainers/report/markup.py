@@ -70,10 +70,12 @@ def table(header: Sequence[Any], rows: Iterable[Sequence[Any]], *, kind: str = "
 
 
 def number(value: float) -> str:
-    """A measured value in few digits: 0.9421, 12.35, 1 002.35, 148 213."""
+    """A measured value in few digits: 0.9421, 12.35, 1 002.35, 48 213, 2.059e+08."""
     size = abs(value)
+    if size >= 1e7:
+        return f"{value:.4g}"
     if size >= 10:
-        shown = f"{value:,.0f}" if size >= 1e5 else f"{value:,.2f}"
+        shown = f"{value:,.0f}" if size >= 1e4 else f"{value:,.2f}"
         return shown.replace(",", "\N{NARROW NO-BREAK SPACE}")
     return f"{value:.4f}" if size >= 1e-3 or value == 0 else f"{value:.2g}"
 

@@ -149,29 +149,23 @@ def _exported_epoch(settings: Settings, validation: list[dict[str, Any]]) -> int
 
 def _metrics(run: Finished) -> Html:
     report, rows = run.report, run.facts["data"]["rows"]
-    baselines = report["baseline"].values()
+    first, *rest = report["baseline"].values()
     header = ["", f"test ({count(rows['test'])})", f"validation ({count(rows['validation'])})"]
-    for found in baselines:
-        header += [f"{found['name']}, test", "difference"]
-    lines = []
-    for metric, value in report["test"].items():
-        cells = [_measured(report, "test", metric), _measured(report, "validation", metric)]
-        for found in baselines:
-            low_high = found["difference"].get(metric)
-            if metric not in found["test"]:
-                cells += ["", ""]
-                continue
-            cells += [
-                number(found["test"][metric]),
-                markup.join(
-                    (
-                        markup.signed(value - found["test"][metric], value),
-                        element("span", _pair(low_high, value), class_="interval"),
-                    ),
-                    " ",
-                ),
-            ]
-        lines.append((metric.replace("_", " "), *cells))
+    header += [
+        f"{first['name']}, test",
+        "difference",
+        *(f"{found['name']}, test" for found in rest),
+    ]
+    lines = [
+        (
+            metric.replace("_", " "),
+            *(_measured(report, split, metric) for split in ("test", "validation")),
+            _of(first, metric),
+            _difference(first, metric, report["test"][metric]),
+            *(_of(found, metric) for found in rest),
+        )
+        for metric in report["test"]
+    ]
     remark = (
         "Computed by the exported SavedModel from raw inputs. In small print: 95 % percentile "
         f"bootstrap intervals over the rows ({measure.RESAMPLES} resamples); those of a difference "
@@ -195,8 +189,17 @@ def _measured(report: Mapping[str, Any], split: str, metric: str) -> Html:
     return markup.join((number(report[split][metric]), _range(report, split, metric)), "")
 
 
-def _pair(low_high: tuple[float, float] | None, of: float) -> str:
-    return " to ".join(markup.signed(end, of) for end in low_high) if low_high else ""
+def _of(baseline: Mapping[str, Any], metric: str) -> str:
+    return number(baseline["test"][metric]) if metric in baseline["test"] else ""
+
+
+def _difference(baseline: Mapping[str, Any], metric: str, value: float) -> Html:
+    """How much more the model has than a baseline, with the interval of that."""
+    if metric not in baseline["difference"] or metric not in baseline["test"]:
+        return Html("")
+    low, high = (markup.signed(end, value) for end in baseline["difference"][metric])
+    interval = element("span", f"{low} to {high}", class_="interval")
+    return markup.join((markup.signed(value - baseline["test"][metric], value), interval), " ")
 
 
 def _recipe(run: Finished) -> Html:
