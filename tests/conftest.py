@@ -24,6 +24,7 @@ from PIL import Image
 import pipelines
 import zoo
 from pipelines import Pipeline, Rows, source, trace
+from trainers import export
 from trainers.setup import settings as settings_module
 from zoo.spec import Field
 
@@ -169,6 +170,12 @@ def made_pipeline(
 def _fake_data(monkeypatch):
     """Lets runs load random rows in place of stored ones."""
     monkeypatch.setattr(source, "load", lambda p, data_dir=None: (p, fake_rows(p)))
+
+
+@pytest.fixture
+def _unchecked_export(monkeypatch):
+    """Runs that are not about the export save the process that reloads it, three seconds each."""
+    monkeypatch.setattr(export, "_compare", lambda *_: None)
 
 
 def tiny_settings(model: str, workdir, **changes):

@@ -227,7 +227,7 @@ def test_a_run_writes_its_page_with_both_baselines(complete):
     assert f"validation: {last['epoch/loss']:.5g} at 2" in found.text
 
 
-@pytest.mark.usefixtures("_fake_data")
+@pytest.mark.usefixtures("_fake_data", "_unchecked_export")
 def test_the_page_is_written_again(complete, capsys):
     folder, content = complete
     (folder / "report.html").unlink()
@@ -242,7 +242,7 @@ def test_the_page_is_written_again(complete, capsys):
         again.write_again(folder / "export")
 
 
-@pytest.mark.usefixtures("_fake_data")
+@pytest.mark.usefixtures("_fake_data", "_unchecked_export")
 def test_a_page_that_cannot_be_drawn_loses_no_run(tmp_path, monkeypatch, capsys):
     def fail(finished):
         raise RuntimeError("no\nink")

@@ -17,7 +17,7 @@ from trainers import checkpoint, run
 from trainers.setup import errors, workdir
 from trainers.watch.saver import Saver
 
-pytestmark = pytest.mark.usefixtures("_fake_data")
+pytestmark = pytest.mark.usefixtures("_fake_data", "_unchecked_export")
 
 
 def state_of(folder) -> dict:
