@@ -23,15 +23,17 @@ setup(
         "keras>=3.15.1,<3.17",  # trainers.distribute knows these versions
         "ml_dtypes",
         "numpy",
+        "promise",  # of tensorflow-datasets' downloads: pipelines.fetch
         "pillow",
         "scikit-learn",
         "scipy",
+        "sentencepiece",  # learns vocabularies; not needed where a model is served
         "tensorboard>=2.21",  # TensorFlow 2.21 no longer brings it
         "tensorflow>=2.21,<2.22",
         "tensorflow-datasets>=4.9.10",
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
-        "dev": ["build", "hypothesis", "pytest", "ruff"],
+        "dev": ["build", "hypothesis", "pytest", "pytest-xdist", "ruff"],
     },
 )

@@ -20,7 +20,7 @@ from trainers.watch.saver import Saver
 pytestmark = pytest.mark.usefixtures("_fake_data", "_unchecked_export")
 
 
-def state_of(folder) -> dict:
+def checkpoint_of(folder) -> dict:
     return dict(checkpoint.load_newest(folder / "checkpoints").arrays)
 
 
@@ -60,7 +60,7 @@ def test_a_run_leaves_what_it_says(name, tmp_path):
     train, held_out = (points_of(tmp_path / "tensorboard" / s) for s in ("train", "validation"))
     assert train["running/learning_rate"][-1] == steps
     assert train["epoch/loss"] == held_out["epoch/loss"] == [steps // 2, steps]
-    if "image" in facts["data"]["source"] or name == "cifar_cnn":
+    if "cnn" in name:
         assert held_out["predictions"] == [steps // 2, steps]
     # What was validated last is what is exported: the weights of the last step.
     assert report["validation"]["loss"] == pytest.approx(validation[-1]["epoch/loss"], rel=0.05)
@@ -69,8 +69,7 @@ def test_a_run_leaves_what_it_says(name, tmp_path):
 def test_the_default_folder_is_under_the_current_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     report = run.run(tiny_settings("mlp_binary", ""))
-    place = tmp_path / "runs" / "mlp_binary-breast_cancer-s0"
-    assert (place / report["export"] / "saved_model.pb").exists()
+    assert (tmp_path / "runs" / "mlp_binary-breast_cancer-s0" / report["export"]).is_dir()
 
 
 def test_a_complete_run_is_left_alone(tmp_path, capsys):
@@ -111,7 +110,7 @@ def test_a_run_that_died_continues_to_the_same_bits(name, step, tmp_path, monkey
     assert not (tmp_path / "died" / "report.json").exists()
     assert checkpoint.steps(tmp_path / "died" / "checkpoints")[-1] == step
     run.run(tiny_settings(name, tmp_path / "died", **changes))
-    assert_same_state(state_of(tmp_path / "quiet"), state_of(tmp_path / "died"))
+    assert_same_state(checkpoint_of(tmp_path / "quiet"), checkpoint_of(tmp_path / "died"))
     names = ("step", "epoch", "split", "running/loss", "epoch/loss")
     told = [
         [{k: v for k, v in line.items() if k in names} for line in lines_of(tmp_path / place)]
@@ -143,7 +142,7 @@ def test_steps_at_once_do_not_change_the_numbers(tmp_path):
     for number in (1, 3):
         folder = tmp_path / str(number)
         run.run(tiny_settings("cifar_cnn", folder, steps_per_execution=number, precision="float32"))
-    assert_same_state(state_of(tmp_path / "1"), state_of(tmp_path / "3"))
+    assert_same_state(checkpoint_of(tmp_path / "1"), checkpoint_of(tmp_path / "3"))
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
@@ -245,7 +244,7 @@ def test_early_stopping_keeps_the_best_and_resumes_as_stopped(tmp_path):
 
 def test_averaged_weights_are_what_is_exported(tmp_path):
     run.run(tiny_settings("mlp_binary", tmp_path, ema=0.9, learning_rate=0.05))
-    arrays = state_of(tmp_path)
+    arrays = checkpoint_of(tmp_path)
     version = tmp_path / "export" / "mlp_binary" / "1"
     served = tf.saved_model.load(str(version))
     exported = {v.name.removesuffix(":0"): v.numpy() for v in served.weights}
@@ -271,8 +270,8 @@ def test_starting_from_another_run_takes_its_weights_and_statistics(tmp_path, ca
     one, two = (workdir.load_state(tmp_path / place) for place in ("first", "second"))
     assert workdir.fingerprint(one) == workdir.fingerprint(two)
     np.testing.assert_allclose(
-        state_of(tmp_path / "first")["model/dense1/kernel"],
-        state_of(tmp_path / "second")["model/dense1/kernel"],
+        checkpoint_of(tmp_path / "first")["model/dense1/kernel"],
+        checkpoint_of(tmp_path / "second")["model/dense1/kernel"],
         atol=1e-6,
     )
     other = tiny_settings("cifar_cnn", tmp_path / "third", init_from=str(tmp_path / "first"))
@@ -286,7 +285,7 @@ def test_every_precision_trains_and_exports_float32(precision, tmp_path):
     assert report["precision"] == precision
     served = tf.saved_model.load(str(tmp_path / report["export"]))
     assert {v.dtype for v in served.weights} == {tf.float32}
-    assert all(a.dtype != np.float16 for a in state_of(tmp_path).values())
+    assert all(a.dtype != np.float16 for a in checkpoint_of(tmp_path).values())
 
 
 def test_histograms_and_profile_on_request(tmp_path):
@@ -296,6 +295,6 @@ def test_histograms_and_profile_on_request(tmp_path):
     assert list((tmp_path / "tensorboard").rglob("*.xplane.pb"))
 
 
-def test_python_api_trains_and_raises():
+def test_python_api_raises():
     with pytest.raises(errors.UsageError, match="cifar_cnn"):
         run.train("cifar")

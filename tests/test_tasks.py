@@ -146,7 +146,7 @@ def test_multi_label_metrics_are_scikit_learn_s(weight):
 @pytest.mark.parametrize("weight", [None, np.array([1] * 5 + [0] * 2, np.float32)])
 def test_regression_metrics_are_scikit_learn_s(weight):
     random = np.random.default_rng(2)
-    target = random.normal(50, 10, 7).astype(np.float32)
+    target = random.normal(1000, 10, 7).astype(np.float32)
     value = (target + random.normal(0, 3, 7)).astype(np.float32)
     found, real = (
         measured("regression", target, value[:, None], weight),

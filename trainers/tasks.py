@@ -114,7 +114,8 @@ class _R2(keras.metrics.R2Score):
     """Share of the targets' variance that is explained; targets (B,), predictions (B, 1)."""
 
     def __init__(self):
-        super().__init__(name="r2")
+        # Sums of squares in float32 lose the digits of targets that lie far from zero.
+        super().__init__(name="r2", dtype="float64")
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         super().update_state(tf.reshape(y_true, tf.shape(y_pred)), y_pred, sample_weight)
