@@ -216,7 +216,7 @@ def test_features_by_hand(tmp_path):
     sent = {"size": [3e38, np.inf], "full": [7.0, np.nan], "town": ["N/A", "ULM"], "day": ["", "x"]}
     spaced = {"size": [3.0], "full": [7.0], "town": ["\tUlm "], "day": [" 2000-01-03 "]}
     found = pipeline.preprocess({k: tf.constant(v) for k, v in spaced.items()})["features"]
-    np.testing.assert_allclose(found[:, 2:], [[0, 0, 0, 1, 0, 0]], atol=1e-6)
+    np.testing.assert_allclose(found[:, 2:], [[scaled(2, day), 0, 0, 1, 0, 0]], rtol=1e-5)
     found = pipeline.preprocess({k: tf.constant(v) for k, v in sent.items()})["features"].numpy()
     np.testing.assert_allclose(found[:, 4:], [[0, 0, 0, 1], [0, 0, 1, 0]])
     np.testing.assert_allclose(found[:, :4], [[0, scaled(7, full), 0, 1], [0, 0, 0, 1]], atol=1e-6)
