@@ -15,6 +15,7 @@ _MOSTLY = 0.99  # share of the cells that makes a column one of numbers, the oth
 _COMMAS = re.compile(r"[+-]?[0-9.]*(,[0-9]+)+(\.[0-9]+)?")  # 3,14 or 1,234.50
 _ODD = re.compile(r"(?m)[^0-9eE.+\-\n]|^[+-]?0[0-9]")
 _IDENTIFIER = re.compile(r"(?i:(.*[ _.-])?(id|index|key|no|nr|row))|.*[a-z]I[dD]|")
+_NEARLY_ALL = 0.95  # share of different cells from which on they name their rows
 _SHOWN = 30  # columns of a wide table that are printed
 
 
@@ -101,13 +102,12 @@ def unlearnable(column: Column) -> str:
         return "all cells are missing"
     if column.distinct == 1 and len(present) == len(column.values):
         return f"all are {_shown(present[0])}"
-    all_differ = column.distinct == len(present) > 1
-    if all_differ and column.kind == "text":
-        return "all texts differ"
+    if len(present) < 2 or column.distinct <= _NEARLY_ALL * len(present):
+        return ""
+    if column.kind == "text":
+        return "nearly every row has another text"
     named = column.kind == "number" and _IDENTIFIER.fullmatch(column.name)
-    if all_differ and named and (present == np.floor(present)).all():
-        return "a number for each row"
-    return ""
+    return "nearly every row has another number" if named and not (present % 1).any() else ""
 
 
 def describe(columns: Sequence[Column]) -> list[str]:

@@ -62,7 +62,7 @@ def pipeline(
         if column.name not in unused
     ]
     found = table.Table(
-        source=info.full_name,
+        source=":".join(info.full_name.rsplit("/", 1)),
         columns=columns,
         split_of=[name for name, number in numbers.items() for _ in range(number)],
         given=given,

@@ -128,9 +128,8 @@ def test_what_is_inferred_is_printed_once(tmp_path, capsys):
         "zip": "string",
         "town": "string",
         "day": "string",
-        "text": "string",
         "note": "string",
-    } | {"id": "float32"}
+    }
     told = capsys.readouterr().out.splitlines()
     assert told[0] == f"{path}: 202 rows, 10 columns"
     table = {line.split()[0]: line.split()[1:] for line in told[2:9]}
@@ -138,7 +137,11 @@ def test_what_is_inferred_is_printed_once(tmp_path, capsys):
     assert table["zip"] == ["text", "0", "5", "04", "(42", "times)"]
     assert table["town"][:3] == ["text", "66", "2"]
     assert table["day"] == ["date", "0", "28", "2024-01-01", "..", "2024-01-28"]
-    assert "left out: empty (all cells are missing), same (all are x)" in told
+    left_out = next(line for line in told if line.startswith("left out"))
+    assert left_out == (
+        "left out: id (nearly every row has another number), empty (all cells are missing), "
+        "same (all are x), text (nearly every row has another text)"
+    )
     assert any("note" in line and "taken as text for 50 cells" in line for line in told)
     assert any(f"first {path}:2: column 'note': 'odd'" in line for line in told)
     missing = next(line for line in told if line.startswith("missing cells"))
@@ -152,10 +155,14 @@ def test_what_is_inferred_is_printed_once(tmp_path, capsys):
     assert capsys.readouterr().out.count("202 rows") == 1  # `load` alone; not with stored state
 
 
-def test_identifiers_are_left_out_and_measures_are_not(tmp_path):
+def test_identifiers_are_left_out_and_measures_are_not(tmp_path, capsys):
     rows = [["", "customer_id", "key", "humid", "x", "name", "y"]]
     rows += [[i, 900 - i, i % 9, i * 7, i, f"n{i}", i % 2] for i in range(60)]
+    rows += rows[1:3]
     assert list(load(write(tmp_path / "t.csv", rows)).raw) == ["key", "humid", "x"]
+    told = capsys.readouterr().out
+    assert "left out: the first (nearly every row has another number), customer_id (" in told
+    assert ", name (nearly every row has another text)" in told
     ignored = load(tmp_path / "t.csv", ignore="humid, x", categories="key")
     assert {k: f.dtype for k, f in ignored.raw.items()} == {"key": "string"}
 
@@ -207,6 +214,9 @@ def test_features_by_hand(tmp_path):
         np.testing.assert_allclose(found["features"], expected, rtol=1e-5, atol=1e-6)
     # A client that sends words as they stand in a file, or a number that says "missing" in JSON.
     sent = {"size": [3e38, np.inf], "full": [7.0, np.nan], "town": ["N/A", "ULM"], "day": ["", "x"]}
+    spaced = {"size": [3.0], "full": [7.0], "town": ["\tUlm "], "day": [" 2000-01-03 "]}
+    found = pipeline.preprocess({k: tf.constant(v) for k, v in spaced.items()})["features"]
+    np.testing.assert_allclose(found[:, 2:], [[scaled(2, day), 0, 0, 1, 0, 0]], rtol=1e-5)
     found = pipeline.preprocess({k: tf.constant(v) for k, v in sent.items()})["features"].numpy()
     np.testing.assert_allclose(found[:, 4:], [[0, 0, 0, 1], [0, 0, 1, 0]])
     np.testing.assert_allclose(found[:, :4], [[0, scaled(7, full), 0, 1], [0, 0, 0, 1]], atol=1e-6)

@@ -65,6 +65,9 @@ def test_given_files_are_kept_apart_and_leaks_are_reported(tmp_path, capsys):
     }
     assert abs(pipeline.rows["validation"].num_rows - 50) < 30
     assert "10 rows of test are in train too" in capsys.readouterr().out
+    turned = load(f"test={test},train={train}")
+    for split in pipeline.rows:
+        assert rows_of(split, turned) == rows_of(split, pipeline)
     pipeline = load(f"train={train},validation={test}")
     assert abs(pipeline.rows["test"].num_rows - 100) < 40
     whole = load(f"train={train},validation={test},test={test}")

@@ -95,7 +95,7 @@ def test_features_become_columns(place, capsys):
     assert (pipeline.task, pipeline.target, pipeline.source) == (
         "regression",
         "area",
-        "zoo_test_fires/1.0.0",
+        "zoo_test_fires:1.0.0",
     )
     area = joined(pipeline, "area")
     assert sorted(area) == [i * 10.0 for i in range(300) if i != 7]
