@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from zoo.spec import DataSpec, Field
 
+SPLITS = ("train", "validation", "test")
 Table = Mapping[str, Any]  # field name -> (num_rows, ...) np.ndarray
 State = Mapping[str, Any]  # what `prepare` learnt from the training rows: name -> np.ndarray
 

@@ -7,9 +7,8 @@ import unicodedata
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from pipelines import DataError, photo
+from pipelines import SPLITS, DataError, photo
 
-SPLITS = ("train", "validation", "test")
 _NAMES = {name: name for name in SPLITS} | {"valid": "validation", "val": "validation"}
 _CLUTTER = ("thumbs.db", "desktop.ini", "__macosx")  # of Windows and macOS
 

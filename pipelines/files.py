@@ -5,9 +5,8 @@ import pathlib
 import re
 from collections.abc import Collection, Iterator
 
-from pipelines import DataError
+from pipelines import SPLITS, DataError
 
-SPLITS = ("train", "validation", "test")
 _BOMS = (
     (b"\xef\xbb\xbf", "utf-8-sig"),
     (b"\xff\xfe\x00\x00", "utf-32"),  # before UTF-16's, which is its beginning

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from pipelines import DataError, Pipeline, Rows, class_folders, image, photo, split
+from pipelines import SPLITS, DataError, Pipeline, Rows, class_folders, image, photo, split
 from pipelines.stream import RAM_BUDGET
 from zoo.spec import Field
 
@@ -75,7 +75,7 @@ def pipeline(
     return Pipeline(
         name="image_folder",
         source=str(data_files),
-        splits={name: name for name in class_folders.SPLITS},
+        splits={name: name for name in SPLITS},
         task="classification",
         target="label",
         class_names=folder.class_names,
@@ -162,7 +162,7 @@ def summary(folder: class_folders.Folder, images: Images, rows: dict[str, Rows])
     )
     yield (
         f"of {small[1]}x{small[0]} to {large[1]}x{large[0]} pixels, resized to {size}x{size}; "
-        + ", ".join(f"{rows[name].num_rows} {name}" for name in class_folders.SPLITS)
+        + ", ".join(f"{rows[name].num_rows} {name}" for name in SPLITS)
     )
     if folder.others:
         kinds = ", ".join(f"{number} {kind}" for kind, number in folder.others.most_common())

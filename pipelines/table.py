@@ -6,11 +6,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipelines import DataError, Pipeline, Rows, columns, split, table_file, tabular, targets
+from pipelines import (
+    SPLITS,
+    DataError,
+    Pipeline,
+    Rows,
+    columns,
+    split,
+    table_file,
+    tabular,
+    targets,
+)
 from pipelines.columns import Column
 from zoo.spec import Field
-
-SPLITS = ("train", "validation", "test")
 
 
 class Table(NamedTuple):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipelines import DataError, Pipeline, Rows, files, split, text
+from pipelines import SPLITS, DataError, Pipeline, Rows, files, split, text
 from zoo.spec import Field
 
 _SUFFIXES = (".txt", ".tsv")
@@ -51,7 +51,7 @@ def pipeline(
         DataError: no such file, a line without a tab, bytes that are no text, one class only.
     """
     found = files.places(data_files)
-    given = [name for name in files.SPLITS[1:] if name in found]
+    given = [name for name in SPLITS[1:] if name in found]
     read = [
         line for name in found for place in found[name] for line in _read(place, name, encoding)
     ]
@@ -75,7 +75,7 @@ def pipeline(
     return Pipeline(
         name="text_lines",
         source=data_files,
-        splits={name: name for name in files.SPLITS},
+        splits={name: name for name in SPLITS},
         task="binary" if len(names) == 2 else "classification",
         target="label",
         class_names=names,
@@ -122,7 +122,7 @@ def _summary(
     counts = Counter(line.label for line in read)
     yield f"{source}: {len(read)} texts, {len(names)} classes"
     yield ", ".join(f"{name} {counts[name]}" for name in names[:20])
-    yield ", ".join(f"{rows[name].num_rows} {name}" for name in files.SPLITS)
+    yield ", ".join(f"{rows[name].num_rows} {name}" for name in SPLITS)
     labels: dict[str, list[Line]] = {}
     for line in read:
         labels.setdefault(line.text, []).append(line)

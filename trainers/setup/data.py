@@ -5,12 +5,11 @@ import pathlib
 import numpy as np
 
 import pipelines
-from pipelines import Pipeline, source
+from pipelines import SPLITS, Pipeline, source
 from trainers.setup import workdir
 from trainers.setup.errors import ArtefactError, UsageError
 from trainers.setup.settings import METRICS, Settings, pipeline_arguments
 
-_SPLITS = ("train", "validation", "test")
 _NUM_EXAMPLES = 8  # raw rows that an export is compared on
 
 
@@ -77,7 +76,7 @@ def _inherited_state(settings: Settings, pipeline: Pipeline) -> dict[str, np.nda
 
 
 def _check_rows(settings: Settings, pipeline: Pipeline) -> None:
-    missing = [split for split in _SPLITS if split not in pipeline.rows]
+    missing = [split for split in SPLITS if split not in pipeline.rows]
     if missing:
         raise UsageError(f"{pipeline.name} has no {missing}; it has {sorted(pipeline.rows)}")
     num_rows, batch_size = pipeline.rows["train"].num_rows, settings.recipe.batch_size
