@@ -1,15 +1,14 @@
 """Your own table: --pipeline=csv --data_files=houses.csv --target=price."""
 
-import glob
 import itertools
-import pathlib
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from pipelines import DataError, Pipeline, columns, split, table, table_file
+from pipelines import DataError, Pipeline, columns, files, split, table, table_file
 
+_SUFFIXES = (".csv", ".tsv")  # of a folder's files
 _BATCH = 300  # rows turned into columns at a time; 10 000 make the garbage collector take 6 s more
 
 
@@ -41,8 +40,14 @@ def pipeline(
     Raises:
         DataError: a file, row or cell that cannot be read, by file and line; no such column.
     """
-    files = _files(data_files)
-    cells = _read([(name, path) for name in files for path in files[name]], encoding)
+    places = files.places(data_files)
+    parts = [
+        (name, path)
+        for name, words in places.items()
+        for word in words
+        for path in files.expanded(word, _SUFFIXES)
+    ]
+    cells = _read(parts, encoding)
     unused = table.named(cells.names, ignore, "ignore")
     as_text = table.named(cells.names, categories, "categories")
     table.named(cells.names, target, "target")  # refused before all cells are looked at
@@ -58,7 +63,7 @@ def pipeline(
             for name, column in used.items()
         ],
         split_of=cells.split_of,
-        given=[name for name in ("validation", "test") if name in files],
+        given=[name for name in ("validation", "test") if name in places],
         digest=split.digests("\0".join(row).encode() for row in zip(*used.values(), strict=True)),
     )
     return table.over("csv", found, target, task, table.Cut(split_seed, validation, test))
@@ -73,37 +78,8 @@ class _Cells(NamedTuple):
     where: Callable[[int], str]  # row -> "file:line"
 
 
-def _files(data_files: str) -> dict[str, list[str]]:
-    """Split -> its files; all are for train where none is said."""
-    if pathlib.Path(data_files).exists():  # also where its name has a comma or an equals sign
-        return {"train": _expanded(data_files)}
-    found: dict[str, list[str]] = {}
-    for word in data_files.split(","):
-        name, equals, place = word.strip().partition("=")
-        name, place = (name, place) if equals else ("", name)
-        if name not in ("", *table.SPLITS):
-            raise DataError(f"data_files: {word!r}: the splits are {', '.join(table.SPLITS)}")
-        found.setdefault(name, []).extend(_expanded(place))
-    if "" in found and len(found) > 1:
-        raise DataError(f"data_files={data_files}: say the split of every file, or of none")
-    if not {"", "train"} & set(found):
-        raise DataError(f"data_files={data_files}: no file is for train")
-    return {name or "train": paths for name, paths in found.items()}
-
-
-def _expanded(place: str) -> list[str]:
-    path = pathlib.Path(place).expanduser()
-    if path.is_dir():
-        found = sorted(str(p) for p in path.iterdir() if p.suffix.lower() in (".csv", ".tsv"))
-    else:
-        found = [str(path)] if path.is_file() else sorted(glob.glob(str(path)))
-    if not found:
-        raise DataError(f"data_files: {place} is no file, nor a folder or pattern of .csv files")
-    return found
-
-
-def _read(files: Sequence[tuple[str, str]], encoding: str) -> _Cells:
-    tables = [table_file.open_table(path, encoding) for _, path in files]
+def _read(parts: Sequence[tuple[str, str]], encoding: str) -> _Cells:
+    tables = [table_file.open_table(path, encoding) for _, path in parts]
     names = tables[0].names
     if len(names) < 2:
         raise DataError(
@@ -112,7 +88,7 @@ def _read(files: Sequence[tuple[str, str]], encoding: str) -> _Cells:
         )
     cells: list[list[str]] = [[] for _ in names]
     lines, first_rows, split_of = array("q"), [], []
-    for (part, path), found in zip(files, tables, strict=True):
+    for (part, path), found in zip(parts, tables, strict=True):
         if sorted(found.names) != sorted(names):
             odd = ", ".join(sorted(set(names) ^ set(found.names))[:10])
             raise DataError(f"{path} has other columns than {tables[0].path}: {odd}")

@@ -6,11 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipelines import DataError, Pipeline, Rows, columns, split, table_file, tabular, targets
+from pipelines import DataError, Pipeline, Rows, columns, files, split, table_file, tabular, targets
 from pipelines.columns import Column
 from zoo.spec import Field
-
-SPLITS = ("train", "validation", "test")
 
 
 class Table(NamedTuple):
@@ -51,7 +49,7 @@ def over(name: str, table: Table, target: str, task: str, cut: Cut) -> Pipeline:
     if not used:
         raise DataError(f"{table.source}: no column to learn from {target} is left; {why}")
     rows, digest = _rows(used, found, target), table.digest[found.present]
-    parts = np.array([SPLITS.index(name) for name in table.split_of])[found.present]
+    parts = np.array([files.SPLITS.index(name) for name in table.split_of])[found.present]
     told = [
         f"{table.source}: {len(found.present)} rows, {len(known)} columns",
         *columns.describe(used),
@@ -64,7 +62,7 @@ def over(name: str, table: Table, target: str, task: str, cut: Cut) -> Pipeline:
     dates = {table_file.field_name(column.name) for column in used if column.kind == "date"}
 
     def read() -> dict[str, Rows]:
-        by_name = {name: np.flatnonzero(parts == i) for i, name in enumerate(SPLITS)}
+        by_name = {name: np.flatnonzero(parts == i) for i, name in enumerate(files.SPLITS)}
         train = by_name["train"]
         read = {name: split.take(rows, by_name[name]) for name in ("train", *table.given)}
         if len(table.given) < 2:
@@ -75,7 +73,7 @@ def over(name: str, table: Table, target: str, task: str, cut: Cut) -> Pipeline:
     return Pipeline(
         name=name,
         source=table.source,
-        splits={name: name for name in SPLITS},
+        splits={name: name for name in files.SPLITS},
         task=found.task,
         target=target,
         class_names=found.class_names,
@@ -128,7 +126,7 @@ def _remarks(typed: Sequence[Column], digest: np.ndarray, parts: np.ndarray) -> 
     copies = len(digest) - len(np.unique(digest))
     if copies:
         said.append(f"{copies} rows are copies of an earlier one")
-    by_split = {name: digest[parts == i] for i, name in enumerate(SPLITS)}
+    by_split = {name: digest[parts == i] for i, name in enumerate(files.SPLITS)}
     for name, number in split.duplicates(by_split).items():
         said.append(f"{number} rows of {name} are in train too: its figures flatter the model")
     return said

@@ -11,20 +11,12 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from pipelines import DataError
+from pipelines import DataError, files
 
 MISSING = ("", "?", "n/a", "na", "nan", "none", "null")  # in any case
 SPACE = " \t\n\v\f\r"  # what tf.strings.strip takes off, so that files and requests are equal
 LARGEST = 1e38  # of a number; float32 ends at 3.4e38
 _NUMBER = re.compile(r"[+-]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-_BOMS = (
-    (b"\xef\xbb\xbf", "utf-8-sig"),
-    (b"\xff\xfe\x00\x00", "utf-32"),  # before UTF-16's, which is its beginning
-    (b"\x00\x00\xfe\xff", "utf-32"),
-    (b"\xff\xfe", "utf-16"),
-    (b"\xfe\xff", "utf-16"),
-)
-_NO_TEXT = ((b"PK\x03\x04", "an Excel or ZIP file: save it as CSV"), (b"\x1f\x8b", "compressed"))
 
 
 class TableFile(NamedTuple):
@@ -42,16 +34,7 @@ def open_table(path: str, encoding: str = "") -> TableFile:
     Raises:
         DataError: the file is not there, empty, no text, or its header names no columns.
     """
-    try:
-        with open(path, "rb") as file:
-            start = file.read(4)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from error
-    for mark, what in _NO_TEXT:
-        if start.startswith(mark):
-            raise DataError(f"{path} is no text but {what}")
-    marked = next((name for mark, name in _BOMS if start.startswith(mark)), "")
-    encoding = marked or encoding or "utf-8"
+    encoding = files.encoding_of(path, encoding)
     headers, fault = [], None
     for delimiter in (",", ";", "\t"):
         try:
@@ -126,47 +109,16 @@ def nearest(name: str, names: Sequence[str]) -> str:
 def _records(table: TableFile) -> Iterator[tuple[int, list[str]]]:
     """(first line, cells) of every record that is not blank, the header among them."""
     line = 1
+    lines = files.lines(table.path, table.encoding)
+    reader = csv.reader(lines, delimiter=table.delimiter, strict=True)
     try:
-        with open(table.path, encoding=table.encoding, newline="") as file:
-            reader = csv.reader(_no_nul(file, table.path), delimiter=table.delimiter, strict=True)
-            for record in reader:
-                cells = [cell.strip(SPACE) for cell in record]
-                first, line = line, reader.line_num + 1
-                if len(cells) > 1 or (cells and cells[0]):
-                    yield first, cells
+        for record in reader:
+            cells = [cell.strip(SPACE) for cell in record]
+            first, line = line, reader.line_num + 1
+            if len(cells) > 1 or (cells and cells[0]):
+                yield first, cells
     except csv.Error as error:
         raise csv.Error(f"{table.path}:{line}: {error}: is a quote not closed?") from error
-    except UnicodeError as error:
-        raise DataError(_undecodable(table)) from error
-    except LookupError as error:
-        raise DataError(f"encoding={table.encoding!r} is unknown to Python") from error
-
-
-def _no_nul(lines: Iterator[str], path: str) -> Iterator[str]:
-    for number_, line in enumerate(lines, start=1):
-        if "\0" in line:
-            raise DataError(
-                f"{path}:{number_}: a NUL character; a damaged file, or UTF-16 without its mark "
-                "(encoding=utf-16-le)"
-            )
-        yield line
-
-
-def _undecodable(table: TableFile) -> str:
-    with open(table.path, "rb") as file:
-        content = file.read()
-    try:
-        content.decode(table.encoding)
-    except UnicodeDecodeError as error:
-        before = content[: error.start].decode(table.encoding, "replace")
-        line = 1 + len(re.findall("\r\n|\r|\n", before))
-        return (
-            f"{table.path}:{line}: byte {content[error.start]:#04x} is not {table.encoding}: save "
-            "the file as UTF-8, or train with --pipeline_options=encoding=cp1252 if it is that"
-        )
-    except UnicodeError as error:
-        return f"{table.path}:1: not {table.encoding}: {error}"
-    return f"{table.path} changed while it was read"
 
 
 def _check_header(table: TableFile) -> None:
