@@ -89,7 +89,8 @@ def test_predict_takes_csv_and_the_request_beside_the_export(runs, tmp_path):
         ("mlp_binary", "a.png", "no image", "not an image"),
         ("cifar_cnn", "a.png", "no image", "is not an image"),
         ("cifar_cnn", "a.json", '{"instances": [{"image": [[1, 2]]}]}', "expected"),
-        ("cifar_cnn", "a.txt", "text", "expected an image"),
+        ("cifar_cnn", "a.txt", "text", "not a text"),
+        ("cifar_cnn", "a.doc", "text", "expected an image"),
     ],
 )
 def test_predict_refuses_what_the_model_does_not_take(runs, tmp_path, name, file, content, said):
