@@ -6,7 +6,7 @@ import tensorflow as tf
 from pipelines import Pipeline, Rows
 from pipelines.keys import Keys
 from pipelines.plan import evaluation_plan, plan
-from pipelines.trace import cut, example_of, signature
+from pipelines.trace import cut, example_of, preprocess_function
 
 RAM_BUDGET = 4 * 2**30  # bytes that the rows of one split may take in memory
 _WIDTHS = 16  # padded batches are cut to a multiple of this
@@ -140,8 +140,8 @@ def _preprocess_once(pipeline: Pipeline, rows: Rows) -> dict[str, np.ndarray] | 
     )
     if size > RAM_BUDGET:
         return None
-    stored = signature({name: rows.fields[name] for name in pipeline.raw})
-    preprocess = tf.function(pipeline.preprocess, autograph=False).get_concrete_function(stored)
+    stored = tuple((name, rows.fields[name]) for name in pipeline.raw)
+    preprocess = preprocess_function(pipeline.preprocess, stored)
     chunks = []
     for first in range(0, rows.num_rows, _CHUNK):
         chunk = {k: tf.constant(rows.table[k][first : first + _CHUNK]) for k in pipeline.raw}

@@ -1,5 +1,7 @@
 """The shapes that a pipeline's steps return, found by tracing them: nothing is typed twice."""
 
+import functools
+
 import tensorflow as tf
 
 from pipelines.keys import Keys
@@ -14,9 +16,16 @@ def signature(fields, batch_size: int | None = None) -> dict[str, tf.TensorSpec]
     }
 
 
+@functools.lru_cache(maxsize=16)  # a tokenizer takes a second to trace
+def preprocess_function(preprocess, fields: tuple[tuple[str, Field], ...]):
+    """`preprocess` as one graph, for batches of these fields of any size."""
+    return _trace(preprocess, signature(dict(fields)))
+
+
 def served(pipeline) -> dict[str, Field]:
     """Fields that `preprocess` returns for a batch of raw fields."""
-    return _fields(_trace(pipeline.preprocess, signature(pipeline.raw)))
+    function = preprocess_function(pipeline.preprocess, tuple(pipeline.raw.items()))
+    return _fields(function.structured_outputs)
 
 
 def target(pipeline) -> Field:
@@ -46,7 +55,8 @@ def batch_signature(pipeline) -> tuple:
     inputs = served(pipeline)
     inputs |= {name: inputs[name]._replace(shape=(None,)) for name in pipeline.padded}
     (shape, dtype), example = target(pipeline), example_of(pipeline)
-    return _trace(example, signature(inputs), tf.TensorSpec((None, *shape), dtype), keys)
+    spec = tf.TensorSpec((None, *shape), dtype)
+    return _trace(example, signature(inputs), spec, keys).structured_outputs
 
 
 def cut(pipeline, inputs: dict[str, tf.Tensor], width: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -73,7 +83,7 @@ def _as_they_are(inputs, target, keys):
 
 
 def _trace(function, *specs):
-    return tf.function(function, autograph=False).get_concrete_function(*specs).structured_outputs
+    return tf.function(function, autograph=False).get_concrete_function(*specs)
 
 
 def _fields(tensors) -> dict[str, Field]:
