@@ -68,7 +68,7 @@ OPTIONS = {
     "text_lines": {"data_files": _small_texts()},
     "tfds_image": {"dataset": "shapes"},
     "tfds_table": {"dataset": "breast_cancer", "data_dir": str(_FILES)},
-    "tfds_text": {"dataset": "docstrings"},
+    "tfds_text": {"dataset": "imdb_reviews"},
 }
 _PAIR = Field((2,), "float32")
 NUM_ROWS = {"train": 70, "validation": 21, "test": 13, "all": 104}

@@ -50,6 +50,8 @@ def test_what_is_read_from_the_file_is_what_is_registered(name):
     assert listed.summary
     assert {**listed.hparams, **entry.hparams} == dict(listed.hparams)
     assert set(entry.tiny) <= set(listed.hparams)
+    # Tests that compare replicas turn them off there.
+    assert {key for key in listed.hparams if "dropout" in key} <= set(entry.tiny)
     assert entry.recipe.pipeline in pipelines.names()
 
 

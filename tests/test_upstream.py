@@ -50,3 +50,10 @@ def test_clipping_still_comes_before_the_sum():
 def test_masks_are_still_equal_on_all_replicas():
     first, second = dropout_masks(cured=False)
     np.testing.assert_array_equal(first, second)
+
+
+def test_rows_of_embeddings_are_still_measured_one_by_one():
+    """Three and four in the same place are seven; clipped to a norm of one, they are one."""
+    rows = tf.IndexedSlices(tf.constant([[3.0], [4.0]]), tf.constant([0, 0]), tf.constant([2, 1]))
+    (clipped,) = keras.optimizers.SGD(global_clipnorm=1.0)._clip_gradients([rows])
+    assert float(tf.convert_to_tensor(clipped)[0, 0]) == pytest.approx(1.4)

@@ -9,6 +9,9 @@ and tests/test_distribute.py has one test for each defect that fails once Keras 
   not divide. Here the loop takes an explicit number of steps.
 * gradients are clipped on each replica before they are summed, so the update depends on the number
   of replicas. Here the sum is clipped.
+* gradients of embeddings are rows, one for each token: their norm counts a word that occurs twice
+  as two words, on one device too, and gathering them over replicas fails where a step of a loop has
+  another number of tokens than the first. Here they are whole tables before anything is done.
 * dropout draws the same mask on every replica. Here each folds its number into the seed.
 """
 
@@ -83,8 +86,10 @@ def cure(model: keras.Model, example: tuple, strategy: tf.distribute.Strategy) -
         raise RuntimeError(f"trainers.distribute knows Keras {_TRIED}, found {keras.__version__}")
     model._symbolic_build(data_batch=tree.map_structure(_zeros, example))
     model._maybe_symbolic_build = lambda iterator=None, data_batch=None: None
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    _clip_tables(optimizer)
     if strategy.num_replicas_in_sync > 1:
-        _clip_the_sum(getattr(model.optimizer, "inner_optimizer", model.optimizer))
+        _sum_then_clip(optimizer)
         for layer in model._flatten_layers():
             for generator in layer._seed_generators:
                 _differ_by_replica(generator)
@@ -146,11 +151,18 @@ def _zeros(spec: tf.TensorSpec) -> tf.Tensor:
     return tf.zeros([1 if size is None else size for size in spec.shape], spec.dtype)
 
 
-def _clip_the_sum(optimizer) -> None:
+def _clip_tables(optimizer) -> None:
+    clip = optimizer._clip_gradients
+    optimizer._clip_gradients = lambda gradients: clip(
+        [tf.convert_to_tensor(gradient) for gradient in gradients]
+    )
+
+
+def _sum_then_clip(optimizer) -> None:
     clip, all_reduce = optimizer._clip_gradients, optimizer._all_reduce_sum_gradients
 
     def clipped_sum(grads_and_vars):
-        reduced = all_reduce(grads_and_vars)
+        reduced = all_reduce([(tf.convert_to_tensor(g), v) for g, v in grads_and_vars])
         gradients = clip([gradient for gradient, _ in reduced])
         return [
             (gradient, variable) for gradient, (_, variable) in zip(gradients, reduced, strict=True)

@@ -70,7 +70,7 @@ def mnist_cnn(
         schedule="one_cycle",
     ),
     name="mnist_cnn_5x5",
-    tiny={"filters": (4, 6), "units": 8},
+    tiny={"filters": (4, 6), "units": 8, "dropout": 0.1},
 )
 def mnist_cnn_5x5(
     spec: DataSpec,

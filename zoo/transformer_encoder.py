@@ -63,15 +63,22 @@ def embedded(tokens: keras.KerasTensor, spec: DataSpec, width: int) -> keras.Ker
     Recipe(
         pipeline="imdb",
         batch_size=64,
-        epochs=6,
+        epochs=4,
         optimizer="adamw",
         learning_rate=1e-3,
-        weight_decay=0.1,
+        weight_decay=1.0,
         schedule="one_cycle",
         clip_norm=1.0,
     ),
     name="transformer_encoder",
-    tiny={"width": 16, "layers": 2, "heads": 2, "hidden": 24},
+    tiny={
+        "width": 16,
+        "layers": 2,
+        "heads": 2,
+        "hidden": 24,
+        "dropout": 0.1,
+        "word_dropout": 0.1,
+    },
 )
 def transformer_encoder(
     spec: DataSpec,
