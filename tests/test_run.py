@@ -51,7 +51,6 @@ def test_a_run_leaves_what_it_says(name, tmp_path):
     assert (tmp_path / report["export"] / "saved_model.pb").exists()
     facts = json.loads((tmp_path / "run.json").read_text())
     assert facts["settings"]["recipe"]["batch_size"] == 16
-    assert facts["versions"]["keras"]
     assert len(facts["data"]["fingerprint"]) == 16
     steps = 2 * (facts["data"]["rows"]["train"] // 16)
     assert checkpoint.steps(tmp_path / "checkpoints")[-1] == steps
@@ -98,8 +97,9 @@ def stop_at(monkeypatch, step: int):
     monkeypatch.setattr(Saver, "on_train_batch_end", dying)
 
 
-@pytest.mark.parametrize("name", zoo.names())
-@pytest.mark.parametrize("step", [2, 5])
+@pytest.mark.parametrize(
+    ("name", "step"), [*((name, 5) for name in zoo.names()), ("cifar_cnn", 2), ("cifar_cnn", 11)]
+)
 def test_a_run_that_died_continues_to_the_same_bits(name, step, tmp_path, monkeypatch):
     changes = {"checkpoint_minutes": 0.0, "steps_per_execution": 1, "ema": 0.9, "batch_size": 8}
     run.run(tiny_settings(name, tmp_path / "quiet", **changes))
