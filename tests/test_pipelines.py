@@ -47,7 +47,8 @@ def test_has_a_summary_and_its_file_s_name(pipeline):
 def test_spec_is_what_the_stream_yields(pipeline):
     (x, y, weight), *_ = batches(pipeline, steps=1)
     for name, field in pipeline.spec.inputs.items():
-        assert x[name].shape[1:] == field.shape
+        assert tf.TensorShape(x[name].shape[1:]).is_compatible_with(field.shape)
+        assert (None in field.shape) == (name in pipeline.padded)
         assert x[name].dtype == field.dtype
     assert set(x) == set(pipeline.spec.inputs)
     assert y.shape[0] == 8
