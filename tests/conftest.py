@@ -204,6 +204,17 @@ def run_python(*words: str, cwd=None, check: bool = True, **environment: str):
     return done
 
 
+def run_stranger(program: str, *words, cwd) -> str:
+    """What a program prints that finds none of our packages, as on a server."""
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    command = [sys.executable, "-I", "-c", program, *map(str, words)]
+    done = subprocess.run(
+        command, cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def replaced(pipeline: Pipeline, **changes) -> Pipeline:
     """The pipeline with some fields changed."""
     return dataclasses.replace(pipeline, **changes)

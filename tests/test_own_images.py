@@ -1,14 +1,11 @@
 """A folder of image files becomes a served model: trained, exported and asked by a stranger."""
 
 import json
-import os
 import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
-from conftest import run_python
+from conftest import run_python, run_stranger
 from PIL import Image
 
 from pipelines import shapes
@@ -68,12 +65,7 @@ def test_a_folder_of_images_becomes_a_served_model(tmp_path):
     assert report["test"]["accuracy"] > 0.6  # of four classes
 
     exported = tmp_path / "run" / report["export"]
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    words = [sys.executable, "-I", "-c", STRANGER, str(exported), str(tmp_path / "new")]
-    told = subprocess.run(
-        words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
-    )
-    answers = json.loads(told.stdout)
+    answers = json.loads(run_stranger(STRANGER, exported, tmp_path / "new", cwd=tmp_path))
     assert len(answers) == 200
     right = np.mean([pathlib.Path(path).parent.name == name for path, name in answers.items()])
     assert right > 0.6

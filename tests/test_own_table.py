@@ -3,13 +3,10 @@
 import csv
 import json
 import math
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
-from conftest import run_python
+from conftest import run_python, run_stranger
 
 from trainers import export
 
@@ -36,13 +33,8 @@ def ask(place, report, raw: dict) -> dict:
         name: np.char.add(column, b".") for name, column in raw.items() if column.dtype.kind == "S"
     }
     np.savez(asked, **{**raw, **texts})
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     exported = place / "run" / report["export"]
-    words = [sys.executable, "-I", "-c", export._STRANGER, str(exported), str(asked), str(answered)]
-    done = subprocess.run(
-        words, cwd=place, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    run_stranger(export._STRANGER, exported, asked, answered, cwd=place)
     with np.load(answered, allow_pickle=False) as found:
         return {name: found[name] for name in found.files}
 

@@ -1,13 +1,10 @@
 """A file of labelled lines becomes a served model: trained, exported and asked by a stranger."""
 
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
-from conftest import run_python
+from conftest import run_python, run_stranger
 
 # Polarity is turned by a negation before it, in either language: no single word decides.
 ENGLISH = {
@@ -71,13 +68,9 @@ def test_lines_of_text_become_a_served_model(tmp_path):
 
     new = sentences(300, seed=2)
     (tmp_path / "new.txt").write_text("".join(f"{text}\n" for _, text in new), encoding="utf-8")
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    exported = str(tmp_path / "run" / report["export"])
-    words = [sys.executable, "-I", "-c", STRANGER, exported, str(tmp_path / "new.txt")]
-    told = subprocess.run(
-        words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
-    )
-    answers = json.loads(told.stdout)
+    exported = tmp_path / "run" / report["export"]
+    told = run_stranger(STRANGER, exported, tmp_path / "new.txt", cwd=tmp_path)
+    answers = json.loads(told)
     assert len(answers) == 304
     assert set(answers) <= {"good", "bad"}
     assert np.mean([a == label for a, (label, _) in zip(answers, new, strict=False)]) > 0.95
