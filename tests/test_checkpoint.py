@@ -24,6 +24,7 @@ def make(step: int) -> Checkpoint:
 
 
 def save(folder, *steps, best_step=None):
+    checkpoint.begin(folder)
     for step in steps:
         checkpoint.save(folder, make(step), best_step=best_step)
 

@@ -6,7 +6,7 @@ from test_csv import joined, load, write
 
 import pipelines
 from pipelines import DataError
-from trainers import fit
+from trainers import assembly
 
 
 def rows_of(split, pipeline) -> set:
@@ -159,7 +159,7 @@ def test_several_targets_are_labels(tmp_path):
 def test_a_regression_knows_its_units(tmp_path):
     pipeline = load(table_of(tmp_path, [1e6 + 1000 * (i % 41) for i in range(400)]))
     train = pipeline.rows["train"].table["y"].astype(np.float64)
-    assert fit.units(pipeline) == pytest.approx((train.mean(), train.std()))
+    assert assembly.units(pipeline) == pytest.approx((train.mean(), train.std()))
     assert pipeline.rows["test"].table["y"].max() > 1e6  # rows keep their own numbers
 
 

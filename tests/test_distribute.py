@@ -15,7 +15,7 @@ import pipelines
 import zoo
 from pipelines import source
 from pipelines.stream import num_steps, stream
-from trainers import checkpoint, distribute, fit
+from trainers import assembly, checkpoint, distribute, fit
 from trainers.setup.errors import UsageError
 
 
@@ -30,7 +30,7 @@ def compiled(name: str, replicas: int, tmp_path, **changes):
     settings = tiny_settings(name, tmp_path, hparams=hparams, **changes)
     pipeline = fake_pipeline(settings.recipe.pipeline)
     strategy = strategy_of(replicas)
-    return fit.compiled(settings, pipeline, strategy, "float32"), settings, pipeline, strategy
+    return assembly.compiled(settings, pipeline, strategy, "float32"), settings, pipeline, strategy
 
 
 def trained(name: str, replicas: int, tmp_path, steps: int, **changes) -> dict[str, np.ndarray]:
@@ -84,7 +84,7 @@ def one_step_from(start, settings, pipeline, replicas: int, step: int, backwards
     SGD's momentum is zero before its first step and minus the gradient after it, at rate 1.
     """
     strategy = strategy_of(replicas)
-    model = fit.compiled(settings, pipeline, strategy, "float32")
+    model = assembly.compiled(settings, pipeline, strategy, "float32")
     for variable in model.weights:
         variable.assign(start[f"model/{variable.path}"])
     size = settings.recipe.batch_size
@@ -123,7 +123,7 @@ def steps_along(points, name, tmp_path, pipeline, **changes):
             "schedule": "constant",
         },
     )
-    model = fit.compiled(settings, pipeline, strategy_of(1), "float32")
+    model = assembly.compiled(settings, pipeline, strategy_of(1), "float32")
     data = iter(
         stream(pipeline, "train", batch_size=probe.recipe.batch_size, training=True, seed=0)
     )
@@ -180,7 +180,7 @@ def test_a_whole_fit_with_padding_on_two_replicas_reports_what_one_reports(name,
             name, replicas, tmp_path / str(replicas), momentum=0.0, learning_rate=0.01
         )
         (tmp_path / str(replicas)).mkdir()
-        fit.fit(model, settings, pipeline, strategy, tmp_path / str(replicas))
+        fit.fit(model, settings, pipeline, strategy, tmp_path / str(replicas), "run")
         lines = (tmp_path / str(replicas) / "metrics.jsonl").read_text().splitlines()
         logs.append([json.loads(line) for line in lines])
     for one, two in zip(*logs, strict=True):
@@ -197,7 +197,7 @@ def test_an_epoch_is_exactly_its_steps(replicas, per_execution, tmp_path):
     )
     steps = num_steps(pipeline, "train", batch_size=8, training=True)
     assert steps % 4 != 0
-    fit.fit(model, settings, pipeline, strategy, tmp_path)
+    fit.fit(model, settings, pipeline, strategy, tmp_path, "run")
     assert int(np.asarray(model.optimizer.iterations.numpy())) == 2 * steps
 
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 from conftest import fake_pipeline, tiny_settings
 
 import zoo
-from trainers import evaluate, export, fit
+from trainers import assembly, evaluate, export
 from trainers.setup import data
 from trainers.setup.errors import ArtefactError
 from trainers.tasks import TASKS, reported_loss
@@ -19,7 +19,7 @@ from trainers.tasks import TASKS, reported_loss
 def built(request, tmp_path):
     settings = tiny_settings(request.param, tmp_path)
     pipeline = fake_pipeline(settings.recipe.pipeline)
-    return settings, pipeline, fit.build(settings, pipeline, "float32")
+    return settings, pipeline, assembly.build(settings, pipeline, "float32")
 
 
 def weights_of(model):
@@ -55,7 +55,7 @@ def test_exported_is_preprocess_model_and_outputs(built, tmp_path):
 def test_versions_count_up_and_nothing_else_is_left(tmp_path):
     settings = tiny_settings("mlp_binary", tmp_path)
     pipeline = fake_pipeline("breast_cancer")
-    model = fit.build(settings, pipeline, "float32")
+    model = assembly.build(settings, pipeline, "float32")
     for _ in range(2):
         version = export.export(settings, pipeline, weights_of(model), tmp_path)
     assert version == tmp_path / "export" / "mlp_binary" / "2"
@@ -72,7 +72,7 @@ def test_versions_count_up_and_nothing_else_is_left(tmp_path):
 def test_an_export_that_answers_otherwise_is_not_published(tmp_path, monkeypatch, change):
     settings = tiny_settings("mlp_binary", tmp_path)
     pipeline = fake_pipeline("breast_cancer")
-    model = fit.build(settings, pipeline, "float32")
+    model = assembly.build(settings, pipeline, "float32")
     save = tf.saved_model.save
 
     def save_other_weights(archive, *args, **options):
@@ -88,7 +88,7 @@ def test_an_export_that_answers_otherwise_is_not_published(tmp_path, monkeypatch
 def test_a_model_that_does_not_load_alone_is_not_published(tmp_path, monkeypatch):
     settings = tiny_settings("mlp_binary", tmp_path)
     pipeline = fake_pipeline("breast_cancer")
-    model = fit.build(settings, pipeline, "float32")
+    model = assembly.build(settings, pipeline, "float32")
     monkeypatch.setattr(export, "_STRANGER", export._STRANGER + "import zoo\n")
     with pytest.raises(ArtefactError, match="zoo"):
         export.export(settings, pipeline, weights_of(model), tmp_path)

@@ -9,7 +9,7 @@ from conftest import run_python
 from test_csv import load, write
 
 from pipelines import DataError
-from trainers import export, fit, predict
+from trainers import assembly, export, predict
 from trainers.setup.errors import UsageError
 from trainers.setup.settings import resolve
 
@@ -32,7 +32,7 @@ def exported(tmp_path_factory):
     path = write(place / "houses.csv", [HEADER, *rows])
     settings = resolve("mlp", {"pipeline": "csv", "data_files": path, "target": "price"})
     pipeline = load(path, "price")
-    model = fit.build(settings, pipeline, "float32")
+    model = assembly.build(settings, pipeline, "float32")
     weights = {variable.path: variable.numpy() for variable in model.weights}
     return place, export.export(settings, pipeline, weights, place)
 

@@ -1,6 +1,6 @@
 """Checkpoints that are whole or absent: `checkpoints/step-00001200/{state.npz, meta.json}`.
 
-Written to a temporary folder, synced, renamed; hash, keys and shapes are checked on load. NumPy
+Written to a temporary folder, synced, renamed; hashes, keys and shapes are checked on load. NumPy
 arrays and JSON only: nothing in a checkpoint can execute.
 """
 
@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import ml_dtypes
 import numpy as np
 
+from trainers.setup import arrays as array_file
 from trainers.setup.errors import ArtefactError
 
 _STEP = re.compile(r"step-(\d{8})")
@@ -53,29 +54,42 @@ def variables_of(model) -> dict[str, Any]:
     return variables
 
 
+def begin(folder: pathlib.Path) -> None:
+    """Makes the folder, and clears it of what processes that were killed had half written."""
+    folder.mkdir(exist_ok=True)
+    for left in folder.glob(".writing-*"):
+        shutil.rmtree(left)
+
+
 def save(folder: pathlib.Path, checkpoint: Checkpoint, *, best_step: int | None) -> None:
     """Writes one checkpoint and removes all but the last two and the best.
 
+    Args:
+        folder: exists (`begin`): one that was removed under a run is not made again.
+
     Raises:
-        OSError: disk full or not writable; the earlier checkpoints are untouched.
+        OSError: disk full, not writable or gone; the earlier checkpoints are untouched.
     """
     final = folder / f"step-{checkpoint.step:08d}"
     temporary = folder / f".writing-{os.getpid()}"
     shutil.rmtree(temporary, ignore_errors=True)
     try:
-        temporary.mkdir(parents=True)
-        dtypes = {key: array.dtype.name for key, array in checkpoint.arrays.items()}
-        with open(temporary / "state.npz", "wb") as file:
-            # NumPy reads bfloat16 back as raw bytes: stored as integers, the type beside them.
-            np.savez(file, **{key: _plain(array) for key, array in checkpoint.arrays.items()})
-            file.flush()
-            os.fsync(file.fileno())
-        digest = sha256(temporary / "state.npz")
-        meta = {"step": checkpoint.step, "sha256": digest, "dtypes": dtypes, **checkpoint.meta}
+        temporary.mkdir()
+        # NumPy reads bfloat16 back as raw bytes: stored as integers, the type beside them.
+        array_file.write(
+            temporary / "state.npz", {key: _plain(a) for key, a in checkpoint.arrays.items()}
+        )
+        meta = {
+            "step": checkpoint.step,
+            "sha256": sha256(temporary / "state.npz"),
+            "dtypes": {key: array.dtype.name for key, array in checkpoint.arrays.items()},
+            **checkpoint.meta,
+        }
         with open(temporary / "meta.json", "w", encoding="utf-8") as file:
-            json.dump(meta, file, indent=1)
+            json.dump({**meta, "meta_sha256": _digest(meta)}, file, indent=1)
             file.flush()
             os.fsync(file.fileno())
+        sync(temporary)
         if final.exists():  # the same step, saved again after a resume: the same state
             shutil.rmtree(final)
         os.rename(temporary, final)
@@ -89,7 +103,7 @@ def save(folder: pathlib.Path, checkpoint: Checkpoint, *, best_step: int | None)
 
 
 def load(folder: pathlib.Path, step: int) -> Checkpoint:
-    """Reads one checkpoint and checks it against its hash.
+    """Reads one checkpoint and checks it against its hashes.
 
     Raises:
         ArtefactError: it is missing or damaged; it says which file and how.
@@ -97,12 +111,13 @@ def load(folder: pathlib.Path, step: int) -> Checkpoint:
     place = folder / f"step-{step:08d}"
     try:
         meta = json.loads((place / "meta.json").read_text(encoding="utf-8"))
-        digest = sha256(place / "state.npz")
-        if digest != meta["sha256"]:
+        if meta.pop("meta_sha256") != _digest(meta) or meta["step"] != step:
+            raise ValueError("meta.json is not as it was written")
+        if sha256(place / "state.npz") != meta["sha256"]:
             raise ValueError("state.npz is not the file that meta.json describes")
-        with np.load(place / "state.npz", allow_pickle=False) as stored:
-            arrays = {key: stored[key].view(_dtype(meta["dtypes"][key])) for key in stored.files}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        stored = array_file.read(place / "state.npz")
+        arrays = {key: array.view(_dtype(meta["dtypes"][key])) for key, array in stored.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtefactError(f"checkpoint {place} is damaged: {error}") from error
     return Checkpoint(step, arrays, meta)
 
@@ -129,21 +144,20 @@ def load_newest(folder: pathlib.Path) -> Checkpoint | None:
 
 
 def restore(variables: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-    """Puts saved arrays into variables of the same names and shapes; all of them, or none.
+    """Puts saved arrays into variables of the same names, shapes and types; all of them, or none.
 
     Raises:
-        ArtefactError: names or shapes differ; it lists them.
+        ArtefactError: names, shapes or types differ; it lists them.
     """
     missing, unknown = sorted(set(variables) - set(arrays)), sorted(set(arrays) - set(variables))
-    wrong = [
-        f"{key} {tuple(arrays[key].shape)} for {tuple(variables[key].shape)}"
-        for key in set(variables) & set(arrays)
-        if tuple(arrays[key].shape) != tuple(variables[key].shape)
-    ]
+    kinds = {
+        key: (_kind(arrays[key]), _kind(variables[key])) for key in set(variables) & set(arrays)
+    }
+    wrong = sorted(f"{key} {was} for {now}" for key, (was, now) in kinds.items() if was != now)
     if missing or unknown or wrong:
         raise ArtefactError(
             f"the checkpoint is of another model: missing {missing}, unknown {unknown}, "
-            f"shapes {sorted(wrong)}"
+            f"other shape or type {wrong}"
         )
     for key, variable in variables.items():
         variable.assign(arrays[key])
@@ -170,6 +184,16 @@ def sync(folder: pathlib.Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _digest(meta: Mapping[str, Any]) -> str:
+    """Hash of what a meta.json says, however it is laid out."""
+    return hashlib.sha256(json.dumps(meta, sort_keys=True).encode()).hexdigest()
+
+
+def _kind(array: Any) -> str:
+    dtype = array.dtype if isinstance(array.dtype, str) else array.dtype.name
+    return f"{dtype} {tuple(array.shape)}"
 
 
 def _plain(array: np.ndarray) -> np.ndarray:

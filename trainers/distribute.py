@@ -13,10 +13,14 @@ and tests/test_distribute.py has one test for each defect that fails once Keras 
   as two words, on one device too, and gathering them over replicas fails where a step of a loop has
   another number of tokens than the first. Here they are whole tables before anything is done.
 * dropout draws the same mask on every replica. Here each folds its number into the seed.
+
+Between sum and clip every step's gradients are measured: of all the numbers of a step they are the
+ones that show first that something is not finite. A loss can hide it (a fused ReLU on a CPU does).
 """
 
 import functools
 from collections.abc import Callable
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
@@ -86,13 +90,36 @@ def cure(model: keras.Model, example: tuple, strategy: tf.distribute.Strategy) -
         raise RuntimeError(f"trainers.distribute knows Keras {_TRIED}, found {keras.__version__}")
     model._symbolic_build(data_batch=tree.map_structure(_zeros, example))
     model._maybe_symbolic_build = lambda iterator=None, data_batch=None: None
-    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-    _clip_tables(optimizer)
-    if strategy.num_replicas_in_sync > 1:
-        _sum_then_clip(optimizer)
+    optimizer = _inner(model)
+    measure = _measure(optimizer)
+    if strategy.num_replicas_in_sync == 1:
+        _measure_then_clip(optimizer, measure)
+    else:
+        _sum_then_clip(optimizer, measure)
         for layer in model._flatten_layers():
             for generator in layer._seed_generators:
                 _differ_by_replica(generator)
+
+
+class Gradients(NamedTuple):
+    """What the gradients of the last step were, and of the first step that was not finite."""
+
+    norm: float  # of all gradients together, before clipping
+    bad_step: int | None  # counted from 1; None: there was none
+    bad_path: str | None  # of the first variable whose gradient was not finite
+
+
+def gradients_of(model: keras.Model) -> Gradients:
+    """The measures of a model that `cure` has mended, as of its last step."""
+    optimizer = _inner(model)
+    step, index = optimizer.first_bad.read_value().numpy()
+    bad = (int(step), optimizer._trainable_variables[index].path) if step else (None, None)
+    return Gradients(float(optimizer.gradient_norm.read_value()), *bad)
+
+
+def forget_bad_gradients(model: keras.Model) -> None:
+    """Lets steps be taken again after one that was not finite."""
+    _inner(model).first_bad.assign([0, 0])
 
 
 def count_steps(
@@ -124,13 +151,18 @@ def _counted(
     per_pass: int,
     skip: int,
 ) -> Callable:
+    bad = _inner(model).first_bad
+
     @tf.function(reduce_retracing=True, autograph=False)
     def run_steps(iterator, count: tf.Tensor) -> dict[str, tf.Tensor]:
         def body(done: tf.Tensor) -> tf.Tensor:
             strategy.run(step, args=(next(iterator),))
             return done + 1
 
-        tf.while_loop(lambda done: done < count, body, [tf.constant(0)])
+        def more(done: tf.Tensor) -> tf.Tensor:  # nothing is built upon a step that is not finite
+            return (done < count) & (bad.read_value()[0] == 0)
+
+        tf.while_loop(more, body, [tf.constant(0)])
         return model.get_metrics_result()
 
     position = 0
@@ -151,21 +183,55 @@ def _zeros(spec: tf.TensorSpec) -> tf.Tensor:
     return tf.zeros([1 if size is None else size for size in spec.shape], spec.dtype)
 
 
-def _clip_tables(optimizer) -> None:
+def _inner(model: keras.Model) -> keras.optimizers.Optimizer:
+    """The optimizer that updates the weights: float16 has another around it, for its loss scale."""
+    return getattr(model.optimizer, "inner_optimizer", model.optimizer)
+
+
+def _measure(optimizer) -> Callable:
+    """Gives the optimizer `gradient_norm` and `first_bad`, and returns what keeps them up."""
+    # Written by every replica for itself, all alike after the sum; that of the first is read.
+    kept = {
+        "trainable": False,
+        "synchronization": tf.VariableSynchronization.ON_READ,
+        "aggregation": tf.VariableAggregation.ONLY_FIRST_REPLICA,
+    }
+    optimizer.gradient_norm = tf.Variable(0.0, **kept)
+    optimizer.first_bad = tf.Variable([0, 0], dtype=tf.int64, **kept)  # step and variable's number
+
+    def measure(gradients: list[tf.Tensor]) -> None:
+        # One pass over each; a sum of squares that overflows is as useless as a NaN.
+        sizes = tf.stack([tf.cast(tf.nn.l2_loss(g), tf.float32) for g in gradients])
+        optimizer.gradient_norm.assign(tf.sqrt(2.0 * tf.reduce_sum(sizes)))
+        bad = tf.logical_not(tf.math.is_finite(sizes))
+        here = tf.stack([tf.cast(optimizer.iterations, tf.int64) + 1, tf.argmax(bad)])
+        new = tf.reduce_any(bad) & (optimizer.first_bad[0] == 0)
+        optimizer.first_bad.assign(tf.where(new, here, optimizer.first_bad))
+
+    return measure
+
+
+def _measure_then_clip(optimizer, measure: Callable) -> None:
     clip = optimizer._clip_gradients
-    optimizer._clip_gradients = lambda gradients: clip(
-        [tf.convert_to_tensor(gradient) for gradient in gradients]
-    )
+
+    def measured_and_clipped(gradients):
+        tables = [tf.convert_to_tensor(gradient) for gradient in gradients]
+        measure(tables)
+        return clip(tables)
+
+    optimizer._clip_gradients = measured_and_clipped
 
 
-def _sum_then_clip(optimizer) -> None:
+def _sum_then_clip(optimizer, measure: Callable) -> None:
     clip, all_reduce = optimizer._clip_gradients, optimizer._all_reduce_sum_gradients
 
     def clipped_sum(grads_and_vars):
         reduced = all_reduce([(tf.convert_to_tensor(g), v) for g, v in grads_and_vars])
-        gradients = clip([gradient for gradient, _ in reduced])
+        gradients = [gradient for gradient, _ in reduced]
+        measure(gradients)
         return [
-            (gradient, variable) for gradient, (_, variable) in zip(gradients, reduced, strict=True)
+            (gradient, variable)
+            for gradient, (_, variable) in zip(clip(gradients), reduced, strict=True)
         ]
 
     optimizer._clip_gradients = lambda gradients: gradients

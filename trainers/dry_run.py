@@ -11,7 +11,7 @@ import tensorflow as tf
 import pipelines
 from pipelines import Pipeline, source
 from pipelines.stream import num_steps, stream
-from trainers import distribute, fit
+from trainers import assembly, distribute
 from trainers.setup import data, machine
 from trainers.setup.settings import Settings, pipeline_arguments
 
@@ -30,7 +30,7 @@ def describe(settings: Settings) -> str:
     distribute.check_batch_size(settings.recipe.batch_size, strategy)
     precision, why = machine.choose_precision(settings.recipe.precision)
     pipeline = _pipeline(settings)
-    model = fit.compiled(settings, pipeline, strategy, machine.policy(precision))
+    model = assembly.compiled(settings, pipeline, strategy, machine.policy(precision))
     steps = num_steps(pipeline, "train", batch_size=settings.recipe.batch_size, training=True)
     seconds = _seconds_per_step(model, settings, pipeline, strategy, steps)
     memory = _memory(model, settings, pipeline)

@@ -58,10 +58,10 @@ def export(
     Raises:
         ArtefactError: the reloaded model answers otherwise than the one in memory.
     """
-    from trainers import fit
+    from trainers import assembly
     from trainers.setup import data
 
-    model = fit.build(settings, pipeline, "float32")
+    model = assembly.build(settings, pipeline, "float32")
     for variable in model.weights:
         variable.assign(weights[variable.path])
     facts = {
@@ -95,6 +95,8 @@ def publish(
     from trainers.tasks import TASKS
 
     folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.glob(".writing-*"):  # by a process that was killed
+        shutil.rmtree(left)
     temporary = pathlib.Path(tempfile.mkdtemp(prefix=".writing-", dir=folder))
     try:
         signatures = TASKS[pipeline.task].signatures(model, pipeline)
@@ -119,6 +121,10 @@ def publish(
         temporary.chmod(
             0o755
         )  # mkdtemp's folders are for the owner alone; a server is another user
+        for path in temporary.rglob("*"):
+            if path.is_file():
+                with open(path, "rb") as file:
+                    os.fsync(file.fileno())
         version = folder / str(1 + max(versions(folder), default=0))
         os.rename(temporary, version)
         sync(folder)
@@ -199,7 +205,7 @@ def export_run(folder: pathlib.Path, keep: str) -> pathlib.Path:
     Raises:
         ArtefactError: the folder holds no run, or one without a checkpoint.
     """
-    from trainers import checkpoint, distribute, fit
+    from trainers import assembly, checkpoint, distribute, fit
     from trainers.setup import data, machine, workdir
 
     settings, facts = workdir.settings_of(folder)
@@ -209,7 +215,7 @@ def export_run(folder: pathlib.Path, keep: str) -> pathlib.Path:
             raise ArtefactError(f"{folder} has no checkpoint yet")
         pipeline = data.load(settings, folder)
         policy = machine.policy(facts["precision"])
-        model = fit.compiled(settings, pipeline, distribute.choose(1), policy)
+        model = assembly.compiled(settings, pipeline, distribute.choose(1), policy)
         progress = newest.meta["progress"]
         weights = fit.finished_weights(model, folder, progress, keep or settings.keep)
         return export(settings, pipeline, weights, folder)

@@ -1,4 +1,4 @@
-"""One `model.fit`: built, compiled, resumed and watched."""
+"""One `model.fit`: resumed, watched, and gone back from where numbers blow up."""
 
 import dataclasses
 import pathlib
@@ -13,76 +13,19 @@ import tensorflow as tf
 import zoo
 from pipelines import Pipeline
 from pipelines.stream import num_steps, stream
-from pipelines.trace import batch_signature, example_of
+from pipelines.trace import example_of
 from trainers import checkpoint, distribute, optimizers
 from trainers.checkpoint import Checkpoint
-from trainers.setup.errors import ArtefactError, UsageError
+from trainers.setup.errors import (
+    ArtefactError,
+    InterruptedRunError,
+    NonFiniteError,
+    UsageError,
+)
 from trainers.setup.settings import Settings
-from trainers.tasks import TASKS, reported_loss
+from trainers.watch import signals
 from trainers.watch.monitor import Monitor
 from trainers.watch.saver import NEW_PROGRESS, AveragedWeights, Saver, averages
-
-_MOST_STEPS_PER_EXECUTION = 16  # a signal is answered between two executions
-
-
-def build(settings: Settings, pipeline: Pipeline, policy: str) -> keras.Model:
-    """The model for this data under a dtype policy.
-
-    Raises:
-        UsageError: the model does not take this data.
-    """
-    entry = zoo.get(settings.model)
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(policy)
-    try:
-        model = entry.build(pipeline.spec, **{**entry.hparams, **settings.hparams})
-        if pipeline.task != "regression":
-            return model
-        mean, deviation = units(pipeline)
-        # Networks answer with numbers around zero; the user's numbers have a place and a unit.
-        rescale = keras.layers.Rescaling(deviation, mean, dtype="float32", name="units")
-        return keras.Model(model.inputs, rescale(model.output), name=model.name)
-    except ValueError as error:
-        raise UsageError(f"{settings.model} on {pipeline.name}: {error}") from error
-    finally:
-        keras.config.set_dtype_policy(before)
-
-
-def units(pipeline: Pipeline) -> tuple[float, float]:
-    """Mean and standard deviation of a regression's training targets, as `prepare` found them."""
-    state = pipeline.state
-    return float(state.get("target_mean", 0.0)), float(state.get("target_deviation", 1.0))
-
-
-def compiled(
-    settings: Settings, pipeline: Pipeline, strategy: tf.distribute.Strategy, policy: str
-) -> keras.Model:
-    """The model ready for `fit`: optimizer, loss and metrics with all their variables built."""
-    recipe, task = settings.recipe, TASKS[pipeline.task]
-    epoch_steps = num_steps(pipeline, "train", batch_size=recipe.batch_size, training=True)
-    # Names that Keras counts up, and start weights, do not depend on what this process did before.
-    keras.utils.clear_session(free_memory=False)
-    keras.utils.set_random_seed(recipe.seed)
-    with strategy.scope():
-        model = build(settings, pipeline, policy)
-        optimizers.freeze(model.trainable_variables, recipe.lr_scale)
-        if recipe.l1 or recipe.l2:
-            for variable in model.trainable_variables:
-                if len(variable.shape) >= 2:  # kernels and embeddings
-                    variable.regularizer = keras.regularizers.L1L2(recipe.l1, recipe.l2)
-        model.compile(
-            optimizer=optimizers.build(recipe, recipe.epochs * epoch_steps),
-            loss=task.loss(recipe.label_smoothing),
-            # A regression is trained in units of the targets' deviation, and reported in theirs.
-            loss_weights=[units(pipeline)[1] ** -2] if pipeline.task == "regression" else None,
-            weighted_metrics=[reported_loss(task), *task.metrics(pipeline.spec.num_outputs)],
-            steps_per_execution=recipe.steps_per_execution
-            or max(1, min(_MOST_STEPS_PER_EXECUTION, epoch_steps // 10)),
-            jit_compile=False,  # on a CPU it makes convolutions 1.4 to 5 times slower
-        )
-        optimizers.finish(model.optimizer, model.trainable_variables, recipe.lr_scale)
-        distribute.cure(model, batch_signature(pipeline), strategy)
-    return model
 
 
 def fit(
@@ -91,27 +34,73 @@ def fit(
     pipeline: Pipeline,
     strategy: tf.distribute.Strategy,
     folder: pathlib.Path,
+    run: str,
 ) -> dict[str, Any]:
     """Trains from the newest checkpoint on, or from the start, to the end of the recipe.
+
+    Where numbers are not finite it goes back to that checkpoint as often as `recover_tries` says.
+    The same steps would meet the same numbers: each time the learning rate is halved, for the rest
+    of the run.
+
+    Args:
+        run: its number, that its checkpoints must carry.
 
     Returns:
         The progress of the run: its best epoch, whether it stopped early, the seconds it took.
 
     Raises:
         InterruptedRunError: a signal or the time budget stopped it after a clean save.
-        NonFiniteError: loss or weights are not finite; nothing bad was saved.
-        ArtefactError: the checkpoint does not fit the model.
+        NonFiniteError: loss, gradients or weights are not finite; nothing bad was saved.
+        ArtefactError: the checkpoint does not fit the model, or is of another run.
     """
+    checkpoint.begin(folder / "checkpoints")
+    rollbacks: list[dict[str, Any]] = []
+    while True:
+        begun = start(model, settings, pipeline, folder, run)
+        progress = begun.meta["progress"]
+        again = len(rollbacks) - len(progress["rollbacks"])
+        if again > 0:
+            progress |= {
+                "rollbacks": rollbacks,
+                "rate_factor": progress["rate_factor"] / 2**again,
+            }
+        try:
+            return _fit_once(model, settings, pipeline, strategy, folder, begun)
+        except NonFiniteError as error:
+            if len(progress["rollbacks"]) >= settings.recover_tries:
+                raise
+            last = checkpoint.steps(folder / "checkpoints")[-1]
+            because = str(error).partition(";")[0]
+            rollbacks = [
+                *progress["rollbacks"],
+                {"step": error.step, "to": last, "because": because},
+            ]
+            print(
+                f"{because}: back to step {last}, at half the learning rate "
+                f"({len(rollbacks)} of {settings.recover_tries} tries)"
+            )
+
+
+def _fit_once(
+    model: keras.Model,
+    settings: Settings,
+    pipeline: Pipeline,
+    strategy: tf.distribute.Strategy,
+    folder: pathlib.Path,
+    begun: Checkpoint,
+) -> dict[str, Any]:
     recipe = settings.recipe
     epoch_steps = num_steps(pipeline, "train", batch_size=recipe.batch_size, training=True)
     validation_steps = num_steps(
         pipeline, "validation", batch_size=recipe.batch_size, training=False
     )
-    resumed = start(model, settings, pipeline, folder)
-    step = resumed.step if resumed else 0
-    progress = resumed.meta["progress"] if resumed else NEW_PROGRESS
-    if step >= recipe.epochs * epoch_steps or progress["stopped"]:
+    step, progress = begun.step, begun.meta["progress"]
+    # An epoch whose validation is still to come is entered once more, with all its steps taken.
+    epoch = step // epoch_steps - (not progress["validated"])
+    if epoch >= recipe.epochs or progress["stopped"]:
         return progress
+    optimizers.set_rate_factor(model.optimizer, progress["rate_factor"])
+    distribute.forget_bad_gradients(model)
 
     train = stream(
         class_weighted(pipeline, recipe.class_weights),
@@ -124,41 +113,68 @@ def fit(
     validation = stream(
         pipeline, "validation", batch_size=recipe.batch_size, training=False, seed=recipe.seed
     )
-    skip = step % epoch_steps
     distribute.count_steps(
-        model, strategy, steps=epoch_steps, validation_steps=validation_steps, skip=skip
+        model,
+        strategy,
+        steps=epoch_steps,
+        validation_steps=validation_steps,
+        skip=step - epoch * epoch_steps,
     )
-    saver = Saver(folder / "checkpoints", settings, resumed, epoch_steps)
+    averaged = AveragedWeights() if recipe.ema else None
     monitor = Monitor(folder, pipeline, settings, step=step, epoch_steps=epoch_steps)
-    try:
-        model.fit(
-            train,
-            epochs=recipe.epochs,
-            initial_epoch=step // epoch_steps,
-            steps_per_epoch=epoch_steps,
-            validation_data=validation,
-            validation_steps=validation_steps,
-            callbacks=[*([AveragedWeights()] if recipe.ema else []), monitor, saver],
-            shuffle=False,
-            verbose=1 if sys.stdout.isatty() else 2,
+    with signals.noted() as request:
+        saver = Saver(
+            folder / "checkpoints",
+            settings,
+            begun,
+            epoch_steps=epoch_steps,
+            averaged=averaged,
+            request=request,
         )
-    finally:
-        monitor.close()
-        saver.restore_signals()
+        try:
+            model.fit(
+                train,
+                epochs=recipe.epochs,
+                initial_epoch=epoch,
+                steps_per_epoch=epoch_steps,
+                validation_data=validation,
+                validation_steps=validation_steps,
+                callbacks=[*([averaged] if averaged else []), monitor, saver],
+                shuffle=False,
+                verbose=1 if sys.stdout.isatty() else 2,
+            )
+        finally:
+            monitor.close()
+    if request.number:  # after the last save
+        raise InterruptedRunError(*request.met("trained to the end"))
     return saver.progress
 
 
 def start(
-    model: keras.Model, settings: Settings, pipeline: Pipeline, folder: pathlib.Path
-) -> Checkpoint | None:
-    """Puts the newest checkpoint into the model, or else what `--init_from` or `adapt` gives."""
+    model: keras.Model, settings: Settings, pipeline: Pipeline, folder: pathlib.Path, run: str
+) -> Checkpoint:
+    """Puts the newest checkpoint into the model, or else what `--init_from` or `adapt` gives.
+
+    Returns:
+        That checkpoint with its metrics alone, or one of step 0 without arrays.
+
+    Raises:
+        ArtefactError: the checkpoint does not fit the model, or is of another run.
+    """
     newest = checkpoint.load_newest(folder / "checkpoints")
     if newest is not None:
+        if newest.meta.get("run") != run:
+            raise ArtefactError(
+                f"the checkpoint of step {newest.step} in {folder} is of another run: remove it"
+            )
         checkpoint.restore(checkpoint.variables_of(model), newest.arrays)
-        return newest
+        # Keras resets the metrics before the first epoch: they are put back there.
+        metrics = {k: v for k, v in newest.arrays.items() if k.startswith("metrics/")}
+        return newest._replace(arrays=metrics)
+    new = Checkpoint(0, {}, {"run": run, "progress": dict(NEW_PROGRESS)})
     if settings.init_from:
         _start_from(model, pathlib.Path(settings.init_from))
-        return None
+        return new
     adapt = zoo.get(settings.model).adapt
     if adapt is not None:
         batch = stream(
@@ -166,7 +182,7 @@ def start(
         ).take(1)
         for x, _, _ in batch:
             adapt(model, x)
-    return None
+    return new
 
 
 def finished_weights(
@@ -177,6 +193,8 @@ def finished_weights(
     They are read back from the checkpoint, so that what is exported is what was saved.
     """
     checkpoints = folder / "checkpoints"
+    if not checkpoints.is_dir():
+        raise FileNotFoundError(f"{folder} was removed while a run used it")
     step = progress["best_step"] if keep == "best" else checkpoint.steps(checkpoints)[-1]
     checkpoint.restore(checkpoint.variables_of(model), checkpoint.load(checkpoints, step).arrays)
     values = {variable.path: variable.numpy() for variable in model.weights}

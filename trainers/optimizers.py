@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Sequence
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from trainers.setup.errors import UsageError
@@ -56,13 +57,18 @@ SHAPES: dict[str, Callable] = {
 
 
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):
-    """A linear warm-up to `peak`, then one of SHAPES over the rest of the run."""
+    """A linear warm-up to `peak`, then one of SHAPES over the rest of the run.
+
+    All of it is multiplied by the variable `factor`, 1 at first: it is lowered on a plateau and
+    after non-finite numbers. The run's progress keeps it, not the optimizer's state.
+    """
 
     def __init__(self, shape: str, peak: float, total_steps: int, warmup_steps: int = 0):
         self.shape = shape
         self.peak = peak
         self.total_steps = total_steps
         self.warmup_steps = warmup_steps
+        self.factor = tf.Variable(1.0, trainable=False)
 
     def __call__(self, step):
         step = ops.cast(step, "float32")
@@ -70,11 +76,11 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         warm = ops.minimum(1.0, (step + 1.0) / max(1, self.warmup_steps))
         rest = max(1, self.total_steps - self.warmup_steps)
         done = ops.clip((step - self.warmup_steps) / rest, 0.0, 1.0)
-        return self.peak * warm * SHAPES[self.shape](done)
+        return self.factor * self.peak * warm * SHAPES[self.shape](done)
 
     def get_config(self) -> dict:
         """The arguments of the constructor."""
-        return vars(self)
+        return {name: value for name, value in vars(self).items() if name != "factor"}
 
 
 def build(recipe: Recipe, total_steps: int) -> keras.optimizers.Optimizer:
@@ -106,6 +112,12 @@ def build(recipe: Recipe, total_steps: int) -> keras.optimizers.Optimizer:
     if not recipe.weight_decay:
         optimizer.weight_decay = None  # 0.0 would still be multiplied and subtracted in every step
     return optimizer
+
+
+def set_rate_factor(optimizer: keras.optimizers.Optimizer, factor: float) -> None:
+    """Multiplies the recipe's rate by `factor` in all steps to come."""
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # under a loss scale
+    optimizer._learning_rate.factor.assign(factor)
 
 
 def freeze(variables: Sequence, lr_scale: Sequence[tuple[str, float]]) -> None:

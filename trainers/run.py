@@ -51,12 +51,21 @@ def run(settings: Settings, started: float | None = None) -> dict[str, Any]:
     Args:
         started: `time.perf_counter()` when the command began; None: now.
     """
-    from trainers import distribute, export, fit
+    from trainers.setup import machine
+    from trainers.watch import signals
+
+    if settings.deterministic:
+        machine.refuse_chance()
+    with signals.raised():
+        return _run(settings, time.perf_counter() if started is None else started)
+
+
+def _run(settings: Settings, started: float) -> dict[str, Any]:
+    from trainers import assembly, distribute, export, fit
     from trainers.evaluate import evaluate
     from trainers.report import finish
     from trainers.setup import data, machine, workdir
 
-    started = time.perf_counter() if started is None else started
     recipe = settings.recipe
     strategy = distribute.choose(settings.replicas)  # before there is a tensor
     distribute.check_batch_size(recipe.batch_size, strategy)
@@ -69,15 +78,15 @@ def run(settings: Settings, started: float | None = None) -> dict[str, Any]:
             print(f"{folder} is already complete")
             return report
         pipeline = data.load(settings, folder)
-        model = fit.compiled(settings, pipeline, strategy, machine.policy(precision))
+        model = assembly.compiled(settings, pipeline, strategy, machine.policy(precision))
         replicas = strategy.num_replicas_in_sync
         facts = {"precision_because": why, "replicas": replicas, **machine.describe()}
-        workdir.record(folder, settings, pipeline, precision, facts)
+        run_number = workdir.record(folder, settings, pipeline, precision, facts)
         rows = ", ".join(f"{rows.num_rows} {split}" for split, rows in pipeline.rows.items())
         print(f"{settings.model}: {model.count_params()} parameters on {pipeline.source} ({rows})")
         print(f"{precision}: {why}; {replicas} replica(s); run in {folder}")
 
-        progress = fit.fit(model, settings, pipeline, strategy, folder)
+        progress = fit.fit(model, settings, pipeline, strategy, folder, run_number)
         weights = fit.finished_weights(model, folder, progress, settings.keep)
         exported = export.export(settings, pipeline, weights, folder)
         evaluations = {
@@ -92,7 +101,11 @@ def run(settings: Settings, started: float | None = None) -> dict[str, Any]:
             "parameters": model.count_params(),
             "epochs": recipe.epochs,
             "precision": precision,
-            "seconds": {"fit": round(progress["seconds"], 2)},
+            "seconds": {
+                "fit": round(progress["seconds"], 2),
+                "saving": round(progress["saving_seconds"], 2),
+            },
+            "rollbacks": progress["rollbacks"],
             "validation": evaluations["validation"].metrics,
             "test": evaluations["test"].metrics,
             "export": str(exported.relative_to(folder)),

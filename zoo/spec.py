@@ -59,6 +59,9 @@ class Recipe:
     )
 
     early_stopping: int = _setting(0, "epochs without improvement after which to stop; 0: never")
+    plateau: int = _setting(
+        0, "epochs without improvement after which the rate is halved; 0: never"
+    )
     monitor: str = _setting("loss", "validation metric that decides which epoch is best")
     keep: str = _setting(
         "", "weights to test and export: last or best (default: best with early stopping)"

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from pipelines import Pipeline
 from pipelines.stream import num_steps, stream
-from trainers import fit
+from trainers import assembly
 from trainers.setup.data import take
 from trainers.setup.settings import Settings
 from trainers.tasks import TASKS, Task
@@ -68,7 +68,7 @@ def linear(settings: Settings, pipeline: Pipeline) -> Baseline:
     batch_size = min(_BATCH_SIZE, pipeline.rows["train"].num_rows)
     passes = _PASSES * num_steps(pipeline, "train", batch_size=batch_size, training=True)
     steps = min(max(passes, _FEWEST_STEPS), _MOST_STEPS)
-    model = fit.build(asked, pipeline, "float32")
+    model = assembly.build(asked, pipeline, "float32")
     data = {
         "train": stream(pipeline, "train", batch_size=batch_size, training=True, seed=seed),
         "validation": stream(pipeline, "validation", batch_size=512, training=False, seed=seed),

@@ -17,7 +17,11 @@ class ArtefactError(ValueError):
 
 
 class NonFiniteError(ArithmeticError):
-    """Loss or weights became NaN or infinite."""
+    """Loss, gradients or weights became NaN or infinite at `step`."""
+
+    def __init__(self, message: str, step: int):
+        super().__init__(message)
+        self.step = step
 
 
 class BusyError(RuntimeError):

@@ -37,6 +37,11 @@ def choose_precision(asked: str) -> tuple[str, str]:
     return "float32", "CPU has neither amx_bf16 nor avx512_bf16"
 
 
+def refuse_chance() -> None:
+    """From here on an operation without a deterministic kernel raises, in the whole process."""
+    tf.config.experimental.enable_op_determinism()
+
+
 def policy(precision: str) -> str:
     """Keras's name for training in this precision with float32 weights."""
     return precision if precision == "float32" else f"mixed_{precision}"
@@ -52,6 +57,8 @@ def describe() -> dict[str, Any]:
             "cores": len(os.sched_getaffinity(0))
             if hasattr(os, "sched_getaffinity")
             else os.cpu_count(),
+            "threads": int(os.environ.get("TF_NUM_INTRAOP_THREADS", 0))
+            or tf.config.threading.get_intra_op_parallelism_threads(),  # 0: as many as cores
             "gpus": [device.name for device in tf.config.list_physical_devices("GPU")],
             "platform": platform.platform(),
         },

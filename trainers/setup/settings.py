@@ -67,6 +67,12 @@ class Settings:
     report_baseline: bool = _setting(True, "train a linear model to stand beside it in report.html")
     checkpoint_minutes: float = _setting(5.0, "save within an epoch that often, besides at its end")
     max_minutes: float = _setting(0.0, "save and stop with exit code 124 after that time; 0: never")
+    recover_tries: int = _setting(
+        0, "times to go back to the last checkpoint and halve the rate where numbers blow up"
+    )
+    deterministic: bool = _setting(
+        False, "refuse operations whose result depends on timing; slower (BUILD_NOTES.md)"
+    )
     resume_with_changes: bool = _setting(False, "continue a run whose settings were others")
     dry_run: bool = _setting(False, "print what would be done, with size and time; write nothing")
     debug: bool = _setting(False, "print tracebacks and TensorFlow's log")
@@ -88,6 +94,7 @@ class Settings:
     def identity(self) -> dict[str, Any]:
         """What must be the same for a run to be continued: all that changes the numbers."""
         words = ("model", "hparams", "dataset", "target", "pipeline_options", "init_from")
+        words = (*words, "deterministic")
         recipe = dataclasses.asdict(self.recipe)
         del recipe["steps_per_execution"]  # the same steps, looked at more or less often
         return {word: getattr(self, word) for word in words} | recipe
@@ -169,6 +176,7 @@ def _check_recipe(recipe: Recipe) -> None:
         "l1": (0, math.inf, True),
         "l2": (0, math.inf, True),
         "early_stopping": (0, math.inf, True),
+        "plateau": (0, math.inf, True),
         "steps_per_execution": (0, math.inf, True),
         "seed": (0, 2**31, True),
     }
@@ -218,8 +226,9 @@ def _check_pipeline(settings: Settings) -> None:
 
 
 def _check_run(settings: Settings) -> None:
-    if settings.replicas < 0:
-        raise UsageError(f"--replicas must be at least 0, received {settings.replicas}")
+    for name in ("replicas", "recover_tries"):
+        if getattr(settings, name) < 0:
+            raise UsageError(f"--{name} must be at least 0, received {getattr(settings, name)}")
     if settings.recipe.batch_size % (settings.replicas or 1):
         raise UsageError(
             f"--batch_size={settings.recipe.batch_size} does not divide over "

@@ -8,12 +8,14 @@ import json
 import os
 import pathlib
 import sys
+import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from pipelines import Pipeline
+from trainers.setup import arrays as array_file
 from trainers.setup.errors import ArtefactError, BusyError, UsageError
 from trainers.setup.settings import Settings, resolve
 from zoo.spec import Recipe
@@ -87,13 +89,9 @@ def check_identity(folder: pathlib.Path, settings: Settings, precision: str) -> 
     earlier = read_json(folder / _MARKER)
     if earlier is None or settings.resume_with_changes:
         return
-    then = earlier["identity"]
-    now = json.loads(json.dumps(_identity(settings, precision)))
-    changed = [
-        f"{field} {then.get(field)!r} -> {now.get(field)!r}"
-        for field in sorted({*then, *now})
-        if then.get(field) != now.get(field)
-    ]
+    changed = _differences(
+        earlier["identity"], json.loads(json.dumps(_identity(settings, precision)))
+    )
     if changed:
         raise ArtefactError(
             f"{folder} is a run with other settings ({'; '.join(changed)}): repeat its settings, "
@@ -118,9 +116,27 @@ def record(
     pipeline: Pipeline,
     precision: str,
     facts: Mapping[str, Any],
-) -> None:
-    """Writes run.json: what was asked, resolved, on which data, and `facts` of the machine."""
+) -> str:
+    """Writes run.json: what was asked, resolved, on which data, and `facts` of the machine.
+
+    `facts` are kept for every start of the run. Where they are not those of the first start it
+    still continues, and says that it may not be to the bit.
+
+    Returns:
+        The number of the run: drawn at its first start, carried by its checkpoints.
+    """
+    earlier = read_json(folder / _MARKER) or {"run": uuid.uuid4().hex[:16], "starts": []}
+    now = json.loads(json.dumps(facts))
+    if earlier["starts"]:
+        changed = _differences(earlier["starts"][0], now)
+        if changed:
+            print(
+                f"warning: {folder} was begun under other conditions ({'; '.join(changed)}): it "
+                "continues, but not to the same bits",
+                file=sys.stderr,
+            )
     content = {
+        "run": earlier["run"],
         "command": sys.argv,
         "identity": _identity(settings, precision),
         "settings": dataclasses.asdict(settings),
@@ -131,16 +147,16 @@ def record(
             "fingerprint": data_fingerprint(pipeline),
         },
         **facts,
+        "starts": [*earlier["starts"], now],
     }
     write_json(folder / _MARKER, content)
+    return content["run"]
 
 
 def finished_report(folder: pathlib.Path, settings: Settings) -> dict[str, Any] | None:
     """The report of a run that is complete as these settings ask; None: there is work to do."""
     report = read_json(folder / "report.json")
-    if report and settings.resume_with_changes and report["epochs"] < settings.recipe.epochs:
-        return None
-    return report
+    return report if report and report["epochs"] >= settings.recipe.epochs else None
 
 
 def settings_of(folder: pathlib.Path) -> tuple[Settings, dict[str, Any]]:
@@ -170,10 +186,7 @@ def save_state(folder: pathlib.Path, state: Mapping[str, np.ndarray]) -> str:
     place = folder / "pipeline"
     place.mkdir(exist_ok=True)
     new = place / ".state.npz.new"
-    with open(new, "wb") as file:
-        np.savez(file, **state)
-        file.flush()
-        os.fsync(file.fileno())
+    array_file.write(new, state)
     os.replace(new, place / "state.npz")
     return fingerprint(state)
 
@@ -184,8 +197,7 @@ def load_state(folder: pathlib.Path) -> dict[str, np.ndarray] | None:
     if not path.exists():
         return None
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
+        return array_file.read(path)
     except (ValueError, OSError) as error:
         raise ArtefactError(f"{path} is damaged: {error}") from error
 
@@ -212,6 +224,18 @@ def data_fingerprint(pipeline: Pipeline) -> str:
         if rows.table is not None:
             digest.update(fingerprint(rows.table).encode())
     return digest.hexdigest()[:16]
+
+
+def _differences(then: Mapping[str, Any], now: Mapping[str, Any], path: str = "") -> list[str]:
+    """What is not the same, each with its value then and now."""
+    found = []
+    for field in sorted({*then, *now}):
+        was, is_ = then.get(field), now.get(field)
+        if isinstance(was, Mapping) and isinstance(is_, Mapping):
+            found += _differences(was, is_, f"{path}{field}.")
+        elif was != is_:
+            found.append(f"{path}{field} {was!r} -> {is_!r}")
+    return found
 
 
 def _identity(settings: Settings, precision: str) -> dict[str, Any]:

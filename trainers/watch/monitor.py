@@ -3,21 +3,45 @@
 After a kill the lines and events beyond the resumed checkpoint are taken out of their files.
 """
 
+import functools
 import json
 import os
 import pathlib
+import sys
 import time
+from collections.abc import Callable
 
 import keras
 import tensorflow as tf
 from tensorboard.compat.proto.event_pb2 import Event
 
 from pipelines import Pipeline
+from trainers import distribute
 from trainers.setup.settings import Settings
 from trainers.tasks import TASKS
 from trainers.watch.picture import predictions_grid
 
 _PROFILED = (3, 6)  # executions between which a profile is taken: after tracing and warming up
+
+
+def _never_in_the_way(method: Callable) -> Callable:
+    """A full disk ends what is shown of a run, in one warning, not the run."""
+
+    @functools.wraps(method)
+    def guarded(self, *args, **kwargs):
+        if self._broken:
+            return
+        try:
+            method(self, *args, **kwargs)
+        except (OSError, tf.errors.OpError) as error:
+            self._broken = True
+            why = " ".join(str(error).split())[:300]
+            print(
+                f"warning: no more TensorBoard and metrics.jsonl for this run: {why}",
+                file=sys.stderr,
+            )
+
+    return guarded
 
 
 class Monitor(keras.callbacks.Callback):
@@ -44,7 +68,9 @@ class Monitor(keras.callbacks.Callback):
         self._profiling = False
         self._writers: dict[str, tf.summary.SummaryWriter] = {}
         self._lines = None
+        self._broken = False
 
+    @_never_in_the_way
     def on_train_begin(self, logs=None):
         """Takes back what a killed process wrote beyond its last checkpoint; writes the graph."""
         self._lines = _lines_until(self._lines_path, self._first_step)
@@ -66,6 +92,7 @@ class Monitor(keras.callbacks.Callback):
         self._since = time.perf_counter()
         self._since_step = self._step
 
+    @_never_in_the_way
     def on_train_batch_end(self, batch, logs=None):
         """One point for each execution: means since the start of the epoch, rate and throughput."""
         if not logs:
@@ -76,6 +103,7 @@ class Monitor(keras.callbacks.Callback):
         examples = (self._step - self._since_step) * self._settings.recipe.batch_size
         values = {
             **{f"running/{name}": value for name, value in logs.items()},
+            "running/gradient_norm": distribute.gradients_of(self.model).norm,
             "running/learning_rate": float(self.model.optimizer.learning_rate),
             "running/examples_per_second": examples / (now - self._since),
         }
@@ -84,6 +112,7 @@ class Monitor(keras.callbacks.Callback):
         if self._settings.profile:
             self._profile()
 
+    @_never_in_the_way
     def on_epoch_end(self, epoch, logs=None):
         """The epoch's training and validation metrics under one name, so that curves overlay."""
         logs = logs or {}
@@ -107,6 +136,7 @@ class Monitor(keras.callbacks.Callback):
         """Closes the files."""
         self.close()
 
+    @_never_in_the_way
     def close(self) -> None:
         """Closes the files; also after an interruption, where Keras calls nothing."""
         if self._profiling:
