@@ -3,7 +3,6 @@
 import fcntl
 import json
 import os
-import signal
 
 import numpy as np
 import pytest
@@ -145,40 +144,6 @@ def test_steps_at_once_do_not_change_the_numbers(tmp_path):
     assert_same_state(checkpoint_of(tmp_path / "1"), checkpoint_of(tmp_path / "3"))
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-@pytest.mark.parametrize("step", [2, 4], ids=["within an epoch", "at its end"])
-def test_a_signal_saves_and_stops_at_the_next_boundary(step, number, code, tmp_path, monkeypatch):
-    original = Saver.on_train_batch_end
-
-    def signalled(self, batch, logs=None):
-        if self._step == step - 1:
-            signal.raise_signal(number)
-        original(self, batch, logs)
-
-    handlers = [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)]
-    settings = tiny_settings("mlp_binary", tmp_path, steps_per_execution=1)
-    with monkeypatch.context() as patch:
-        patch.setattr(Saver, "on_train_batch_end", signalled)
-        with pytest.raises(errors.InterruptedRunError, match="same command") as caught:
-            run.run(settings)
-    assert errors.exit_code(caught.value) == code
-    assert checkpoint.steps(tmp_path / "checkpoints") == [step]
-    # An epoch that was finished was validated too, and is known to be the best so far.
-    assert (checkpoint.load(tmp_path / "checkpoints", step).meta["progress"]["best"] is None) == (
-        step == 2
-    )
-    assert [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)] == handlers
-    assert run.run(settings)["test"]
-
-
-def test_the_time_budget_saves_and_stops(tmp_path):
-    with pytest.raises(errors.InterruptedRunError, match="max_minutes") as caught:
-        run.run(tiny_settings("mlp_binary", tmp_path, max_minutes=1e-6))
-    assert errors.exit_code(caught.value) == 124
-    assert checkpoint.steps(tmp_path / "checkpoints")
-    assert run.run(tiny_settings("mlp_binary", tmp_path))["test"]
-
-
 def test_other_settings_are_refused_with_the_differences(tmp_path):
     run.run(tiny_settings("mlp_binary", tmp_path))
     with pytest.raises(
@@ -211,35 +176,6 @@ def test_a_folder_of_other_things_is_refused(tmp_path):
     with pytest.raises(errors.UsageError, match=r"thesis\.doc"):
         run.run(tiny_settings("mlp_binary", tmp_path))
     assert os.listdir(tmp_path) == ["thesis.doc"]
-
-
-def test_nan_stops_the_run_and_exports_nothing(tmp_path):
-    settings = tiny_settings(
-        "cifar_cnn",
-        tmp_path,
-        learning_rate=1e30,
-        optimizer="sgd",
-        precision="float32",
-        batch_size=8,
-    )
-    with pytest.raises(errors.NonFiniteError, match="last good checkpoint") as caught:
-        run.run(settings)
-    assert errors.exit_code(caught.value) == 5
-    assert not (tmp_path / "export").exists()
-    for step in checkpoint.steps(tmp_path / "checkpoints"):
-        arrays = checkpoint.load(tmp_path / "checkpoints", step).arrays
-        assert all(np.isfinite(a).all() for k, a in arrays.items() if k.startswith("model/"))
-
-
-def test_early_stopping_keeps_the_best_and_resumes_as_stopped(tmp_path):
-    settings = tiny_settings("mlp_binary", tmp_path, early_stopping=1, epochs=50, learning_rate=0.3)
-    report = run.run(settings)
-    values = [line["epoch/loss"] for line in lines_of(tmp_path) if line["split"] == "validation"]
-    assert len(values) < 50
-    assert values[-1] >= min(values)
-    assert report["validation"]["loss"] == pytest.approx(min(values), rel=1e-3)
-    (tmp_path / "report.json").unlink()
-    assert run.run(settings)["validation"] == report["validation"]
 
 
 def test_averaged_weights_are_what_is_exported(tmp_path):

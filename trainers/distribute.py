@@ -174,7 +174,10 @@ def _counted(
         position = end % per_pass
         if position == 0:
             skip = 0
-        return run_steps(iterator, tf.constant(count)) if count else {}
+        if count:
+            return run_steps(iterator, tf.constant(count))
+        # An epoch of which only the validation is left to do has metrics all the same.
+        return {} if position else model.get_metrics_result()
 
     return function
 

@@ -95,9 +95,10 @@ class Monitor(keras.callbacks.Callback):
     @_never_in_the_way
     def on_train_batch_end(self, batch, logs=None):
         """One point for each execution: means since the start of the epoch, rate and throughput."""
-        if not logs:
+        step = self._epoch * self._epoch_steps + min(batch + 1, self._epoch_steps)
+        if not logs or step <= self._first_step:
             return  # taken by an earlier process
-        self._step = self._epoch * self._epoch_steps + min(batch + 1, self._epoch_steps)
+        self._step = step
         self._executions += 1
         now = time.perf_counter()
         examples = (self._step - self._since_step) * self._settings.recipe.batch_size
