@@ -125,6 +125,11 @@ def _curves(run: Finished) -> Html:
         "Training values are means over the epoch while the weights still change, with dropout "
         "and augmentation where the recipe has them; validation values are of the epoch's end."
     )
+    for back in run.report.get("rollbacks", ()):
+        remark += (
+            f" The run was gone back from step {back['step']} to step {back['to']}, and its "
+            f"learning rate halved from there: {back['because']}."
+        )
     return markup.section("Training", markup.figures(*charts), markup.note(remark))
 
 
