@@ -143,6 +143,12 @@ def count_steps(
     model.test_function = _counted(model, strategy, model.test_step, per_call, validation_steps, 0)
 
 
+def steps_to_take(position: int, per_call: int, per_pass: int, skip: int) -> int:
+    """Steps that a call takes which begins at `position` of a pass; the first `skip` are taken."""
+    end = min(position + per_call, per_pass)
+    return end - max(position, min(skip, end))
+
+
 def _counted(
     model: keras.Model,
     strategy: tf.distribute.Strategy,
@@ -169,9 +175,8 @@ def _counted(
 
     def function(iterator) -> dict[str, tf.Tensor]:
         nonlocal position, skip
-        begin, end = position, min(position + per_call, per_pass)
-        count = end - max(begin, min(skip, end))
-        position = end % per_pass
+        count = steps_to_take(position, per_call, per_pass, skip)
+        position = min(position + per_call, per_pass) % per_pass
         if position == 0:
             skip = 0
         if count:
