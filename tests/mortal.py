@@ -105,6 +105,8 @@ def live(folder: str, replicas: int, kind: str, point: str | int) -> None:
         when(Saver, "on_test_batch_end", _second_of_an_epoch, death.come, before=True)
     elif point == "export":
         when(export, "_compare", lambda *_: True, death.come)
+    elif point == "evaluation":
+        when(evaluate, "evaluate", lambda *_: True, death.come)
     elif point is not None:
         in_the_third_save(point, death, names)
     settings = tiny_settings(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import run_python, tiny_settings
 
-from trainers import checkpoint, export, run
+from trainers import checkpoint, evaluate, export, run
 from trainers.setup import errors
 from trainers.watch.monitor import Monitor
 from trainers.watch.saver import Saver
@@ -72,7 +72,8 @@ PLACES = {
     "in a validation": (Saver, "on_test_batch_end", lambda *_: True, (4, False)),
     "after a validation": (Saver, "on_epoch_end", lambda *_: True, (4, True)),
     "after the last step": (Monitor, "close", lambda *_: True, (8, True)),
-    "in the export": (export, "publish", lambda *_: True, (8, True)),
+    "in the export": (export, "_compare", lambda *_: True, (8, True)),
+    "after the export": (evaluate, "evaluate", lambda *_: True, (8, True)),
 }
 
 

@@ -14,7 +14,14 @@ from trainers import checkpoint
 
 pytestmark = pytest.mark.slow
 
-PLACES = ("first batch", "middle of an epoch", "last of an epoch", "validation", "export")
+PLACES = (
+    "first batch",
+    "middle of an epoch",
+    "last of an epoch",
+    "validation",
+    "export",
+    "evaluation",
+)
 # What the third save of a run does to files, one after the other: it removes the first checkpoint.
 OPERATIONS = (
     *(

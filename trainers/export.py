@@ -22,6 +22,7 @@ import numpy as np
 from trainers.recipe_flags import small_command
 from trainers.setup.errors import ArtefactError, UsageError, import_tensorflow, run_command
 from trainers.setup.settings import Settings
+from trainers.setup.workdir import fingerprint, read_json
 
 if TYPE_CHECKING:
     import keras
@@ -68,9 +69,22 @@ def export(
         "model": settings.model,
         "hparams": settings.hparams,
         "recipe": dataclasses.asdict(settings.recipe),
+        "weights": fingerprint(weights),
     }
     place = folder / "export" / settings.model
     return publish(model, pipeline, data.examples(pipeline), place, facts)
+
+
+def published(
+    settings: Settings, weights: Mapping[str, np.ndarray], folder: pathlib.Path
+) -> pathlib.Path | None:
+    """The newest version that was exported, if these are its weights; None: there is none."""
+    place = folder / "export" / settings.model
+    if not versions(place):
+        return None
+    newest = place / str(versions(place)[-1])
+    card = read_json(newest / "assets.extra" / "model.json") or {}
+    return newest if card.get("weights") == fingerprint(weights) else None
 
 
 def publish(

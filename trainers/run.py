@@ -88,7 +88,10 @@ def _run(settings: Settings, started: float) -> dict[str, Any]:
 
         progress = fit.fit(model, settings, pipeline, strategy, folder, run_number)
         weights = fit.finished_weights(model, folder, progress, settings.keep)
-        exported = export.export(settings, pipeline, weights, folder)
+        # An earlier process may have died between its export and its report.
+        exported = export.published(settings, weights, folder) or export.export(
+            settings, pipeline, weights, folder
+        )
         evaluations = {
             split: evaluate(exported, pipeline, split, batch_size=recipe.batch_size)
             for split in ("validation", "test")
