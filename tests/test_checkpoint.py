@@ -105,6 +105,26 @@ def test_a_failing_disk_leaves_the_earlier_ones(tmp_path, monkeypatch, function)
     assert checkpoint.load_newest(tmp_path).step == 1
 
 
+def test_it_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    """So that a power cut leaves all of it or nothing of that name."""
+    checkpoint.begin(tmp_path)
+    fsync, rename, done = os.fsync, os.rename, []
+
+    def synced(handle):
+        done.append(os.path.basename(os.readlink(f"/proc/self/fd/{handle}")))
+        fsync(handle)
+
+    def renamed(old, new):
+        done.append("renamed")
+        rename(old, new)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "rename", renamed)
+    checkpoint.save(tmp_path, make(1), best_step=None)
+    folder = f".writing-{os.getpid()}"
+    assert done == ["state.npz", "meta.json", folder, "renamed", tmp_path.name]
+
+
 def test_no_pickle_is_read(tmp_path):
     save(tmp_path, 1)
     place = tmp_path / "step-00000001"
