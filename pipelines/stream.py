@@ -67,6 +67,7 @@ def stream(
         order = _evaluation_order(rows.num_rows, batch_size, start_step, columns, lengths)
     take = _reader(rows)
 
+    @tf.autograph.experimental.do_not_convert
     def assemble(epoch: tf.Tensor, index: tf.Tensor, width: tf.Tensor) -> tuple:
         real = index >= 0
         keys = Keys(tf.constant(seed, tf.int64), epoch, tf.maximum(index, 0))
@@ -106,6 +107,7 @@ def _training_order(
         order = plan(num_rows, batch_size=batch_size, seed=seed, epoch=int(epoch), lengths=lengths)
         return order[:, columns], _widths(order, lengths)
 
+    @tf.autograph.experimental.do_not_convert
     def steps_of(epoch: tf.Tensor) -> tf.data.Dataset:
         order, widths = tf.numpy_function(rows_of, [epoch], (tf.int64, tf.int64))
         order, widths = tf.ensure_shape(order, (steps, share)), tf.ensure_shape(widths, (steps,))
