@@ -97,6 +97,16 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path, monkeypatch):
     assert checkpoint.steps(tmp_path / "checkpoints") == [10]
 
 
+def test_a_validation_that_is_not_finite_ends_the_run_too(tmp_path):
+    pipeline = made_pipeline("classification")
+    validation = pipeline.rows["validation"]
+    table = {**validation.table, "x": np.full_like(validation.table["x"], np.nan)}
+    rows = {**pipeline.rows, "validation": validation._replace(table=table)}
+    with pytest.raises(errors.NonFiniteError, match=r"val_loss \(nan\) is not finite at step 10"):
+        fit_in(tmp_path, replaced(pipeline, rows=rows), model="linear")
+    assert not checkpoint.steps(tmp_path / "checkpoints")
+
+
 def test_float16_skips_steps_of_too_large_a_scale_and_goes_on(tmp_path):
     """A loss scale is raised until it overflows: that is how it works, not a fault of the run."""
     settings = tiny_settings("mlp_classifier", tmp_path, precision="float16", batch_size=BATCH)
@@ -121,15 +131,15 @@ def test_nan_stops_the_run_and_exports_nothing(tmp_path):
 
 def blowing_up(monkeypatch, *steps: int):
     """Lets each of these steps be found not finite, the first time it is taken."""
-    original, left = Saver._check_finite, list(steps)
+    original, left = Saver._check_loss, list(steps)
 
-    def check(self, logs):
+    def check(self, name, logs):
         if self._step in left:
             left.remove(self._step)
             raise self._not_finite("the gradient of dense1/kernel", self._step)
-        original(self, logs)
+        original(self, name, logs)
 
-    monkeypatch.setattr(Saver, "_check_finite", check)
+    monkeypatch.setattr(Saver, "_check_loss", check)
 
 
 def rates(folder) -> dict[int, float]:

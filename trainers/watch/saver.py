@@ -82,7 +82,10 @@ class Saver(keras.callbacks.Callback):
         if not logs:
             return  # taken by an earlier process
         self._step = self._epoch * self._epoch_steps + min(batch + 1, self._epoch_steps)
-        self._check_finite(logs)
+        gradients = distribute.gradients_of(self.model)
+        if gradients.bad_step is not None:
+            raise self._not_finite(f"the gradient of {gradients.bad_path}", gradients.bad_step)
+        self._check_loss("loss", logs)
         if self._step % self._epoch_steps == 0:
             return  # the end of an epoch is saved after validation, with its outcome
         stop = self._reason_to_stop()
@@ -110,10 +113,12 @@ class Saver(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         """Compares the epoch with the best one, and saves."""
         self._step = (epoch + 1) * self._epoch_steps
+        self._check_loss("val_loss", logs)
         recipe, progress = self._settings.recipe, self.progress
         value, best = (logs or {})[f"val_{recipe.monitor}"], progress["best"]
         lower = recipe.monitor in LOWER_IS_BETTER
-        if best is None or (value < best if lower else value > best):
+        better = best is None or math.isnan(best) or (value < best if lower else value > best)
+        if better:
             progress |= {"best": value, "best_step": self._step, "wait": 0, "slow_wait": 0}
         else:
             progress |= {"wait": progress["wait"] + 1, "slow_wait": progress["slow_wait"] + 1}
@@ -156,13 +161,10 @@ class Saver(keras.callbacks.Callback):
         self.progress["saving_seconds"] += self._last_save - began
         self._saved = (self._step, self.progress["validated"])
 
-    def _check_finite(self, logs: Mapping[str, float]) -> None:
-        gradients = distribute.gradients_of(self.model)
-        if gradients.bad_step is not None:
-            raise self._not_finite(f"the gradient of {gradients.bad_path}", gradients.bad_step)
-        for name, value in logs.items():
-            if not math.isfinite(value):
-                raise self._not_finite(f"{name} ({value})", self._step)
+    def _check_loss(self, name: str, logs: Mapping[str, float]) -> None:
+        # Of the metrics the loss alone: others may have no value where a class is missing.
+        if not math.isfinite(logs[name]):
+            raise self._not_finite(f"{name} ({logs[name]})", self._step)
 
     def _not_finite(self, what: str, step: int) -> NonFiniteError:
         last = f"step {self._saved[0]}" if self._saved else "none yet"
