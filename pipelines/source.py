@@ -78,7 +78,7 @@ def find_builder(source: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
     try:
         return tfds.builder(source, data_dir=data_dir, try_gcs=False)
     except (
-        *(AssertionError, ValueError, OSError, json_format.Error),
+        *(AssertionError, ValueError, RuntimeError, OSError, json_format.Error),
         tfds.core.DatasetNotFoundError,
     ) as error:
         damaged = shards.damaged_descriptions(data_dir_in_use(data_dir) / name)
@@ -161,6 +161,7 @@ def _load_split(pipeline: Pipeline, builder: tfds.core.DatasetBuilder, split: st
         raise DataError(f"{pipeline.source} has no {split!r}: {first_line(error)}") from error
     if not num_rows:
         raise DataError(f"{pipeline.source}: split {split!r} has no examples")
+    shards.check_files(builder, split)
     fields = _stored_fields(pipeline, builder.info.features)
     by_number = builder.info.file_format == tfds.core.file_adapters.FileFormat.ARRAY_RECORD
     size = num_rows * sum(
@@ -174,7 +175,6 @@ def _load_split(pipeline: Pipeline, builder: tfds.core.DatasetBuilder, split: st
                 f"{builder.info.file_format.value}: prepare it into another --data_dir with "
                 f"python -m pipelines.fetch {builder.name} --file_format=array_record"
             )
-        shards.check_array_records(builder, split)
         return Rows(num_rows, fields, pipeline.target, read=_reader(pipeline, builder, split))
     batches = (_read_through if by_number else _decode)(pipeline, builder, split, num_rows)
     with shards.named(builder, split):

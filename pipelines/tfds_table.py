@@ -116,6 +116,7 @@ def _supervised(dataset: str, info: tfds.core.DatasetInfo, features: Mapping[str
 def _read(builder: tfds.core.DatasetBuilder, name: str, paths: list[str]) -> dict[str, np.ndarray]:
     """Every example of a split, by path."""
     parts: dict[str, list[np.ndarray]] = {path: [] for path in paths}
+    shards.check_files(builder, name)
     with shards.named(builder, name):
         for batch in builder.as_dataset(split=name).batch(_CHUNK).as_numpy_iterator():
             for path in paths:
