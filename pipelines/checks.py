@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines import DataError, Pipeline, Rows, trace
+from zoo.spec import Field
 
 
 def check_target(
@@ -43,7 +44,7 @@ def check_target(
 
 
 def check_rows(pipeline: Pipeline, rows: Mapping[str, Rows]) -> None:
-    """Refuses splits without examples, columns of different lengths, and numbers that stay NaN.
+    """Refuses empty splits, columns of other shapes than declared, and numbers that stay NaN.
 
     A NaN or an infinity that `preprocess` makes a number of, as where it stands for a missing cell,
     is no fault. Splits that are read by number are not looked through.
@@ -58,14 +59,30 @@ def check_rows(pipeline: Pipeline, rows: Mapping[str, Rows]) -> None:
     if empty:
         raise DataError(f"{pipeline.name}: no examples in {', '.join(empty)}")
     for split, found in rows.items():
-        for name, column in (found.table or {}).items():
-            if len(column) != found.num_rows:
-                raise DataError(
-                    f"{pipeline.source} {split}: {name} has {len(column)} values for "
-                    f"{found.num_rows} examples"
-                )
         if found.table is not None:
+            _check_columns(pipeline, split, found)
             _check_numbers(pipeline, split, found.table)
+
+
+def _check_columns(pipeline: Pipeline, split: str, rows: Rows) -> None:
+    where = f"{pipeline.source} {split}"
+    missing = {*pipeline.raw, pipeline.target} - set(rows.table)
+    if missing:
+        raise DataError(f"{where} has no {sorted(missing)}; it has {sorted(rows.table)}")
+    for name, column in rows.table.items():
+        if len(column) != rows.num_rows:
+            raise DataError(
+                f"{where}: {name} has {len(column)} values for {rows.num_rows} examples"
+            )
+    if pipeline.store is not None:
+        return  # it is kept otherwise than a client sends it
+    for name, field in pipeline.raw.items():
+        column = rows.table[name]
+        found = Field(column.shape[1:], "string" if column.dtype == object else column.dtype.name)
+        if found.dtype != field.dtype or not tf.TensorShape(found.shape).is_compatible_with(
+            field.shape
+        ):
+            raise DataError(f"{where}: {name} is {found}, {pipeline.name} expects {field}")
 
 
 def _check_numbers(pipeline: Pipeline, split: str, table: Mapping[str, np.ndarray]) -> None:
