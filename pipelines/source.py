@@ -17,9 +17,11 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 
 import numpy as np
+import requests
 import tensorflow as tf
 import tensorflow_datasets as tfds
 from google.protobuf import json_format
+from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
 
 import pipelines
 from pipelines import DataError, Pipeline, Rows, Table, shards
@@ -107,7 +109,10 @@ def ensure_prepared(builder: tfds.core.DatasetBuilder, file_format: str | None =
         raise DataError(f"{where} and {_first_url(builder)} cannot be reached: {ways_out}")
     try:
         builder.download_and_prepare(file_format=file_format)
-    except (tfds.download.DownloadError, urllib.error.URLError, ConnectionError) as error:
+    except (
+        *(tfds.download.DownloadError, NonMatchingChecksumError, urllib.error.URLError),
+        *(requests.RequestException, ConnectionError),
+    ) as error:
         raise DataError(f"{where} and could not be: {first_line(error)}: {ways_out}") from error
 
 
@@ -125,8 +130,10 @@ def _reachable(url: str) -> bool:
         try:
             with contextlib.closing(urllib.request.urlopen(request, timeout=_PATIENCE)):
                 answers.append(True)
-        except urllib.error.HTTPError:
-            answers.append(True)  # an answer, whatever it says
+        except urllib.error.HTTPError as error:
+            # An answer, also where it does not like to be asked this way; but TFDS would ask a
+            # server that is down for two minutes.
+            answers.append(error.code < 500 or error.code == http.HTTPStatus.NOT_IMPLEMENTED)
         except (OSError, http.client.HTTPException):
             pass
 
@@ -135,7 +142,7 @@ def _reachable(url: str) -> bool:
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(_PATIENCE)
-    return bool(answers)
+    return any(answers)
 
 
 def _check_features(pipeline: Pipeline, builder: tfds.core.DatasetBuilder) -> None:
