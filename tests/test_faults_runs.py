@@ -1,5 +1,6 @@
 """Devices, clocks and exports that cannot go wrong silently; docs/faults.md, 42, 63 to 65, 68."""
 
+import dataclasses
 import hashlib
 import itertools
 import json
@@ -15,7 +16,7 @@ from conftest import ROOT, fake_pipeline, fake_rows, tiny_settings
 
 from pipelines import source
 from trainers import assembly, checkpoint, distribute, export, predict, run
-from trainers.setup import errors
+from trainers.setup import errors, workdir
 
 
 def contents(place: pathlib.Path) -> dict[str, str]:
@@ -49,24 +50,28 @@ def test_one_place_makes_models_and_optimizers(call):
 
 
 @pytest.mark.usefixtures("_fake_data", "_unchecked_export")
-def test_a_clock_that_jumps_back_and_two_runs_of_one_second(tmp_path, monkeypatch):
+def test_a_clock_that_jumps_back_changes_nothing(tmp_path, monkeypatch):
     clock = itertools.count(2_000_000_000, -86_400)  # each look at it is a day earlier
     monkeypatch.setattr(time, "time", lambda: float(next(clock)))
+    settings = tiny_settings("mlp_binary", tmp_path, steps_per_execution=1)
     with pytest.raises(errors.InterruptedRunError):
-        run.run(tiny_settings("mlp_binary", tmp_path / "one", max_minutes=1e-6))
-    seconds = run.run(tiny_settings("mlp_binary", tmp_path / "one"))["seconds"]
+        run.run(dataclasses.replace(settings, max_minutes=1e-6))
+    seconds = run.run(settings)["seconds"]
     assert 0 < seconds["fit"] < 600
     assert 0 < seconds["total"] < 600
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "running/loss" in line] == list(range(1, 9))
+    assert checkpoint.steps(tmp_path / "checkpoints")[-1] == 8
+
+
+def test_two_runs_of_one_second_are_two_runs(tmp_path, monkeypatch):
     monkeypatch.setattr(time, "time", lambda: 2_000_000_000.0)
-    run.run(tiny_settings("mlp_binary", tmp_path / "two"))
-    runs = [json.loads((tmp_path / name / "run.json").read_text()) for name in ("one", "two")]
-    assert runs[0]["run"] != runs[1]["run"]
-    assert len(runs[0]["starts"]) == 2
+    settings, pipeline = tiny_settings("mlp_binary", tmp_path), fake_pipeline("breast_cancer")
+    runs = set()
     for name in ("one", "two"):
-        lines = (tmp_path / name / "metrics.jsonl").read_text().splitlines()
-        steps = [line["step"] for line in map(json.loads, lines) if line["split"] == "train"]
-        assert steps == sorted(steps)
-        assert checkpoint.steps(tmp_path / name / "checkpoints")[-1] == 8
+        (tmp_path / name).mkdir()
+        runs.add(workdir.record(tmp_path / name, settings, pipeline, "float32", {}))
+    assert len(runs) == 2
 
 
 @pytest.fixture
