@@ -131,13 +131,17 @@ def prepared(pipeline: Pipeline, rows: Mapping[str, Rows], state: State | None =
     Args:
         rows: by the names of `pipeline.splits`, from `source.load`.
         state: what an earlier run fitted, to be used as it is; None: learn it from `rows`.
+
+    Raises:
+        DataError: a split without examples, or numbers that no model can learn from.
     """
     if pipeline.prepare is not None:
         rows, state = pipeline.prepare(rows, state)
-    empty = [split for split in rows if rows[split].num_rows == 0]
-    if empty:
-        raise DataError(f"{pipeline.name}: no examples in {', '.join(empty)}")
-    return dataclasses.replace(bound(pipeline, state or {}), rows=rows)
+    from pipelines import checks
+
+    pipeline = bound(pipeline, state or {})
+    checks.check_rows(pipeline, rows)
+    return dataclasses.replace(pipeline, rows=rows)
 
 
 def bound(pipeline: Pipeline, state: State) -> Pipeline:

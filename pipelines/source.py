@@ -17,11 +17,16 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 
 import numpy as np
+import requests
 import tensorflow as tf
 import tensorflow_datasets as tfds
+from google.protobuf import json_format
+from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
 
 import pipelines
-from pipelines import DataError, Pipeline, Rows, Table, trace
+from pipelines import DataError, Pipeline, Rows, Table, shards
+from pipelines.checks import check_target
+from pipelines.shards import first_line
 from pipelines.stream import RAM_BUDGET
 from zoo.spec import Field
 
@@ -50,7 +55,7 @@ def load(pipeline: Pipeline, *, data_dir: str | None = None) -> tuple[Pipeline, 
     if pipeline.read is not None:
         rows = pipeline.read()
         for split in rows:
-            _check_target(pipeline, split, rows[split].table[pipeline.target])
+            check_target(pipeline, split, rows[split].table[pipeline.target])
         return pipeline, rows
     builder = find_builder(pipeline.source, data_dir)
     ensure_prepared(builder)
@@ -74,8 +79,16 @@ def find_builder(source: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
         raise DataError(f"TFDS has no data set {name!r}; nearest: {', '.join(close) or 'none'}")
     try:
         return tfds.builder(source, data_dir=data_dir, try_gcs=False)
-    except (AssertionError, ValueError, tfds.core.DatasetNotFoundError) as error:
-        raise DataError(f"TFDS cannot open {source!r}: {_first_line(error)}") from error
+    except (
+        *(AssertionError, ValueError, RuntimeError, OSError, json_format.Error),
+        tfds.core.DatasetNotFoundError,
+    ) as error:
+        damaged = shards.damaged_descriptions(data_dir_in_use(data_dir) / name)
+        if damaged:
+            raise DataError(
+                f"{', '.join(damaged)} is damaged: remove its folder and prepare {source} anew"
+            ) from error
+        raise DataError(f"TFDS cannot open {source!r}: {first_line(error)}") from error
 
 
 def is_prepared(builder: tfds.core.DatasetBuilder) -> bool:
@@ -96,8 +109,11 @@ def ensure_prepared(builder: tfds.core.DatasetBuilder, file_format: str | None =
         raise DataError(f"{where} and {_first_url(builder)} cannot be reached: {ways_out}")
     try:
         builder.download_and_prepare(file_format=file_format)
-    except (tfds.download.DownloadError, urllib.error.URLError, ConnectionError) as error:
-        raise DataError(f"{where} and could not be: {_first_line(error)}: {ways_out}") from error
+    except (
+        *(tfds.download.DownloadError, NonMatchingChecksumError, urllib.error.URLError),
+        *(requests.RequestException, ConnectionError),
+    ) as error:
+        raise DataError(f"{where} and could not be: {first_line(error)}: {ways_out}") from error
 
 
 def _first_url(builder: tfds.core.DatasetBuilder) -> str:
@@ -114,8 +130,10 @@ def _reachable(url: str) -> bool:
         try:
             with contextlib.closing(urllib.request.urlopen(request, timeout=_PATIENCE)):
                 answers.append(True)
-        except urllib.error.HTTPError:
-            answers.append(True)  # an answer, whatever it says
+        except urllib.error.HTTPError as error:
+            # An answer, also where it does not like to be asked this way; but TFDS would ask a
+            # server that is down for two minutes.
+            answers.append(error.code < 500 or error.code == http.HTTPStatus.NOT_IMPLEMENTED)
         except (OSError, http.client.HTTPException):
             pass
 
@@ -124,7 +142,7 @@ def _reachable(url: str) -> bool:
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(_PATIENCE)
-    return bool(answers)
+    return any(answers)
 
 
 def _check_features(pipeline: Pipeline, builder: tfds.core.DatasetBuilder) -> None:
@@ -147,9 +165,10 @@ def _load_split(pipeline: Pipeline, builder: tfds.core.DatasetBuilder, split: st
     try:
         num_rows = builder.info.splits[split].num_examples
     except (ValueError, KeyError) as error:
-        raise DataError(f"{pipeline.source} has no {split!r}: {_first_line(error)}") from error
+        raise DataError(f"{pipeline.source} has no {split!r}: {first_line(error)}") from error
     if not num_rows:
         raise DataError(f"{pipeline.source}: split {split!r} has no examples")
+    shards.check_files(builder, split)
     fields = _stored_fields(pipeline, builder.info.features)
     by_number = builder.info.file_format == tfds.core.file_adapters.FileFormat.ARRAY_RECORD
     size = num_rows * sum(
@@ -165,8 +184,9 @@ def _load_split(pipeline: Pipeline, builder: tfds.core.DatasetBuilder, split: st
             )
         return Rows(num_rows, fields, pipeline.target, read=_reader(pipeline, builder, split))
     batches = (_read_through if by_number else _decode)(pipeline, builder, split, num_rows)
-    table = _table(batches, num_rows, f"{pipeline.source} {split}")
-    _check_target(pipeline, split, table[pipeline.target])
+    with shards.named(builder, split):
+        table = _table(batches, num_rows)
+    check_target(pipeline, split, table[pipeline.target])
     return Rows(num_rows, fields, pipeline.target, table=table)
 
 
@@ -212,59 +232,32 @@ def _reader(pipeline: Pipeline, builder: tfds.core.DatasetBuilder, split: str):
     names = (*pipeline.raw, pipeline.target)
 
     def read(index: np.ndarray) -> dict[str, np.ndarray]:
-        rows = source.__getitems__([int(i) for i in index])
-        rows = [stored({name: tf.constant(row[name]) for name in names}) for row in rows]
-        return {name: np.stack([row[name].numpy() for row in rows]) for name in rows[0]}
+        with shards.named(builder, split):
+            rows = source.__getitems__([int(i) for i in index])
+            rows = [stored({name: tf.constant(row[name]) for name in names}) for row in rows]
+        taken = {name: np.stack([row[name].numpy() for row in rows]) for name in rows[0]}
+        check_target(pipeline, split, taken[pipeline.target], index)
+        return taken
 
     return read
 
 
-def _table(batches: Iterator[Table], num_rows: int, what: str) -> dict[str, np.ndarray]:
+def _table(batches: Iterator[Table], num_rows: int) -> dict[str, np.ndarray]:
     """All examples as one array per field, filled in place: no second copy at the peak."""
     table: dict[str, np.ndarray] = {}
     filled = 0
-    try:
-        for batch in batches:
-            for name, column in batch.items():
-                if name not in table:
-                    table[name] = np.empty((num_rows, *column.shape[1:]), column.dtype)
-                table[name][filled : filled + len(column)] = column
-            filled += len(column)
-    except (tf.errors.OpError, ValueError, IndexError) as error:
-        raise DataError(f"{what} cannot be read: {_first_line(error)}") from error
+    for batch in batches:
+        for name, column in batch.items():
+            if name not in table:
+                table[name] = np.empty((num_rows, *column.shape[1:]), column.dtype)
+            table[name][filled : filled + len(column)] = column
+        filled += len(column)
     if filled != num_rows:
-        raise DataError(f"{what}: {num_rows} examples are declared, {filled} are there")
+        raise ValueError(f"{num_rows} examples are declared, {filled} are there")
     return table
-
-
-def _check_target(pipeline: Pipeline, split: str, target: np.ndarray) -> None:
-    shape, dtype = trace.target(pipeline)
-    if target.shape[1:] != shape or not np.can_cast(target.dtype, dtype):
-        raise DataError(
-            f"{pipeline.source} {split}: labels are {target.dtype} {target.shape[1:]}, expected "
-            f"{dtype} {shape}"
-        )
-    if pipeline.task in ("regression", "multi_label"):
-        wrong = np.flatnonzero(~np.isfinite(target.reshape(len(target), -1)).all(axis=1))
-        if len(wrong):
-            raise DataError(
-                f"{pipeline.source} {split}: target of example {wrong[0]} is not finite"
-            )
-        return
-    num_classes = len(pipeline.class_names)
-    wrong = np.flatnonzero((target < 0) | (target >= num_classes))
-    if len(wrong):
-        raise DataError(
-            f"{pipeline.source} {split}: label {target[wrong[0]]} of example {wrong[0]} is not in "
-            f"0..{num_classes - 1}"
-        )
 
 
 def data_dir_in_use(data_dir: str | None) -> pathlib.Path:
     """The folder that TFDS reads and writes for this `--data_dir`."""
     chosen = data_dir or os.environ.get("TFDS_DATA_DIR") or tfds.core.constants.DATA_DIR
     return pathlib.Path(chosen).expanduser()
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

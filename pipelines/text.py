@@ -45,7 +45,7 @@ def learn_vocabulary(texts: Iterator[np.ndarray], vocab_size: int) -> np.ndarray
         (pieces,) strings; a piece's place is its id, and the first of a word begins with U+2581.
 
     Raises:
-        DataError: there is no word in any of the texts.
+        DataError: there is no word in any of the texts, or too small a vocabulary for them.
     """
     import sentencepiece
 
@@ -56,22 +56,26 @@ def learn_vocabulary(texts: Iterator[np.ndarray], vocab_size: int) -> np.ndarray
     if not lines:
         raise DataError("there is no word in any training text: nothing to learn a vocabulary from")
     model = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(lines),
-        model_writer=model,
-        model_type="bpe",
-        vocab_size=vocab_size - len(SPECIAL) + 1,  # its own unknown piece is left out below
-        hard_vocab_limit=False,  # few texts have fewer pieces
-        character_coverage=0.9995,  # the rest is [UNK]: most of it is noise, and each takes an id
-        max_sentencepiece_length=_LONGEST_PIECE,
-        max_sentence_length=max(map(len, lines)) + 1,
-        normalization_rule_name="identity",
-        split_by_unicode_script=False,  # `words` has split
-        split_by_number=False,
-        bos_id=-1,
-        eos_id=-1,
-        minloglevel=2,
-    )
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(lines),
+            model_writer=model,
+            model_type="bpe",
+            vocab_size=vocab_size - len(SPECIAL) + 1,  # its own unknown piece is left out below
+            hard_vocab_limit=False,  # few texts have fewer pieces
+            character_coverage=0.9995,  # the rest is [UNK]: mostly noise, and each takes an id
+            max_sentencepiece_length=_LONGEST_PIECE,
+            max_sentence_length=max(map(len, lines)) + 1,
+            normalization_rule_name="identity",
+            split_by_unicode_script=False,  # `words` has split
+            split_by_number=False,
+            bos_id=-1,
+            eos_id=-1,
+            minloglevel=2,
+        )
+    except RuntimeError as error:  # fewer pieces than there are different characters
+        why = str(error).splitlines()[0]
+        raise DataError(f"vocab_size={vocab_size} is too small for these texts: {why}") from error
     found = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
     return np.array([*SPECIAL, *(found.id_to_piece(i) for i in range(1, found.vocab_size()))])
 

@@ -35,6 +35,9 @@ def pipeline(
         raise DataError(
             f"the images of {dataset} differ in size: choose --pipeline_options=image_size=64"
         )
+    side = image_size or min(shape[:2])
+    if padding >= side:
+        raise DataError(f"padding={padding} must be less than the images' {side} pixels a side")
     test = next((split for split in ("test", "validation") if split in info.splits), None)
     if info.splits and test is None:
         raise DataError(f"{dataset} has no test split; it has {sorted(info.splits)}")

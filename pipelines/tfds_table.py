@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from pipelines import DataError, Pipeline, source, split, table
+from pipelines import DataError, Pipeline, shards, source, split, table
 from pipelines.columns import Column
 
 _CHUNK = 1024  # examples decoded at a time
@@ -116,12 +116,14 @@ def _supervised(dataset: str, info: tfds.core.DatasetInfo, features: Mapping[str
 def _read(builder: tfds.core.DatasetBuilder, name: str, paths: list[str]) -> dict[str, np.ndarray]:
     """Every example of a split, by path."""
     parts: dict[str, list[np.ndarray]] = {path: [] for path in paths}
-    for batch in builder.as_dataset(split=name).batch(_CHUNK).as_numpy_iterator():
-        for path in paths:
-            value = batch
-            for word in path.split("/"):
-                value = value[word]
-            parts[path].append(value)
+    shards.check_files(builder, name)
+    with shards.named(builder, name):
+        for batch in builder.as_dataset(split=name).batch(_CHUNK).as_numpy_iterator():
+            for path in paths:
+                value = batch
+                for word in path.split("/"):
+                    value = value[word]
+                parts[path].append(value)
     return {path: np.concatenate(values) for path, values in parts.items()}
 
 

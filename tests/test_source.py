@@ -16,6 +16,7 @@ from sklearn.linear_model import LogisticRegression
 
 import pipelines
 from pipelines import DataError, shapes, source, stream
+from pipelines.checks import check_target
 from zoo.spec import Field
 
 
@@ -186,9 +187,9 @@ def test_wrong_counts_are_refused(built_in_data, tmp_path):
 
 def test_labels_out_of_range_are_refused():
     with pytest.raises(DataError, match="label 10 of example 1"):
-        source._check_target(pipelines.get("shapes"), "train", np.array([1, 10, 3]))
+        check_target(pipelines.get("shapes"), "train", np.array([1, 10, 3]))
     with pytest.raises(DataError, match="expected int64"):
-        source._check_target(pipelines.get("shapes"), "train", np.array([0.5]))
+        check_target(pipelines.get("shapes"), "train", np.array([0.5]))
 
 
 def test_what_does_not_fit_in_memory_is_read_by_number(tmp_path, monkeypatch):

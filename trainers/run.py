@@ -13,7 +13,7 @@ import time
 from typing import Any
 
 from trainers import recipe_flags
-from trainers.setup.errors import import_tensorflow, run_command
+from trainers.setup.errors import data_errors, import_tensorflow, run_command
 from trainers.setup.settings import Settings, resolve
 
 
@@ -56,7 +56,7 @@ def run(settings: Settings, started: float | None = None) -> dict[str, Any]:
 
     if settings.deterministic:
         machine.refuse_chance()
-    with signals.raised():
+    with signals.raised(), data_errors():
         return _run(settings, time.perf_counter() if started is None else started)
 
 

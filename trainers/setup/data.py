@@ -25,12 +25,14 @@ def load(settings: Settings, folder: pathlib.Path | None) -> Pipeline:
         ArtefactError: the data is not that which the run began with.
     """
     pipeline = pipelines.get(settings.recipe.pipeline, **pipeline_arguments(settings))
-    metrics = METRICS[pipeline.task]
+    few = len(pipeline.class_names) <= 5  # then there is no top_5_accuracy; see trainers.tasks
+    metrics = [m for m in METRICS[pipeline.task] if not (few and m == "top_5_accuracy")]
     if settings.recipe.class_weights and pipeline.task not in ("classification", "binary"):
         raise UsageError(f"--class_weights: task {pipeline.task} has no classes")
     if settings.recipe.monitor not in metrics:
         raise UsageError(
-            f"--monitor={settings.recipe.monitor}: task {pipeline.task} has {', '.join(metrics)}"
+            f"--monitor={settings.recipe.monitor}: {pipeline.name} ({pipeline.task}) has "
+            f"{', '.join(metrics)}"
         )
     pipeline, rows = source.load(pipeline, data_dir=settings.data_dir or None)
     state = workdir.load_state(folder) if folder else None

@@ -1,9 +1,11 @@
 """What can go wrong, as exceptions; at the command line one line and an exit code each."""
 
+import contextlib
 import os
+import re
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from pipelines import DataError
 
@@ -55,6 +57,21 @@ def exit_code(error: BaseException) -> int:
     return 6 if type(error).__name__ == "ResourceExhaustedError" else 1
 
 
+@contextlib.contextmanager
+def data_errors() -> Iterator[None]:
+    """Raises a DataError as such that was raised while a data set was read.
+
+    TensorFlow makes an error of its own of it, with the traceback in its message.
+    """
+    try:
+        yield
+    except Exception as error:
+        found = re.search(r"\bDataError: (.*)", str(error))
+        if found and type(error).__module__.startswith("tensorflow"):
+            raise DataError(found[1]) from error
+        raise
+
+
 def import_tensorflow() -> None:
     """Imports TensorFlow without the lines it prints before its log level is read.
 
@@ -81,7 +98,8 @@ def run_command(command: Callable[[list[str]], None]) -> None:
     if not debug:  # TensorFlow prints a dozen lines at every start otherwise
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        command(sys.argv)
+        with data_errors():
+            command(sys.argv)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader, `head` say, has had enough: no error
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -31,6 +31,15 @@ METRICS = {
 LOWER_IS_BETTER = ("loss", "mean_absolute_error", "root_mean_squared_error")
 
 
+# Options that several data sets have: lowest allowed, and the first not allowed.
+_OPTION_LIMITS = {
+    "image_size": (0, math.inf),  # 0: as they come
+    "padding": (0, math.inf),
+    "split_seed": (0, 2**31),
+    "vocab_size": (6, math.inf),  # five pieces are special
+    "max_length": (2, math.inf),
+    "validation_percent": (1, 100),
+}
 # Flags that say which data, handed to the pipelines that take them, with an example of each.
 _DATA_EXAMPLES = {"dataset": "mnist", "data_files": "table.csv", "target": "price"}
 
@@ -213,6 +222,12 @@ def _check_pipeline(settings: Settings) -> None:
         _known(f"option of pipeline {name}", option, sorted(offered))
         if option in described.options:
             _same_type(f"--pipeline_options: {option}", value, described.options[option])
+            low, high = _OPTION_LIMITS.get(option, (-math.inf, math.inf))
+            if isinstance(described.options[option], int) and not low <= value < high:
+                bounds = "" if high == math.inf else f" and less than {high}"
+                raise UsageError(
+                    f"--pipeline_options: {option} must be at least {low}{bounds}, received {value}"
+                )
     for word in _DATA_EXAMPLES:
         if getattr(settings, word) and word not in offered:
             takers = [
