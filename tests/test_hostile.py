@@ -4,29 +4,25 @@ The shapes of what has been reported against Keras, by CVE number, with payloads
 leave a mark; and what else a zip file, a config.json and an HDF5 file can be made to say.
 """
 
-import base64
-import contextlib
 import copy
 import json
-import marshal
 import pathlib
-import resource
-import sys
-import tempfile
+import stat
 import zipfile
 
+import h5py
 import keras
 import numpy as np
 import pytest
-from conftest import run_python, tiny_settings
+from conftest import fake_pipeline, tiny_settings
+from hostile_layers import LAYERS, lambda_layer, program
+from hostile_watch import watched
 from hostile_weights import WEIGHTS
 
 import zoo
-from trainers import checkpoint, run
+from trainers import assembly, checkpoint, run
 from trainers.setup import keras_file
 from trainers.setup.errors import ArtefactError
-
-LAMBDA = "keras.layers.Lambda, which is none"
 
 
 @pytest.fixture(scope="module")
@@ -51,193 +47,6 @@ def write(path: pathlib.Path, members: dict[str, bytes]) -> None:
             archive.writestr(name, content)
 
 
-def program(mark: pathlib.Path) -> dict:
-    """A function as Keras writes it: its code, which leaves a mark when it is called."""
-    code = compile(f"lambda x: [open({str(mark)!r}, 'w').close(), x][1]", "evil", "eval")
-    value = {"code": base64.b64encode(marshal.dumps(code.co_consts[0])).decode()}
-    return {"class_name": "__lambda__", "config": {"value": {**value, "defaults": None}}}
-
-
-def made(module, kind: str, **config) -> dict:
-    return {"module": module, "class_name": kind, "config": config, "registered_name": None}
-
-
-def function(module: str, name: str) -> dict:
-    return {"module": module, "class_name": "function", "config": name, "registered_name": name}
-
-
-def lambda_layer(mark, **more) -> dict:
-    return made("keras.layers", "Lambda", name="middle", function=program(mark), **more)
-
-
-def dense(**changes) -> dict:
-    return made("keras.layers", "Dense", name="middle", units=2, **changes)
-
-
-def called(*arguments) -> dict:
-    return {"inbound_nodes": [{"args": list(arguments), "kwargs": {}}]}
-
-
-def deep(levels: int) -> list:
-    return [deep(levels - 1)] if levels else []
-
-
-def laughs(levels: int) -> dict:
-    """A model that calls one twenty times that calls one twenty times that ..."""
-    inner = laughs(levels - 1) if levels else made("keras.layers", "Identity", name="ha")
-    node = called({"class_name": "__keras_tensor__", "config": {}})["inbound_nodes"][0]
-    inner = {**inner, "inbound_nodes": [node] * 20}
-    return made("keras.src.models.functional", "Functional", name="middle", layers=[inner])
-
-
-def of_the_user(mark) -> dict:
-    """A class of this process, asked for under the name of one of Keras's."""
-
-    @keras.saving.register_keras_serializable("tests")
-    class Evil(keras.layers.Layer):
-        def __init__(self, **words):
-            mark.touch()
-            super().__init__(**words)
-
-    layer = made("keras.layers", "Identity", name="middle")
-    return {**layer, "registered_name": "tests>Evil"}
-
-
-# Name: what stands in place of the middle layer, and what is said of it.
-LAYERS = {
-    "2024-3660 lambda": (lambda_layer, LAMBDA),
-    "2025-1550 os.system": (
-        lambda mark: {**function("os", "system"), **called(f"touch {mark}")},
-        "asks for os.function",
-    ),
-    "2025-1550 as activation": (
-        lambda mark: dense(activation=function("os", "system")),
-        "asks for os.function",
-    ),
-    "2025-8747 get_file": (
-        lambda mark: {
-            **function("keras.utils", "get_file"),
-            **called(str(mark), f"file://{__file__}"),
-        },
-        "asks for keras.utils.function",
-    ),
-    "2025-8747 as a class": (
-        lambda mark: {**made("keras.utils", "get_file"), **called(str(mark), "http://127.0.0.1:9")},
-        "asks for keras.utils.get_file",
-    ),
-    "2025-9906 unsafe": (
-        lambda mark: function("keras.config", "enable_unsafe_deserialization"),
-        "asks for keras.config.function",
-    ),
-    "2025-9906 as a class": (
-        lambda mark: made("keras.config", "enable_unsafe_deserialization"),
-        "asks for keras.config.enable",
-    ),
-    "2025-12058 vocabulary file": (
-        lambda mark: made("keras.layers", "StringLookup", name="middle", vocabulary=__file__),
-        "StringLookup, which is none",
-    ),
-    "2025-12058 vocabulary URL": (
-        lambda mark: made("keras.layers", "IntegerLookup", vocabulary="http://127.0.0.1:9/v"),
-        "IntegerLookup, which is none",
-    ),
-    "2025-12058 text": (
-        lambda mark: made("keras.layers", "TextVectorization", vocabulary=__file__),
-        "TextVectorization, which is none",
-    ),
-    "2025-12060 get_file extract": (
-        lambda mark: made(
-            "keras.utils",
-            "get_file",
-            origin="http://127.0.0.1:9/a.tar",
-            extract=True,
-            cache_dir=str(mark.parent),
-        ),
-        "asks for keras.utils.get_file",
-    ),
-    "2026-1462 saved model": (
-        lambda mark: made("keras.layers", "TFSMLayer", filepath=str(mark.parent)),
-        "TFSMLayer, which is none",
-    ),
-    "2026-12479 name": (
-        lambda mark: made("keras.layers", "Identity", name=f"../{mark.name}"),
-        "a name with a path",
-    ),
-    "2026-12479 back slashes": (
-        lambda mark: made("keras.layers", "Identity", name="a\\..\\b"),
-        "a name with a path",
-    ),
-    "2026-12481 safe_mode None": (lambda mark: lambda_layer(mark, safe_mode=None), LAMBDA),
-    "2026-12481 inside a wrapper": (
-        lambda mark: made("keras.layers", "TimeDistributed", layer=lambda_layer(mark)),
-        LAMBDA,
-    ),
-    "function as initializer": (
-        lambda mark: dense(kernel_initializer=program(mark)),
-        "None.__lambda__",
-    ),
-    "torch": (
-        lambda mark: made("keras.layers", "TorchModuleWrapper", module=""),
-        "TorchModuleWrapper",
-    ),
-    "jax": (lambda mark: made("keras.layers", "JaxLayer", call_fn=program(mark)), "JaxLayer"),
-    "operation that takes a function": (
-        lambda mark: made("keras.src.ops.core", "Map", function=program(mark)),
-        r"ops\.core\.Map",
-    ),
-    "module of another package": (lambda mark: made("subprocess", "Popen"), "subprocess.Popen"),
-    "private module": (
-        lambda mark: made("keras.src.utils.file_utils", "Path"),
-        "file_utils.Path",
-    ),
-    "attribute of a module": (lambda mark: made("keras.layers", "os.system"), "os.system"),
-    "class registered here": (of_the_user, "tests>Evil"),
-    "old format": (
-        lambda mark: {"class_name": "Lambda", "config": {"function": program(mark)}},
-        "None.Lambda",
-    ),
-    "compiled inside": (
-        lambda mark: {**dense(), "compile_config": {"loss": "mse"}},
-        "compiles the Dense inside",
-    ),
-    "compiled inside by a function": (
-        lambda mark: {**dense(), "compile_config": {"loss": program(mark)}},
-        "compiles the Dense inside|None.__lambda__",
-    ),
-    "typespec": (
-        lambda mark: dense(dtype={"class_name": "__typespec__", "config": []}),
-        "None.__typespec__",
-    ),
-    "computes 10^12 numbers": (
-        lambda mark: {**made("keras.src.ops.numpy", "Arange"), **called(0, 10**12)},
-        "calls Arange on no tensor",
-    ),
-    "calls of Keras 2": (
-        lambda mark: {**dense(), "inbound_nodes": [[["first", 0, 0, {}]]]},
-        "on no tensor",
-    ),
-    "texts of 1 GB each": (
-        lambda mark: dense(
-            units={"class_name": "__numpy__", "config": {"value": ["a"] * 99, "dtype": "S999999999"}}
-        ),
-        "S999999999",
-    ),
-    "4 TB of weights": (lambda mark: dense(units=10**12), r"needs \d+ bytes of weights"),
-    "more weights than stored": (lambda mark: dense(units=2000), r"needs \d+ bytes of weights"),
-    "10 000 levels": (lambda mark: 10_000 * "[" + 10_000 * "]", "nested too deeply"),
-    "100 levels": (lambda mark: deep(100), "more than 64 levels"),
-    "billion laughs": (lambda mark: laughs(8), "more than 200000 objects"),
-    "a loop of 10^9 steps": (
-        lambda mark: made("keras.layers", "SimpleRNN", units=1, unroll=True),
-        "unrolls a loop",
-    ),
-    "50 MB": (lambda mark: "a" * 50_000_000, "more than 4194304 bytes"),
-    "kind that is no text": (lambda mark: {"class_name": ["Dense"], "config": {}}, "refused"),
-    "module that is no text": (lambda mark: made({}, "Dense"), "refused"),
-    "layer without a config": (lambda mark: {**dense(), "config": None}, "without a config"),
-}
-
-
 def with_layer(whole, layer) -> dict[str, bytes]:
     """The good file with another middle layer, called where that was unless it says how."""
     config = json.loads(whole["config.json"])
@@ -251,49 +60,6 @@ def with_layer(whole, layer) -> dict[str, bytes]:
         '"HERE"', layer if isinstance(layer, str) and layer[0] == "[" else json.dumps(layer)
     )
     return {**whole, "config.json": text.encode()}
-
-
-@contextlib.contextmanager
-def watched(folder: pathlib.Path, monkeypatch):
-    """Nothing may appear in the folder, nor may the process take 1 GB more than it has."""
-    monkeypatch.chdir(folder)
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    before = sorted(folder.rglob("*"))
-    pages = int(pathlib.Path("/proc/self/statm").read_text().split()[0])
-    limits = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 2**30, limits[1]))
-    with process_events() as events:
-        try:
-            yield
-        finally:
-            resource.setrlimit(resource.RLIMIT_AS, limits)
-    assert sorted(folder.rglob("*")) == before
-    assert events == []
-
-
-_EVENTS: list | None = None
-_WATCHED = ("os.system", "subprocess.Popen", "socket.connect", "socket.getaddrinfo", "os.symlink")
-
-
-def _heard(event, arguments):
-    if _EVENTS is not None and (
-        event in _WATCHED or (event == "open" and arguments[0] == __file__)
-    ):
-        _EVENTS.append((event, str(arguments)))
-
-
-sys.addaudithook(_heard)
-
-
-@contextlib.contextmanager
-def process_events():
-    """Commands, connections and secrets read meanwhile, as the interpreter itself reports them."""
-    global _EVENTS
-    _EVENTS = []
-    try:
-        yield _EVENTS
-    finally:
-        _EVENTS = None
 
 
 def refused(path: pathlib.Path, said: str, monkeypatch) -> None:
@@ -319,7 +85,7 @@ def test_a_hostile_layer_is_refused(name, whole, evil, tmp_path, monkeypatch):
 
 
 def test_the_payload_of_these_files_works(whole, evil, tmp_path):
-    write(evil, with_layer(whole, lambda_layer(tmp_path / "mark", output_shape=[2])))
+    write(evil, with_layer(whole, lambda_layer(tmp_path / "mark")))
     keras.saving.load_model(evil, compile=False, safe_mode=False)
     assert (tmp_path / "mark").exists()
 
@@ -333,3 +99,191 @@ def test_hostile_weights_are_refused(name, whole, evil, tmp_path, monkeypatch):
     make(place, tmp_path / "secret")
     write(evil, {**whole, "model.weights.h5": place.read_bytes()})
     refused(evil, said, monkeypatch)
+
+
+def altered(path: pathlib.Path, change) -> None:
+    """Changes the entries of a zip file's directory, and thereby what its members seem to be."""
+    with zipfile.ZipFile(path, "a") as archive:
+        change({member.filename: member for member in archive.infolist()}, archive)
+        archive._didModify = True
+
+
+def _twice(path, whole):
+    write(path, whole)
+    with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
+        archive.writestr("config.json", whole["config.json"])
+
+
+def _link(path, whole):
+    member = zipfile.ZipInfo("config.json")
+    member.external_attr = (stat.S_IFLNK | 0o777) << 16
+    write(path, {name: whole[name] for name in ("metadata.json", "model.weights.h5")})
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(member, "secret")
+
+
+def _compressed(path, whole):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in (whole | {"model.weights.h5": bytes(10**8)}).items():
+            archive.writestr(name, content)
+
+
+def _overlapping(path, whole):
+    write(path, {**whole, "model.weights.h5": bytes(10**5)})
+
+    def change(members, archive):
+        for name in ("config.json", "metadata.json"):
+            member = members["model.weights.h5"]
+            members[name].header_offset, members[name].CRC = member.header_offset, member.CRC
+            members[name].file_size = members[name].compress_size = member.file_size
+
+    altered(path, change)
+
+
+def _larger(path, whole):
+    write(path, whole)
+
+    def change(members, archive):
+        members["config.json"].file_size = members["config.json"].compress_size = 2**40
+
+    altered(path, change)
+
+
+def _encrypted(path, whole):
+    write(path, whole)
+    altered(path, lambda members, _: setattr(members["config.json"], "flag_bits", 1))
+
+
+def _flipped(name):
+    def change(path, whole):
+        write(path, whole)
+        content, place = bytearray(path.read_bytes()), path.read_bytes().index(whole[name])
+        content[place + len(whole[name]) // 2] ^= 1
+        path.write_bytes(content)
+
+    return change
+
+
+def _config(content):
+    return lambda path, whole: write(path, {**whole, "config.json": content})
+
+
+def _named(name):
+    return lambda path, whole: write(path, {**whole, name: b"x"})
+
+
+ARCHIVES = {  # name: what writes it, and what is said of it
+    "2025-12638 out of the folder": (_named("assets/../../../escaped"), "leads out of it"),
+    "absolute": (_named("/escaped"), "leads out of it"),
+    "back slashes": (_named("assets\\..\\..\\escaped"), "leads out of it"),
+    "assets": (_named("assets/layers/string_lookup/vocabulary.txt"), "differs: assets"),
+    "arrays that Keras reads too": (_named("model.weights.npz"), r"differs: model\.weights\.npz"),
+    "no weights": (
+        lambda path, whole: write(path, {"config.json": whole["config.json"]}),
+        "differs: metadata.json, model.weights.h5",
+    ),
+    "twice": (_twice, "'config.json' is twice in it"),
+    "link": (_link, "'config.json' is a link"),
+    "100 MB of nothing": (_compressed, "is compressed"),
+    "overlapping": (_overlapping, "its members declare"),
+    "1 TB": (_larger, "its members declare"),
+    "encrypted": (_encrypted, "encrypted"),
+    "bit of the weights": (_flipped("model.weights.h5"), "Bad CRC-32 .*model.weights.h5"),
+    "bit of the config": (_flipped("config.json"), "Bad CRC-32 .*config.json"),
+    "cut": (lambda path, whole: (write(path, whole), cut(path)), "not a zip file"),
+    "empty": (lambda path, whole: path.write_bytes(b""), "not a zip file"),
+    "folder": (lambda path, whole: path.mkdir(), "no file that ends in .keras"),
+    "nothing": (lambda path, whole: None, "no file that ends in .keras"),
+    "config of a list": (_config(b"[]"), "holds a list, not an object"),
+    "config cut": (_config(b'{"module": '), "Expecting value"),
+    "config of bytes": (_config(b"\xff\xfe\xfd"), "codec can't decode"),
+    "config of nothing": (_config(b"{}"), "describes no model"),
+    "config of a function": (
+        _config(json.dumps(program(pathlib.Path("mark"))).encode()),
+        "describes no model",
+    ),
+}
+
+
+def cut(path: pathlib.Path) -> None:
+    path.write_bytes(path.read_bytes()[:-30])
+
+
+@pytest.mark.parametrize("name", ARCHIVES)
+def test_a_hostile_archive_is_refused(name, whole, evil, tmp_path, monkeypatch):
+    make, said = ARCHIVES[name]
+    (tmp_path / "secret").write_bytes(whole["config.json"])
+    make(evil, whole)
+    refused(evil, said, monkeypatch)
+
+
+@pytest.mark.parametrize("name", ["model.h5", "model.weights.h5", "model.npz", "model", "x.KERAS"])
+def test_other_names_are_refused(name, whole, evil, monkeypatch):
+    """Keras would read a file of such a name in another way, .h5 without safe mode until 3.11.3."""
+    path = evil.with_name(name)
+    with h5py.File(path, "w") as file:
+        layer = lambda_layer(evil.parent / "mark")
+        file.attrs["model_config"] = json.dumps(with_layer(whole, layer)["config.json"].decode())
+    refused(path, "no file that ends in .keras", monkeypatch)
+    path.rename(evil)
+    refused(evil, "not a zip file", monkeypatch)
+
+
+def test_an_address_is_never_asked(monkeypatch, tmp_path):
+    for address in ("hf://keras/bert.keras", "http://127.0.0.1:9/a.keras", "gs://a/b.keras"):
+        with watched(tmp_path, monkeypatch), pytest.raises(ArtefactError, match="no file that"):
+            keras_file.load(pathlib.Path(address))
+
+
+def test_what_the_optimizer_was_is_not_asked_for(whole, evil, tmp_path, monkeypatch):
+    config = json.loads(whole["config.json"])
+    config["compile_config"] = {"loss": program(tmp_path / "mark"), "optimizer": "adam"}
+    write(evil, {**whole, "config.json": json.dumps(config).encode()})
+    with watched(tmp_path, monkeypatch):
+        assert len(keras_file.load(evil)) == 4
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_every_model_that_keras_saved_is_taken(name, tmp_path, monkeypatch):
+    settings = tiny_settings(name, tmp_path)
+    model = assembly.build(settings, fake_pipeline(settings.recipe.pipeline), "float32")
+    model.save(tmp_path / "given.keras")
+    with watched(tmp_path, monkeypatch):
+        found = keras_file.load(tmp_path / "given.keras")
+    assert found.keys() == {variable.path for variable in model.weights}
+    for variable in model.weights:
+        np.testing.assert_array_equal(found[variable.path], variable)
+
+
+@pytest.mark.usefixtures("_fake_data", "_unchecked_export")
+def test_a_run_starts_from_a_file_of_keras(tmp_path, capsys):
+    settings = tiny_settings("mlp_binary", tmp_path / "run")
+    model = assembly.build(settings, fake_pipeline("breast_cancer"), "float32")
+    path = tmp_path / "given.keras"
+    model.save(path)
+    changes = {"init_from": str(path), "learning_rate": 1e-12, "weight_decay": 0.0, "l2": 0.0}
+    settings = tiny_settings("mlp_binary", tmp_path / "run", **changes)
+    run.run(settings)
+    said = capsys.readouterr()
+    assert f"start weights from {path}; new: none" in said.out
+    assert "vocabulary or statistics are fitted anew" in said.err
+    found = checkpoint.load_newest(tmp_path / "run" / "checkpoints").arrays
+    for variable in model.weights:
+        np.testing.assert_allclose(found[f"model/{variable.path}"], variable, atol=1e-6)
+    path.unlink()  # a run that has begun has what it started from
+    (tmp_path / "run" / "report.json").unlink()
+    run.run(tiny_settings("mlp_binary", tmp_path / "run", **changes))
+
+
+@pytest.mark.usefixtures("_fake_data", "_unchecked_export")
+def test_what_does_not_fit_stays_new_and_is_named(whole, tmp_path, capsys):
+    inputs = keras.Input((30,))
+    x = keras.layers.Dense(16, name="dense1")(inputs)
+    path = tmp_path / "given.keras"
+    keras.Model(inputs, keras.layers.Dense(9, name="dense2")(x)).save(path)
+    run.run(tiny_settings("mlp_binary", tmp_path / "run", init_from=str(path)))
+    new = "dense2/kernel, dense2/bias, logits/kernel, logits/bias"
+    assert f"start weights from {path}; new: {new}" in capsys.readouterr().out
+    write(path, whole)
+    with pytest.raises(ArtefactError, match=r"no weights that fit: dense1/kernel"):
+        run.run(tiny_settings("mlp_binary", tmp_path / "other", init_from=str(path)))

@@ -9,6 +9,7 @@ import collections
 import io
 import math
 import pathlib
+import warnings
 import zipfile
 from typing import Any
 
@@ -75,6 +76,8 @@ def load(path: pathlib.Path) -> dict[str, np.ndarray]:
             content = {name: archive.read(name) for name in names}  # checks each against its CRC
         config = untrusted.parse_json(content["config.json"], "config.json")
         config.pop("compile_config", None)  # the optimizer's and losses': never asked for
+        if config.get("class_name") not in _KNOWN["keras"]:
+            raise ValueError("config.json describes no model of layers that are connected")
         _check_config(config)
         stored = _check_weights(content["model.weights.h5"])
         return _load(path, config, stored)
@@ -108,6 +111,8 @@ def _check_config(value: Any, depth: int = 0) -> int:
 
 def _check_object(described: dict[str, Any]) -> None:
     kind, module = described["class_name"], described.get("module")
+    if not isinstance(kind, str) or not isinstance(module, str | None):
+        raise ValueError(f"config.json asks for {module!r:.40}.{kind!r:.40}")
     if module is None and kind in _VALUES:
         if described.get("config", {}).get("dtype", "bool") not in _DTYPES:  # "S99999999", say
             raise ValueError(f"config.json has a {kind} of {described['config']['dtype']!r}")
@@ -195,6 +200,11 @@ def _load(path: pathlib.Path, config: dict[str, Any], stored: int) -> dict[str, 
         needed = sum(math.prod(v.shape) * tf.as_dtype(v.dtype).size for v in model.weights)
     if needed > stored:
         raise ValueError(f"the model needs {needed} bytes of weights, the file has {stored}")
-    model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    for warning in warned:
+        if str(warning.message).startswith("Skipping"):  # weights that stayed as they were drawn
+            raise ValueError(str(warning.message))
     count = collections.Counter(variable.path for variable in model.weights)
     return {v.path: v.numpy() for v in model.weights if count[v.path] == 1}
