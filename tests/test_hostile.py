@@ -4,7 +4,6 @@ The shapes of what has been reported against Keras, by CVE number, with payloads
 leave a mark; and what else a zip file, a config.json and an HDF5 file can be made to say.
 """
 
-import copy
 import json
 import pathlib
 import stat
@@ -14,8 +13,8 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from conftest import fake_pipeline, tiny_settings
-from hostile_layers import LAYERS, lambda_layer, program
+from conftest import fake_pipeline, run_python, tiny_settings
+from hostile_layers import LAYERS, lambda_layer, program, with_layer, write
 from hostile_watch import watched
 from hostile_weights import WEIGHTS
 
@@ -39,27 +38,6 @@ def whole(tmp_path_factory) -> dict[str, bytes]:
     np.testing.assert_array_equal(found["first/kernel"], model.layers[1].kernel)
     with zipfile.ZipFile(path) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
-
-
-def write(path: pathlib.Path, members: dict[str, bytes]) -> None:
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-
-
-def with_layer(whole, layer) -> dict[str, bytes]:
-    """The good file with another middle layer, called where that was unless it says how."""
-    config = json.loads(whole["config.json"])
-    layers = config["config"]["layers"]
-    (place,) = (i for i, given in enumerate(layers) if given["name"] == "middle")
-    if isinstance(layer, dict):
-        nodes = copy.deepcopy(layers[place]["inbound_nodes"])
-        layer = {"inbound_nodes": nodes, "name": "middle", **layer}
-    layers[place] = "HERE"
-    text = json.dumps(config).replace(
-        '"HERE"', layer if isinstance(layer, str) and layer[0] == "[" else json.dumps(layer)
-    )
-    return {**whole, "config.json": text.encode()}
 
 
 def refused(path: pathlib.Path, said: str, monkeypatch) -> None:
@@ -266,7 +244,7 @@ def test_a_run_starts_from_a_file_of_keras(tmp_path, capsys):
     run.run(settings)
     said = capsys.readouterr()
     assert f"start weights from {path}; new: none" in said.out
-    assert "vocabulary or statistics are fitted anew" in said.err
+    assert "vocabulary or statistics were fitted anew" in said.err
     found = checkpoint.load_newest(tmp_path / "run" / "checkpoints").arrays
     for variable in model.weights:
         np.testing.assert_allclose(found[f"model/{variable.path}"], variable, atol=1e-6)
@@ -287,3 +265,15 @@ def test_what_does_not_fit_stays_new_and_is_named(whole, tmp_path, capsys):
     write(path, whole)
     with pytest.raises(ArtefactError, match=r"no weights that fit: dense1/kernel"):
         run.run(tiny_settings("mlp_binary", tmp_path / "other", init_from=str(path)))
+
+
+def test_the_command_says_it_in_one_line(whole, built_in_data, tmp_path):
+    write(tmp_path / "evil.keras", with_layer(whole, lambda_layer(tmp_path / "mark")))
+    words = [f"--init_from={tmp_path / 'evil.keras'}", f"--data_dir={built_in_data}"]
+    words += ["--hparams=hidden=(4,4)", "--noreport_baseline", "--model=mlp_binary"]
+    done = run_python("-m", "trainers.run", *words, cwd=tmp_path, check=False)
+    assert done.returncode == 4
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith(f"error: {tmp_path / 'evil.keras'} is refused: config.json asks for")
+    assert not (tmp_path / "mark").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["evil.keras", "runs"]

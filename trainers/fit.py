@@ -174,7 +174,7 @@ def start(
         return newest._replace(arrays=metrics)
     new = Checkpoint(0, {}, {"run": run, "progress": dict(NEW_PROGRESS)})
     if settings.init_from:
-        _start_from(model, pathlib.Path(settings.init_from))
+        _start_from(model, pathlib.Path(settings.init_from), pipeline)
         return new
     adapt = zoo.get(settings.model).adapt
     if adapt is not None:
@@ -235,7 +235,7 @@ def class_weighted(pipeline: Pipeline, weights: str | tuple[float, ...]) -> Pipe
     return dataclasses.replace(pipeline, example=weighted)
 
 
-def _start_from(model: keras.Model, source: pathlib.Path) -> None:
+def _start_from(model: keras.Model, source: pathlib.Path, pipeline: Pipeline) -> None:
     """Takes weights of the same path and shape from a run or a .keras file; says which stay new."""
     if source.is_dir():
         found = checkpoint.load_newest(source / "checkpoints")
@@ -259,3 +259,9 @@ def _start_from(model: keras.Model, source: pathlib.Path) -> None:
     if len(kept) == len(model.weights):
         raise ArtefactError(f"--init_from={source} has no weights that fit: {', '.join(kept)}")
     print(f"start weights from {source}; new: {', '.join(kept) or 'none'}")
+    if source.is_file() and pipeline.state:
+        print(
+            f"warning: {source} has weights alone: vocabulary or statistics were fitted anew and "
+            "may not be those that it was trained under",
+            file=sys.stderr,
+        )

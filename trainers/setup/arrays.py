@@ -55,7 +55,11 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
         version = np.lib.format.read_magic(file)
         if version not in _HEADERS:
             raise ValueError(f"{member.filename!r} has array format {version}")
-        shape, in_columns, dtype = _HEADERS[version](file)
+        try:
+            shape, in_columns, dtype = _HEADERS[version](file)
+        except (ValueError, RecursionError, MemoryError) as error:
+            said = str(error)[:80] or type(error).__name__
+            raise ValueError(f"{member.filename!r} has no header: {said}") from error
         if dtype.hasobject:
             raise ValueError(f"{member.filename!r} holds Python objects, which only pickle reads")
         size = int(np.prod(shape, dtype=object)) * dtype.itemsize  # of Python's own integers

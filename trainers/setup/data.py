@@ -1,7 +1,6 @@
 """The data of a run: loaded, with the state that it fitted, and checked against the settings."""
 
 import pathlib
-import sys
 
 import numpy as np
 
@@ -64,12 +63,6 @@ def examples(pipeline: Pipeline) -> dict[str, np.ndarray]:
 def _inherited_state(settings: Settings, pipeline: Pipeline) -> dict[str, np.ndarray] | None:
     """The fitted state of the run whose weights are taken, so that both mean the same."""
     folder = pathlib.Path(settings.init_from)
-    if folder.is_file() and pipeline.bind is not None:
-        print(
-            f"warning: {folder} has weights alone: vocabulary or statistics are fitted anew, which "
-            "may not be those it was trained under",
-            file=sys.stderr,
-        )
     state = workdir.load_state(folder)
     if state is None:
         return None
