@@ -82,7 +82,7 @@ ARRAYS = {  # name: what writes it, and what is said of it
         "has no header: malformed node",
     ),
     "parentheses": (holding(npy("(" * 3000 + ")" * 3000)), "has no header: Cannot parse"),
-    "minus signs": (holding(npy("-" * 9000 + "1")), "has no header: maximum recursion"),
+    "minus signs": (holding(npy("-" * 9000 + "1")), "has no header: MemoryError"),
     "long header": (
         holding(npy(more=f"'a': '{'a' * 60000}'")),
         "has no header: Header info length",
