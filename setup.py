@@ -19,6 +19,7 @@ setup(
     package_data={"trainers": ["recipes/*.flags"], "trainers.report": ["style.css"]},
     install_requires=[
         "absl-py",
+        "h5py",  # keras brings it; trainers.setup.keras_file looks through its files
         "importlib_resources",  # tensorflow-datasets 4.9.10 needs it and does not say so
         "keras>=3.15.1,<3.17",  # trainers.distribute knows these versions
         "ml_dtypes",

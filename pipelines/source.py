@@ -99,7 +99,8 @@ def is_prepared(builder: tfds.core.DatasetBuilder) -> bool:
 def ensure_prepared(builder: tfds.core.DatasetBuilder, file_format: str | None = None) -> None:
     """Prepares the data set unless it is; a set that must be downloaded only with a network.
 
-    TFDS alone takes 205 seconds to notice that there is no network.
+    TFDS alone takes 205 seconds to notice that there is no network. It would also take a file that
+    it has registered no hash of, or a prepared set from its own bucket, which nothing verifies.
     """
     if is_prepared(builder):
         return
@@ -108,12 +109,22 @@ def ensure_prepared(builder: tfds.core.DatasetBuilder, file_format: str | None =
     if not getattr(builder, "BUILT_IN", False) and not _reachable(_first_url(builder)):
         raise DataError(f"{where} and {_first_url(builder)} cannot be reached: {ways_out}")
     try:
-        builder.download_and_prepare(file_format=file_format)
+        config = tfds.download.DownloadConfig(
+            force_checksums_validation=True, try_download_gcs=False
+        )
+        builder.download_and_prepare(download_config=config, file_format=file_format)
+    except NonMatchingChecksumError as error:
+        why = f"what was downloaded is not it: {first_line(error)}"
+        raise DataError(f"{where}: {why}: {ways_out}") from error
     except (
-        *(tfds.download.DownloadError, NonMatchingChecksumError, urllib.error.URLError),
+        *(tfds.download.DownloadError, urllib.error.URLError),
         *(requests.RequestException, ConnectionError),
     ) as error:
         raise DataError(f"{where} and could not be: {first_line(error)}: {ways_out}") from error
+    except ValueError as error:
+        if "Missing checksums" not in str(error):
+            raise
+        raise DataError(f"{where}: TFDS has no hash for one of its files: {error}") from error
 
 
 def _first_url(builder: tfds.core.DatasetBuilder) -> str:

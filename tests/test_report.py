@@ -161,7 +161,7 @@ def test_what_users_write_is_shown_and_never_obeyed(task, tmp_path):
     texts = np.array([HOSTILE.encode(), b"\xff is not UTF-8"] * 30, object)
     pipeline.rows["test"].table["x"] = texts
     pipeline = replaced(pipeline, raw={"x": Field((), "string")}, source=HOSTILE)
-    found, _ = written(folder, pipeline, hparams={"hidden": (1, 2)}, init_from="a<i>b")
+    found, _ = written(folder, pipeline, hparams={"hidden": (1, 2)}, data_dir="a<i>b")
     assert not {"script", "b>bold", "i"} & set(found.tags)
     assert found.words.count(HOSTILE) >= 5
     assert "<b>bold" in found.words

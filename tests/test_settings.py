@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import re
 import time
 
 import pytest
@@ -44,6 +45,10 @@ REFUSED = {
     "--model=cifar_cnn --lr_scale=conv1=-1": "at least 0",
     "--model=cifar_cnn --workdir=gs://bucket/run": "local disk",
     "--model=cifar_cnn --max_minutes=-1": "at least 0",
+    "--model=cifar_cnn --init_from=nowhere": "it is not there",
+    "--model=cifar_cnn --init_from=nowhere/model.keras": "it is not there",
+    "--model=cifar_cnn --init_from=/": "model.save('name.keras'); it is neither",
+    "--model=cifar_cnn --init_from=hf://someone/model.keras": "local disk",
     "--model=cifar_cnn stray": "stray",
     "": "--model is missing",
 }
@@ -60,7 +65,15 @@ def test_refusals_say_what_was_expected_in_one_line(line):
     assert REFUSED[line] in str(caught.value)
 
 
-def test_every_field_is_a_flag_of_its_type():
+def test_only_files_of_keras_3_are_started_from(tmp_path):
+    for name in ("model.h5", "model.weights.h5", "model.keras.zip", "saved_model.pb"):
+        (tmp_path / name).touch()
+        with pytest.raises(UsageError, match=r"model\.save\('name\.keras'\); it is neither"):
+            parse(f"--model=cifar_cnn --init_from={tmp_path / name}")
+
+
+def test_every_field_is_a_flag_of_its_type(tmp_path):
+    (tmp_path / "run.json").touch()
     values = {
         "int": ("7", 7),
         "float": ("0.25", 0.25),
@@ -82,7 +95,7 @@ def test_every_field_is_a_flag_of_its_type():
         "target": ("", ""),
         "data_dir": ("/data", "/data"),
         "workdir": ("here", "here"),
-        "init_from": ("there", "there"),
+        "init_from": (str(tmp_path), str(tmp_path)),
         "replicas": ("2", 2),
     }
     for cls in (Recipe, Settings):
@@ -134,6 +147,8 @@ def test_python_api_takes_the_same_names():
     assert settings.recipe.epochs == 3
     with pytest.raises(UsageError, match="epochs"):
         resolve("mlp_binary", {"epoch": 3})
+    with pytest.raises(UsageError, match="--epochs takes int like 0, received '3'"):
+        resolve("mlp_binary", {"epochs": "3"})
 
 
 def test_run_folder_is_named_after_what_is_trained():
@@ -163,7 +178,7 @@ print(json.dumps([code, loaded]))
     [
         ("--help", 0),
         ("--list", 0),
-        *((line, 2) for line in REFUSED if "batch_size=0" in line or "units=many" in line),
+        *((line, 2) for line in REFUSED if re.search("batch_size=0|units=many|nowhere/", line)),
     ],
 )
 def test_help_list_and_refusals_take_no_second_and_import_no_keras(line, code):

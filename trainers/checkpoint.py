@@ -18,6 +18,7 @@ import ml_dtypes
 import numpy as np
 
 from trainers.setup import arrays as array_file
+from trainers.setup import untrusted
 from trainers.setup.errors import ArtefactError
 
 _STEP = re.compile(r"step-(\d{8})")
@@ -110,14 +111,14 @@ def load(folder: pathlib.Path, step: int) -> Checkpoint:
     """
     place = folder / f"step-{step:08d}"
     try:
-        meta = json.loads((place / "meta.json").read_text(encoding="utf-8"))
+        meta = untrusted.read_json(place / "meta.json")
         if meta.pop("meta_sha256") != _digest(meta) or meta["step"] != step:
             raise ValueError("meta.json is not as it was written")
         if sha256(place / "state.npz") != meta["sha256"]:
             raise ValueError("state.npz is not the file that meta.json describes")
         stored = array_file.read(place / "state.npz")
         arrays = {key: array.view(_dtype(meta["dtypes"][key])) for key, array in stored.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ArtefactError(f"checkpoint {place} is damaged: {error}") from error
     return Checkpoint(step, arrays, meta)
 

@@ -32,16 +32,20 @@ def evaluate(
     Args:
         exported: a version's directory.
         pipeline: prepared; its rows are sent raw, as a client would.
+
+    Raises:
+        ArtefactError: the export is damaged.
     """
     import tensorflow as tf
 
     from pipelines.plan import evaluation_plan
+    from trainers.setup import saved_model
     from trainers.setup.data import take
     from trainers.tasks import TASKS, reported_loss
 
     task = TASKS[pipeline.task]
     metrics = [reported_loss(task), *task.metrics(pipeline.spec.num_outputs)]
-    model = tf.saved_model.load(str(exported))  # owns the variables that its signature reads
+    model = saved_model.load(exported)  # owns the variables that its signature reads
     serve = model.signatures["serving_default"]
     answers, targets = [], []
     for index in evaluation_plan(pipeline.rows[split].num_rows, batch_size=batch_size):

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trainers.recipe_flags import small_command
+from trainers.setup import saved_model
 from trainers.setup.errors import ArtefactError, UsageError, import_tensorflow, run_command
 from trainers.setup.settings import Settings
 from trainers.setup.workdir import fingerprint, read_json
@@ -132,6 +133,7 @@ def publish(
             },
         }
         (extra / "model.json").write_text(json.dumps(card, indent=1), encoding="utf-8")
+        saved_model.seal(temporary)
         temporary.chmod(
             0o755
         )  # mkdtemp's folders are for the owner alone; a server is another user

@@ -16,6 +16,7 @@ from pipelines.stream import num_steps, stream
 from pipelines.trace import example_of
 from trainers import checkpoint, distribute, optimizers
 from trainers.checkpoint import Checkpoint
+from trainers.setup import keras_file
 from trainers.setup.errors import (
     ArtefactError,
     InterruptedRunError,
@@ -173,7 +174,7 @@ def start(
         return newest._replace(arrays=metrics)
     new = Checkpoint(0, {}, {"run": run, "progress": dict(NEW_PROGRESS)})
     if settings.init_from:
-        _start_from(model, pathlib.Path(settings.init_from))
+        _start_from(model, pathlib.Path(settings.init_from), pipeline)
         return new
     adapt = zoo.get(settings.model).adapt
     if adapt is not None:
@@ -234,18 +235,33 @@ def class_weighted(pipeline: Pipeline, weights: str | tuple[float, ...]) -> Pipe
     return dataclasses.replace(pipeline, example=weighted)
 
 
-def _start_from(model: keras.Model, folder: pathlib.Path) -> None:
-    """Takes weights of the same path and shape from a finished run; says which stay new."""
-    found = checkpoint.load_newest(folder / "checkpoints")
-    if found is None:
-        raise ArtefactError(f"--init_from={folder} has no checkpoint")
+def _start_from(model: keras.Model, source: pathlib.Path, pipeline: Pipeline) -> None:
+    """Takes weights of the same path and shape from a run or a .keras file; says which stay new."""
+    if source.is_dir():
+        found = checkpoint.load_newest(source / "checkpoints")
+        if found is None:
+            raise ArtefactError(f"--init_from={source} has no checkpoint")
+        arrays = {
+            key.removeprefix("model/"): array
+            for key, array in found.arrays.items()
+            if key.startswith("model/")
+        }
+    else:
+        arrays = keras_file.load(source)
     kept = []
     for variable in model.weights:
-        array = found.arrays.get(f"model/{variable.path}")
-        if array is not None and tuple(array.shape) == tuple(variable.shape):
+        array = arrays.get(variable.path, np.array(""))
+        numbers = array.dtype.name.startswith(("float", "bfloat"))
+        if numbers and tuple(array.shape) == tuple(variable.shape):
             variable.assign(array)
         else:
             kept.append(variable.path)
     if len(kept) == len(model.weights):
-        raise ArtefactError(f"--init_from={folder} has no weights that fit: {', '.join(kept)}")
-    print(f"start weights from {folder}; new: {', '.join(kept) or 'none'}")
+        raise ArtefactError(f"--init_from={source} has no weights that fit: {', '.join(kept)}")
+    print(f"start weights from {source}; new: {', '.join(kept) or 'none'}")
+    if source.is_file() and pipeline.state:
+        print(
+            f"warning: {source} has weights alone: vocabulary or statistics were fitted anew and "
+            "may not be those that it was trained under",
+            file=sys.stderr,
+        )

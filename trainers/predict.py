@@ -19,6 +19,7 @@ from typing import Any
 from pipelines import DataError, photo, table_file
 from pipelines import files as text_files
 from trainers.recipe_flags import small_command
+from trainers.setup import saved_model, untrusted
 from trainers.setup.errors import ArtefactError, UsageError, import_tensorflow, run_command
 from zoo.spec import Field
 
@@ -65,15 +66,14 @@ def predict(exported: pathlib.Path, files: list[pathlib.Path]) -> Iterator[dict[
         ArtefactError: the export cannot be loaded.
     """
     import numpy as np
-    import tensorflow as tf
 
+    serve = saved_model.load(exported).signatures["serving_default"]
     try:
-        card = json.loads((exported / "assets.extra" / "model.json").read_text(encoding="utf-8"))
-        model = tf.saved_model.load(str(exported))
-    except (OSError, ValueError, IndexError, tf.errors.OpError) as error:
-        raise ArtefactError(f"{exported} cannot be loaded: {error}") from error
-    fields = {name: Field(tuple(f["shape"]), f["dtype"]) for name, f in card["inputs"].items()}
-    serve = model.signatures["serving_default"]
+        card = untrusted.read_json(exported / "assets.extra" / "model.json")
+        names = list(card["class_names"])
+        fields = {name: Field(tuple(f["shape"]), f["dtype"]) for name, f in card["inputs"].items()}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ArtefactError(f"{exported} does not say what it takes: {error}") from error
     for path in files:
         for where, example in _read(path, fields):
             raw = {
@@ -84,7 +84,7 @@ def predict(exported: pathlib.Path, files: list[pathlib.Path]) -> Iterator[dict[
             blank = [k for k, v in raw.items() if v.dtype.is_floating and np.isnan(v).any()]
             if blank and not np.isfinite(outputs["logits"]).all():
                 raise UsageError(f"{where}: the model has no answer without {', '.join(blank)}")
-            yield {"input": where, **_readable(outputs, card["class_names"])}
+            yield {"input": where, **_readable(outputs, names)}
 
 
 def _tensor(where: str, value: Any, field: Field) -> Any:

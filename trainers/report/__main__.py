@@ -33,9 +33,12 @@ def write_again(folder: pathlib.Path) -> pathlib.Path:
     finished = workdir.read_json(folder / "report.json")
     if finished is None:
         raise ArtefactError(f"{folder} is not finished: the same trainers.run command continues it")
-    exported = folder / finished["export"]
-    if not exported.is_dir():
-        raise ArtefactError(f"{exported} is gone: python -m trainers.export makes another version")
+    place, version = folder / "export" / settings.model, pathlib.Path(str(finished.get("export")))
+    exported = place / version.name
+    if folder / version != exported or not exported.is_dir():
+        raise ArtefactError(
+            f"{folder / version} is gone: python -m trainers.export makes another version"
+        )
     pipeline = data.load(settings, folder)
     batch_size = settings.recipe.batch_size
     evaluations = {

@@ -68,7 +68,7 @@ class Settings:
         "", "folder of the run (default: runs/<model>-<pipeline>[-<dataset>]-s<seed>)"
     )
     init_from: str = _setting(
-        "", "folder of a finished run whose weights and vocabulary to start from"
+        "", "what to start from: a finished run's folder (weights, vocabulary) or a .keras file"
     )
     replicas: int = _setting(0, "devices to train on; 0: all GPUs there are, or one CPU")
     histograms: bool = _setting(False, "write histograms of the weights for TensorBoard")
@@ -129,6 +129,7 @@ def resolve(model: str, changes: Mapping[str, Any]) -> Settings:
     own = {word: changes[word] for word in own_words & set(changes)}
     own |= {word: dict(own.get(word) or {}) for word in ("hparams", "pipeline_options")}
     settings = Settings(model=model, recipe=recipe, **own)
+    _check_types(settings)
     for name, value in settings.hparams.items():
         _known(f"hparam of {model}", name, sorted(described.hparams))
         _same_type(f"--hparams: {name}", value, described.hparams[name])
@@ -162,6 +163,14 @@ def _same_type(where: str, value: Any, default: Any) -> None:
     allowed = {float: (float, int), tuple: (tuple, list)}.get(kind, kind)
     if isinstance(value, bool) or not isinstance(value, allowed):
         raise UsageError(f"{where} takes {kind.__name__} like {default!r}, received {value!r}")
+
+
+def _check_types(settings: Settings) -> None:
+    for part in (settings, settings.recipe):
+        for field in dataclasses.fields(part):
+            value = getattr(part, field.name)
+            if field.type in (bool, int, float, str):
+                _same_type(f"--{field.name}", value, field.type())
 
 
 def _check_recipe(recipe: Recipe) -> None:
@@ -258,3 +267,11 @@ def _check_run(settings: Settings) -> None:
                 f"--{word}={getattr(settings, word)}: runs live on a local disk, where renames are "
                 "atomic and locks hold; copy the finished run to remote storage"
             )
+    source = pathlib.Path(settings.init_from)
+    usable = (source / "run.json").is_file() or (source.suffix == ".keras" and source.is_file())
+    begun = (settings.run_dir / "run.json").exists()  # it has what it started from
+    if settings.init_from and not usable and not begun:
+        raise UsageError(
+            f"--init_from={source}: expected the folder of a run or a file that Keras 3 saved, "
+            f"model.save('name.keras'); {'it is neither' if source.exists() else 'it is not there'}"
+        )

@@ -16,11 +16,17 @@ import numpy as np
 
 from pipelines import Pipeline
 from trainers.setup import arrays as array_file
+from trainers.setup import untrusted
 from trainers.setup.errors import ArtefactError, BusyError, UsageError
 from trainers.setup.settings import Settings, resolve
 from zoo.spec import Recipe
 
 _MARKER = "run.json"
+_RECORDED = {  # what every run.json has
+    **dict.fromkeys(("identity", "settings", "data"), dict),
+    **dict.fromkeys(("run", "precision"), str),
+    "starts": list,
+}
 
 
 @contextlib.contextmanager
@@ -75,7 +81,7 @@ def read_json(path: pathlib.Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return untrusted.read_json(path)
     except ValueError as error:
         raise ArtefactError(f"{path} is damaged: {error}") from error
 
@@ -86,7 +92,7 @@ def check_identity(folder: pathlib.Path, settings: Settings, precision: str) -> 
     Raises:
         ArtefactError: it lists the fields that differ, then and now, and the ways out.
     """
-    earlier = read_json(folder / _MARKER)
+    earlier = _recorded(folder)
     if earlier is None or settings.resume_with_changes:
         return
     changed = _differences(
@@ -101,12 +107,12 @@ def check_identity(folder: pathlib.Path, settings: Settings, precision: str) -> 
 
 def check_data(folder: pathlib.Path, settings: Settings, pipeline: Pipeline) -> None:
     """ArtefactError where the data is not that which the run in this folder began with."""
-    earlier = read_json(folder / _MARKER)
-    found = data_fingerprint(pipeline)
-    if earlier and earlier["data"]["fingerprint"] != found and not settings.resume_with_changes:
+    earlier, found = _recorded(folder), data_fingerprint(pipeline)
+    was = earlier["data"].get("fingerprint") if earlier else None
+    if earlier and was != found and not settings.resume_with_changes:
         raise ArtefactError(
             f"the data is not that of {folder}: {pipeline.source} had fingerprint "
-            f"{earlier['data']['fingerprint']}, now {found}; choose another --workdir"
+            f"{was}, now {found}; choose another --workdir"
         )
 
 
@@ -125,7 +131,7 @@ def record(
     Returns:
         The number of the run: drawn at its first start, carried by its checkpoints.
     """
-    earlier = read_json(folder / _MARKER) or {"run": uuid.uuid4().hex[:16], "starts": []}
+    earlier = _recorded(folder) or {"run": uuid.uuid4().hex[:16], "starts": []}
     now = json.loads(json.dumps(facts))
     if earlier["starts"]:
         changed = _differences(earlier["starts"][0], now)
@@ -156,29 +162,36 @@ def record(
 def finished_report(folder: pathlib.Path, settings: Settings) -> dict[str, Any] | None:
     """The report of a run that is complete as these settings ask; None: there is work to do."""
     report = read_json(folder / "report.json")
-    return report if report and report["epochs"] >= settings.recipe.epochs else None
+    if report is None:
+        return None
+    if not isinstance(report.get("epochs"), int):
+        raise ArtefactError(f"{folder / 'report.json'} is damaged: it has no epochs")
+    return report if report["epochs"] >= settings.recipe.epochs else None
 
 
 def settings_of(folder: pathlib.Path) -> tuple[Settings, dict[str, Any]]:
     """The settings of a run that was made before, and all that its run.json says.
 
     Raises:
-        ArtefactError: there is no run in the folder.
+        ArtefactError: there is no run in the folder, or one that this version cannot be asked for.
     """
-    facts = read_json(folder / _MARKER)
+    facts = _recorded(folder)
     if facts is None:
         raise ArtefactError(
             f"{folder} holds no run: train one with python -m trainers.run --workdir={folder}"
         )
-    stored = dict(facts["settings"])
-    recipe = stored.pop("recipe")
-    recipe["lr_scale"] = tuple((pattern, factor) for pattern, factor in recipe["lr_scale"])
-    if not isinstance(recipe["class_weights"], str):
-        recipe["class_weights"] = tuple(recipe["class_weights"])
-    stored |= {"workdir": str(folder), "debug": False, "dry_run": False}
     known = {field.name for cls in (Settings, Recipe) for field in dataclasses.fields(cls)}
-    changes = {k: v for k, v in (stored | recipe).items() if k in known and k != "model"}
-    return resolve(stored["model"], changes), facts
+    stored = dict(facts["settings"])
+    try:
+        recipe = dict(stored.pop("recipe"))
+        recipe["lr_scale"] = tuple((pattern, factor) for pattern, factor in recipe["lr_scale"])
+        if not isinstance(recipe["class_weights"], str):
+            recipe["class_weights"] = tuple(recipe["class_weights"])
+        stored |= {"workdir": str(folder), "debug": False, "dry_run": False}
+        changes = {k: v for k, v in (stored | recipe).items() if k in known and k != "model"}
+        return resolve(stored["model"], changes), facts
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtefactError(f"{folder / _MARKER} describes no run of ours: {error}") from error
 
 
 def save_state(folder: pathlib.Path, state: Mapping[str, np.ndarray]) -> str:
@@ -224,6 +237,17 @@ def data_fingerprint(pipeline: Pipeline) -> str:
         if rows.table is not None:
             digest.update(fingerprint(rows.table).encode())
     return digest.hexdigest()[:16]
+
+
+def _recorded(folder: pathlib.Path) -> dict[str, Any] | None:
+    """What run.json says; None where there is none. ArtefactError: it is none of ours."""
+    facts = read_json(folder / _MARKER)
+    if facts is None:
+        return None
+    wrong = [word for word, kind in _RECORDED.items() if not isinstance(facts.get(word), kind)]
+    if wrong or not all(isinstance(start, dict) for start in facts["starts"]):
+        raise ArtefactError(f"{folder / _MARKER} is damaged: see {', '.join(wrong) or 'starts'}")
+    return facts
 
 
 def _differences(then: Mapping[str, Any], now: Mapping[str, Any], path: str = "") -> list[str]:

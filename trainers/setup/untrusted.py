@@ -1,0 +1,64 @@
+"""What is asked of any file before its content is believed: bounded sizes and plain names."""
+
+import json
+import pathlib
+import stat
+import zipfile
+from typing import Any
+
+# A run's own have 10 KB, the config.json of Keras's largest application (ResNet152V2) 0.5 MB.
+# Parsed, the worst takes 28 times its bytes.
+_MAX_JSON_BYTES = 4 * 2**20
+
+
+def read_json(path: pathlib.Path) -> dict[str, Any]:
+    """The object that a JSON file holds.
+
+    Raises:
+        ValueError: it holds something else, or is larger or deeper than any of ours.
+        OSError: it cannot be read.
+    """
+    with open(path, "rb") as file:
+        return parse_json(file.read(_MAX_JSON_BYTES + 1), path.name)
+
+
+def parse_json(content: bytes, name: str) -> dict[str, Any]:
+    """The object in some JSON text; ValueError as `read_json`, naming `name`."""
+    if len(content) > _MAX_JSON_BYTES:
+        raise ValueError(f"{name} has more than {_MAX_JSON_BYTES} bytes")
+    try:
+        found = json.loads(content)
+    except RecursionError as error:
+        raise ValueError(f"{name} is nested too deeply") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{name} holds a {type(found).__name__}, not an object")
+    return found
+
+
+def stored_members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    """The members of a zip file whose members are as large as the bytes that they take in it.
+
+    So the whole costs no more memory than the file has bytes.
+
+    Raises:
+        ValueError: a member is compressed, overlaps others, or is twice in it; a link, or a name
+            that leads elsewhere.
+    """
+    members = archive.infolist()
+    seen: set[str] = set()
+    for member in members:
+        name = member.filename
+        if name in seen:
+            raise ValueError(f"{name!r} is twice in it")
+        seen.add(name)
+        if name.startswith("/") or "\\" in name or ".." in name.split("/"):
+            raise ValueError(f"{name!r} leads out of it")
+        if stat.S_ISLNK(member.external_attr >> 16):
+            raise ValueError(f"{name!r} is a link")
+        if member.compress_type != zipfile.ZIP_STORED:
+            raise ValueError(f"{name!r} is compressed")
+    declared = sum(member.file_size for member in members)
+    present = archive.fp.seek(0, 2)
+    if declared > present:
+        raise ValueError(f"its members declare {declared} bytes, the file has {present}")
+    return members
