@@ -172,4 +172,5 @@ def test_a_run_whose_export_answers_otherwise_publishes_nothing_and_can_be_finis
     assert os.listdir(tmp_path / "export" / "mlp_binary") == []
     assert not (tmp_path / "report.json").exists()
     assert checkpoint.steps(tmp_path / "checkpoints") == [4]
+    monkeypatch.setattr(export, "_compare", lambda *_: None)  # three seconds; it had its say
     assert run.run(settings)["export"] == "export/mlp_binary/1"
