@@ -163,6 +163,10 @@ LAYERS = {
         "file_utils.Path",
     ),
     "attribute of a module": (lambda mark: made("keras.layers", "os.system"), "os.system"),
+    "function of a known module": (
+        lambda mark: dense(kernel_initializer=made("keras.initializers", "deserialize", config={})),
+        "keras.initializers.deserialize",
+    ),
     "class registered here": (of_the_user, "tests>Evil"),
     "old format": (
         lambda mark: {"class_name": "Lambda", "config": {"function": program(mark)}},

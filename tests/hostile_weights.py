@@ -1,5 +1,7 @@
 """HDF5 files with the weights of tests/test_hostile.py's model that hold something else instead."""
 
+import struct
+
 import h5py
 import numpy as np
 
@@ -49,10 +51,22 @@ def _named_type(file, secret):
     file[FIRST] = np.dtype("f4")
 
 
-def _large_attribute(file, secret):
-    _filled(file, data=np.zeros((3, 2), "f4"))
-    file[FIRST].attrs["dtype"] = np.zeros(8000)
-    file[FIRST].attrs["other"] = "a" * 60_000
+def _huge_attribute(path, secret):
+    with h5py.File(path, "a", libver="latest") as file:  # of 64 KB at most in older formats
+        file.create_group("more").attrs["dtype"] = np.zeros(10**5)
+
+
+def _one_place_for_many(path, secret):
+    """Arrays that were never written, but for the first, all said to lie where that one lies."""
+    size = 2**20
+    with h5py.File(path, "a") as file:
+        file["more"] = np.zeros(size, "u1")
+        place = file["more"].id.get_offset()
+        for number in range(9):
+            file.create_dataset(f"more{number}", (size,), "u1")
+    content, nowhere = path.read_bytes(), struct.pack("<qQ", -1, size)
+    assert content.count(nowhere) == 9
+    path.write_bytes(content.replace(nowhere, struct.pack("<qQ", place, size)))
 
 
 def _linked_group(path, secret):
@@ -72,6 +86,7 @@ WEIGHTS = {  # name: what makes it of a good file, and what is said of it
         _replaced(lambda file, _: _filled(file, shape=(2**18, 2**16), dtype="f4")),
         "declares .*262144.* which it has not",
     ),
+    "ten arrays in one place": (_one_place_for_many, "the weights declare 104858"),
     "2026-0897 compressed": (
         _replaced(
             lambda file, _: _filled(
@@ -91,6 +106,7 @@ WEIGHTS = {  # name: what makes it of a good file, and what is said of it
     "soft link": (_replaced(_soft_link), "is a SoftLink"),
     "group in itself": (_replaced(_group_in_itself), "twice in the file"),
     "one array for two": (_replaced(_one_for_two), "twice in the file"),
+    "attribute": (_huge_attribute, "has a huge attribute"),
     "type": (_replaced(_named_type), "neither numbers nor a group"),
     "texts": (_replaced(lambda file, _: _filled(file, data=["a", "b"])), "not stored plainly"),
     "no array": (_replaced(lambda file, _: None), "needs 44 bytes of weights, the file has 20"),
