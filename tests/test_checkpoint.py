@@ -10,6 +10,7 @@ import pytest
 
 from trainers import checkpoint
 from trainers.checkpoint import Checkpoint
+from trainers.setup import arrays as array_file
 from trainers.setup.errors import ArtefactError
 
 
@@ -70,10 +71,11 @@ def flip(path):
         lambda place: (place / "meta.json").write_text(
             (place / "meta.json").read_text().replace("0.5", "0.7")
         ),
+        lambda place: array_file.write(place / "state.npz", {"model/other": np.zeros(3)}),
     ],
     ids=[
         *("flipped", "cut", "no state", "no meta", "empty meta", "other meta", "list meta"),
-        "flipped meta",
+        *("flipped meta", "the state of another"),
     ],
 )
 def test_a_damaged_newest_one_is_passed_over_and_said(tmp_path, damage, capsys):
