@@ -71,7 +71,9 @@ def flip(path):
         lambda place: (place / "meta.json").write_text(
             (place / "meta.json").read_text().replace("0.5", "0.7")
         ),
-        lambda place: array_file.write(place / "state.npz", {"model/other": np.zeros(3)}),
+        lambda place: array_file.write(
+            place / "state.npz", {k: checkpoint._plain(a) for k, a in make(9).arrays.items()}
+        ),
     ],
     ids=[
         *("flipped", "cut", "no state", "no meta", "empty meta", "other meta", "list meta"),
