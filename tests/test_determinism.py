@@ -15,6 +15,7 @@ def bits_of(folder) -> dict[str, bytes]:
     return {key: array.tobytes() for key, array in arrays.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_fake_data", "_unchecked_export")
 def test_another_seed_gives_other_bits_and_the_same_seed_the_same(tmp_path):
     for place, seed in (("one", 0), ("two", 0), ("three", 1)):

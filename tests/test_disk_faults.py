@@ -45,6 +45,7 @@ def limited_run(folder, data, longest: int):
     return run_python("-c", _LIMITED, *words, check=False, LONGEST=str(longest))
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_earlier_checkpoint(tmp_path, built_in_data):
     folder = tmp_path / "run"
     done = limited_run(folder, built_in_data, longest=1000)
@@ -59,6 +60,7 @@ def test_a_full_disk_leaves_the_earlier_checkpoint(tmp_path, built_in_data):
     assert (folder / "report.json").exists()
 
 
+@pytest.mark.slow
 def test_a_full_disk_for_logs_does_not_end_training(tmp_path, built_in_data):
     """TensorBoard's file is longer than the limit by then; checkpoints are not."""
     folder = tmp_path / "run"

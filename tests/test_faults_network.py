@@ -42,7 +42,9 @@ class ZooTestServed(tfds.core.GeneratorBasedBuilder):
 '''
 
 
-@pytest.mark.parametrize("command", ["trainers.run", "pipelines.fetch"])
+@pytest.mark.parametrize(
+    "command", ["trainers.run", pytest.param("pipelines.fetch", marks=pytest.mark.slow)]
+)
 def test_without_a_network_the_command_gives_up_within_15_seconds(command, tmp_path):
     asked = ["--model=cifar_cnn"] if command == "trainers.run" else ["cifar10"]
     seconds = []

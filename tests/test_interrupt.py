@@ -77,8 +77,13 @@ PLACES = {
 }
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(
+    ("place", "number", "code"),
+    [
+        *((place, signal.SIGTERM, 143) for place in PLACES),
+        *((place, signal.SIGINT, 130) for place in ("within an epoch", "in the export")),
+    ],
+)
 def test_a_signal_saves_and_stops_at_the_next_boundary(
     place, number, code, tmp_path, monkeypatch, quiet
 ):

@@ -17,7 +17,7 @@ from trainers import checkpoint, distribute
 from trainers.checkpoint import Checkpoint
 from trainers.setup.errors import ArtefactError
 
-slowly = settings(deadline=None, derandomize=True, max_examples=20)
+slowly = settings(deadline=None, derandomize=True, max_examples=12)
 quickly = settings(deadline=None, derandomize=True)
 
 

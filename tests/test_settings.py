@@ -6,6 +6,7 @@ import math
 import re
 import time
 
+import numpy as np
 import pytest
 from conftest import run_python
 
@@ -149,6 +150,12 @@ def test_python_api_takes_the_same_names():
         resolve("mlp_binary", {"epoch": 3})
     with pytest.raises(UsageError, match="--epochs takes int like 0, received '3'"):
         resolve("mlp_binary", {"epochs": "3"})
+
+
+def test_numbers_of_numpy_are_numbers():
+    settings = resolve("mlp", {"pipeline": "breast_cancer", "learning_rate": np.float32(0.5)})
+    assert settings.recipe.learning_rate == 0.5
+    assert type(settings.recipe.learning_rate) is float
 
 
 def test_run_folder_is_named_after_what_is_trained():

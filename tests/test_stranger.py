@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 
+import pytest
 from conftest import ROOT
 
 MODEL = '''
@@ -49,6 +50,7 @@ def pipeline() -> Pipeline:
 '''
 
 
+@pytest.mark.slow
 def test_one_file_each_and_no_other_edit(tmp_path):
     for package in ("zoo", "pipelines", "trainers", "tests"):
         ignored = shutil.ignore_patterns("__pycache__")

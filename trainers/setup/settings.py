@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import math
+import numbers
 import pathlib
 import re
 from collections.abc import Mapping
@@ -119,6 +120,9 @@ def resolve(model: str, changes: Mapping[str, Any]) -> Settings:
         described = zoo.describe(model)
     except ValueError as error:
         raise UsageError(str(error)) from error
+    # NumPy's numbers, as notebooks have them, are taken as Python's: a run is recorded as JSON.
+    numpy_too = {k: v for k, v in changes.items() if isinstance(v, numbers.Number)}
+    changes = {**changes, **{k: v.item() for k, v in numpy_too.items() if hasattr(v, "item")}}
     recipe_words = {field.name for field in dataclasses.fields(Recipe)}
     own_words = {field.name for field in dataclasses.fields(Settings)} - {"model", "recipe"}
     for word in changes:
