@@ -74,9 +74,13 @@ def test_a_full_disk_for_logs_does_not_end_training(tmp_path, built_in_data):
 
 
 @fake
-@pytest.mark.parametrize("method", ["on_train_begin", "on_train_batch_end", "on_epoch_end"])
 @pytest.mark.parametrize(
-    "error", [OSError(28, "No space left"), tf.errors.ResourceExhaustedError(None, None, "full")]
+    ("method", "error"),
+    [
+        ("on_train_begin", tf.errors.ResourceExhaustedError(None, None, "full")),
+        ("on_train_batch_end", OSError(28, "No space left")),
+        ("on_epoch_end", tf.errors.ResourceExhaustedError(None, None, "full")),
+    ],
 )
 def test_what_is_shown_fails_once_and_in_one_line(method, error, tmp_path, monkeypatch, capsys):
     def fail(*args, **kwargs):

@@ -253,6 +253,7 @@ def test_help_imports_no_tensorflow():
     assert "--mirror" in told
 
 
+@pytest.mark.slow
 def test_the_command_as_a_process_without_network(code, mirror, tmp_path):
     probe = (
         "import runpy, socket, sys\n"

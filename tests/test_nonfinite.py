@@ -41,8 +41,10 @@ def fit_in(folder, pipeline, model="mlp_classifier", replicas=1, **changes):
     return fit.fit(compiled, settings, pipeline, strategy, folder, "run")
 
 
-@pytest.mark.parametrize("per_execution", [1, 10])
-@pytest.mark.parametrize(("value", "replicas"), [(np.nan, 1), (np.inf, 2), (1e30, 1)])
+@pytest.mark.parametrize(
+    ("value", "replicas", "per_execution"),
+    [(np.nan, 1, 1), (np.nan, 1, 10), (np.inf, 2, 10), (1e30, 1, 4)],
+)
 def test_the_step_and_the_variable_are_named(value, per_execution, replicas, tmp_path):
     """Also where the loss hides it: the network begins with a fused Dense and ReLU."""
     bad = 17

@@ -186,6 +186,7 @@ def test_a_signal_is_passed_on_and_ends_the_repetition(number, place):
     assert not (place / "all" / "seed-2").exists()
 
 
+@pytest.mark.slow
 def test_two_seeds_of_a_real_model(tmp_path, built_in_data):
     command = [
         *("-m", "trainers.repeat", "--seeds=2", "--", "--model=mlp_binary", "--epochs=1"),
