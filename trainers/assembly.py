@@ -7,7 +7,7 @@ import zoo
 from pipelines import Pipeline
 from pipelines.stream import num_steps
 from pipelines.trace import batch_signature
-from trainers import distribute, optimizers
+from trainers import distribute, kernels, optimizers
 from trainers.setup.errors import UsageError
 from trainers.setup.settings import Settings
 from trainers.tasks import TASKS, reported_loss
@@ -26,6 +26,7 @@ def build(settings: Settings, pipeline: Pipeline, policy: str) -> keras.Model:
     keras.config.set_dtype_policy(policy)
     try:
         model = entry.build(pipeline.spec, **{**entry.hparams, **settings.hparams})
+        kernels.install(model)
         if pipeline.task != "regression":
             return model
         mean, deviation = units(pipeline)

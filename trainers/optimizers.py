@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from trainers.muon import MuonSGD
 from trainers.setup.errors import UsageError
 from zoo.spec import Recipe
 
@@ -22,6 +23,7 @@ _CLASSES = {
     "lamb": keras.optimizers.Lamb,
     "lion": keras.optimizers.Lion,
     "muon": keras.optimizers.Muon,
+    "muon_sgd": MuonSGD,
     "nadam": keras.optimizers.Nadam,
     "rmsprop": keras.optimizers.RMSprop,
     "sgd": keras.optimizers.SGD,
@@ -96,6 +98,7 @@ def build(recipe: Recipe, total_steps: int) -> keras.optimizers.Optimizer:
     rate = Schedule(recipe.schedule, recipe.learning_rate, total_steps, recipe.warmup_steps)
     own = {
         "sgd": {"momentum": recipe.momentum, "nesterov": recipe.momentum > 0},
+        "muon_sgd": {"momentum": recipe.momentum, "nesterov": recipe.momentum > 0},
         "rmsprop": {"momentum": recipe.momentum},
         # Muon decays what it leaves to Adam by 0.004 of its own accord.
         "muon": {"adam_weight_decay": recipe.weight_decay or None},

@@ -18,7 +18,7 @@ from zoo.spec import Recipe
 # importing keras; tests/test_optimizers.py holds them against what exists.
 OPTIMIZERS = (
     *("sgd", "adam", "adamw", "adagrad", "adadelta", "adamax", "nadam", "ftrl", "rmsprop"),
-    *("adafactor", "lion", "lamb", "muon"),
+    *("adafactor", "lion", "lamb", "muon", "muon_sgd"),
 )
 SCHEDULES = ("constant", "linear", "cosine", "step", "one_cycle")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")

@@ -1,0 +1,48 @@
+"""Muon for convolutions: updates whose singular values are all alike.
+
+Momentum orthogonalised by Newton-Schulz iterations is Jordan's (2024, kellerjordan.github.io/posts/
+muon); kernels of constant norm and plain SGD for the other variables are those of his airbench
+(arXiv 2404.00498, 2024 version with Muon).
+"""
+
+import keras
+from keras import ops
+
+_COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic with the steepest slope at zero
+_ITERATIONS = 3  # bring every singular value that matters to between 0.5 and 1.3
+_MOMENTUM = 0.6
+
+
+def orthogonalised(matrix):
+    """The matrix (rows, columns) with its singular values brought near to 1."""
+    a, b, c = _COEFFICIENTS
+    rows, columns = matrix.shape
+    x = matrix if rows <= columns else ops.transpose(matrix)
+    x = x / (ops.norm(x) + 1e-7)
+    for _ in range(_ITERATIONS):
+        gram = ops.matmul(x, ops.transpose(x))
+        x = a * x + ops.matmul(b * gram + c * ops.matmul(gram, gram), x)
+    return x if rows <= columns else ops.transpose(x)
+
+
+class MuonSGD(keras.optimizers.SGD):
+    """Muon for the kernels of convolutions, SGD with Nesterov's momentum for all the rest.
+
+    A kernel moves by the learning rate times its own norm and keeps that norm: in front of a
+    normalisation only its direction counts. The weight decay has therefore no effect on it.
+    """
+
+    def update_step(self, gradient, variable, learning_rate):
+        """One update of one variable."""
+        if len(variable.shape) != 4:
+            super().update_step(gradient, variable, learning_rate)
+            return
+        average = self.momentums[self._get_variable_index(variable)]
+        self.assign(average, average * _MOMENTUM + gradient)
+        ahead = gradient + _MOMENTUM * average  # Nesterov's
+        matrix = ops.reshape(ahead, (-1, variable.shape[-1]))  # (height width in, out)
+        update = orthogonalised(matrix) / min(matrix.shape) ** 0.5  # of norm 1, about
+        norm = ops.norm(ops.reshape(variable, (-1,)))
+        step = learning_rate * norm * ops.reshape(update, variable.shape)
+        moved = variable - ops.cast(step, variable.dtype)
+        self.assign(variable, moved * norm / ops.norm(ops.reshape(moved, (-1,))))
