@@ -63,6 +63,7 @@ def test_fifty_free_steps_of_sgd_are_those_of_one_replica(name, tmp_path):
     [
         {"optimizer": "adamw", "weight_decay": 0.1},
         {"optimizer": "muon"},
+        {"optimizer": "muon_sgd"},
         {"clip_norm": 0.1},
         {"ema": 0.9},
         {"l2": 0.1, "l1": 0.1},

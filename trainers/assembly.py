@@ -26,7 +26,6 @@ def build(settings: Settings, pipeline: Pipeline, policy: str) -> keras.Model:
     keras.config.set_dtype_policy(policy)
     try:
         model = entry.build(pipeline.spec, **{**entry.hparams, **settings.hparams})
-        kernels.install(model)
         if pipeline.task != "regression":
             return model
         mean, deviation = units(pipeline)
@@ -56,6 +55,7 @@ def compiled(
     keras.utils.set_random_seed(recipe.seed)
     with strategy.scope():
         model = build(settings, pipeline, policy)
+        kernels.install(model)
         optimizers.freeze(model.trainable_variables, recipe.lr_scale)
         if recipe.l1 or recipe.l2:
             for variable in model.trainable_variables:

@@ -16,7 +16,7 @@ def attention(
     joined = keras.layers.Dense(3 * width, name=f"{name}_query_key_value")(x)  # (B, T, 3 width)
     joined = keras.layers.Reshape((-1, 3, heads, size), name=f"{name}_split")(joined)
     joined = ops.transpose(joined, (2, 0, 3, 1, 4))  # (3, B, heads, T, size)
-    query, key, value = joined[0], joined[1], joined[2]
+    query, key, value = ops.unstack(joined, 3)  # a slice each would be three passes on the way back
     scores = ops.matmul(query * size**-0.5, ops.transpose(key, (0, 1, 3, 2)))  # (B, heads, T, T)
     # Softmax in float32; a place that may not be seen gets a weight of exactly zero.
     hidden = ops.cast(ops.logical_not(mask), "float32")[:, None, None, :] * -1e9

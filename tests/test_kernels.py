@@ -1,0 +1,235 @@
+"""Fast kernels against NumPy in float64, and against the layers of Keras whose place they take."""
+
+import math
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import fake_pipeline, tiny_settings
+
+import zoo
+from pipelines.stream import stream
+from trainers import assembly, distribute, kernels
+
+# The places of a mantissa, times a few roundings on the way.
+TOLERANCE = {"float32": 2e-6, "mixed_bfloat16": 2.0**-6}
+RANDOM = np.random.default_rng(0)
+
+
+def one_layer(layer: keras.layers.Layer, shape: tuple[int, ...]) -> keras.Model:
+    """A model of one layer with its fast kernel."""
+    inputs = keras.Input(shape, dtype="float32")
+    model = keras.Model(inputs, layer(inputs))
+    kernels.install(model)
+    return model
+
+
+def rounded(array: np.ndarray, policy: str) -> np.ndarray:
+    """What the layer sees of the numbers, in float64."""
+    dtype = tf.bfloat16 if policy == "mixed_bfloat16" else tf.float32
+    return tf.cast(tf.cast(array, dtype), tf.float64).numpy()
+
+
+def outputs_and_gradients(model, x, upstream, training: bool):
+    @tf.function
+    def run(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            outputs = tf.cast(model(x, training=training), tf.float32)
+            loss = tf.reduce_sum(outputs * tf.cast(upstream, tf.float32))
+        weights = [variable.value for variable in model.trainable_variables]
+        return outputs, tape.gradient(loss, [x, *weights])
+
+    outputs, gradients = run(tf.constant(x, tf.float32))
+    return outputs.numpy(), [gradient.numpy() for gradient in gradients]
+
+
+def assert_close(found, expected, policy):
+    scale = np.abs(expected).max()
+    np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE[policy] * scale)
+
+
+def normalisation(x, upstream, gamma, beta, epsilon, axes):
+    """Outputs and gradients of a normalisation over `axes` (Ioffe and Szegedy 2015), by hand."""
+    mean, variance = x.mean(axes, keepdims=True), x.var(axes, keepdims=True)
+    scale = 1.0 / np.sqrt(variance + epsilon)
+    rows = (x - mean) * scale
+    steep = upstream * gamma
+    along = steep.mean(axes, keepdims=True) + rows * (steep * rows).mean(axes, keepdims=True)
+    others = tuple(range(x.ndim - 1))
+    gradients = [scale * (steep - along), (upstream * rows).sum(others), upstream.sum(others)]
+    return rows * gamma + beta, gradients, mean.reshape(-1), variance.reshape(-1)
+
+
+@pytest.mark.parametrize("policy", TOLERANCE)
+def test_batch_normalisation_is_that_of_the_formula(policy):
+    keras.config.set_dtype_policy(policy)
+    layer = keras.layers.BatchNormalization(momentum=0.75, epsilon=1e-3)
+    model = one_layer(layer, (5, 7, 4))
+    gamma, beta = RANDOM.normal(1, 0.3, 4), RANDOM.normal(0, 0.3, 4)
+    layer.gamma.assign(gamma)
+    layer.beta.assign(beta)
+    x = rounded(RANDOM.normal([3, -2, 0.5, 0], [1, 2, 0.5, 3], (6, 5, 7, 4)), policy)
+    upstream = rounded(RANDOM.normal(size=x.shape), policy)
+    expected, gradients, mean, variance = normalisation(x, upstream, gamma, beta, 1e-3, (0, 1, 2))
+    found, found_gradients = outputs_and_gradients(model, x, upstream, training=True)
+    assert_close(found, expected, policy)
+    for one, other in zip(found_gradients, gradients, strict=True):
+        assert_close(one, other, policy)
+    # Moved a quarter of the way from 0 and from 1; the variance is not the N / (N - 1) one.
+    np.testing.assert_allclose(layer.moving_mean, 0.25 * mean, atol=1e-5)
+    np.testing.assert_allclose(layer.moving_variance, 0.75 + 0.25 * variance, rtol=1e-5)
+    moving = (x - 0.25 * mean) / np.sqrt(0.75 + 0.25 * variance + 1e-3) * gamma + beta
+    found, (gradient, *_) = outputs_and_gradients(model, x, upstream, training=False)
+    assert_close(found, moving, policy)
+    assert_close(gradient, upstream * gamma / np.sqrt(0.75 + 0.25 * variance + 1e-3), policy)
+
+
+@pytest.mark.parametrize("policy", TOLERANCE)
+def test_batch_normalisation_on_two_replicas_sees_the_whole_batch(policy):
+    keras.config.set_dtype_policy(policy)
+    strategy = distribute.choose(2)
+    with strategy.scope():
+        layer = keras.layers.BatchNormalization(momentum=0.75, epsilon=1e-3)
+        model = one_layer(layer, (3, 3, 2))
+    x = RANDOM.normal([3, -2], [1, 2], (8, 3, 3, 2))
+    x[:4] += 1.0  # the replicas' own means differ
+    x = rounded(x, policy)
+    upstream = rounded(RANDOM.normal(size=x.shape), policy)
+    expected, gradients, mean, variance = normalisation(x, upstream, 1.0, 0.0, 1e-3, (0, 1, 2))
+
+    def share(context, array):
+        half = 4 * context.replica_id_in_sync_group
+        return tf.constant(array[half : half + 4], tf.float32)
+
+    @tf.function
+    def run():
+        def step(x, upstream):
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                outputs = tf.cast(model(x, training=True), tf.float32)
+                loss = tf.reduce_sum(outputs * upstream)
+            return outputs, tape.gradient(loss, x)
+
+        inputs = [
+            strategy.experimental_distribute_values_from_function(lambda c, a=a: share(c, a))
+            for a in (x, upstream)
+        ]
+        return strategy.run(step, inputs)
+
+    outputs, gradient = run()
+    joined = [np.concatenate([v.numpy() for v in o.values]) for o in (outputs, gradient)]
+    assert_close(joined[0], expected, policy)
+    assert_close(joined[1], gradients[0], policy)
+    np.testing.assert_allclose(layer.moving_mean.numpy(), 0.25 * mean, atol=1e-5)
+    np.testing.assert_allclose(layer.moving_variance.numpy(), 0.75 + 0.25 * variance, rtol=1e-5)
+
+
+@pytest.mark.parametrize("policy", TOLERANCE)
+def test_layer_normalisation_is_that_of_the_formula(policy):
+    keras.config.set_dtype_policy(policy)
+    layer = keras.layers.LayerNormalization(epsilon=1e-3)
+    model = one_layer(layer, (5, 8))
+    gamma, beta = RANDOM.normal(1, 0.3, 8), RANDOM.normal(0, 0.3, 8)
+    layer.gamma.assign(gamma)
+    layer.beta.assign(beta)
+    x = rounded(RANDOM.normal(2, 3, (6, 5, 8)), policy)
+    upstream = rounded(RANDOM.normal(size=x.shape), policy)
+    expected, gradients, *_ = normalisation(x, upstream, gamma, beta, 1e-3, 2)
+    found, found_gradients = outputs_and_gradients(model, x, upstream, training=True)
+    assert_close(found, expected, policy)
+    for one, other in zip(found_gradients, gradients, strict=True):
+        assert_close(one, other, policy)
+
+
+ERF = np.vectorize(math.erf)
+ACTIVATIONS = {
+    "elu": (lambda x: np.where(x > 0, x, np.expm1(x)), lambda x: np.where(x > 0, 1, np.exp(x))),
+    "gelu": (
+        lambda x: x * (1 + ERF(x / 2**0.5)) / 2,
+        lambda x: (1 + ERF(x / 2**0.5)) / 2 + x * np.exp(-x * x / 2) / (2 * np.pi) ** 0.5,
+    ),
+    "silu": (
+        lambda x: x / (1 + np.exp(-x)),
+        lambda x: (1 + np.exp(-x) * (1 + x)) / (1 + np.exp(-x)) ** 2,
+    ),
+    "softplus": (lambda x: np.log1p(np.exp(x)), lambda x: 1 / (1 + np.exp(-x))),
+}
+
+
+@pytest.mark.parametrize("policy", TOLERANCE)
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations_are_those_of_their_formula(name, policy):
+    keras.config.set_dtype_policy(policy)
+    value, slope = ACTIVATIONS[name]
+    model = one_layer(keras.layers.Activation(name), (50,))
+    x = rounded(RANDOM.normal(0, 2, (20, 50)), policy)
+    upstream = rounded(RANDOM.normal(size=x.shape), policy)
+    found, (gradient,) = outputs_and_gradients(model, x, upstream, training=True)
+    assert_close(found, value(x), policy)
+    assert_close(gradient, upstream * slope(x), policy)
+
+
+def test_dropout_keeps_its_share_and_its_mask_on_the_way_back():
+    model = one_layer(keras.layers.Dropout(0.3, seed=1), (1000,))
+    x, upstream = np.ones((1000, 1000)), RANDOM.normal(size=(1000, 1000))
+    found, (gradient,) = outputs_and_gradients(model, x, upstream, training=True)
+    np.testing.assert_allclose(np.unique(found), [0, 1 / 0.7], rtol=1e-6)
+    kept = found > 0
+    np.testing.assert_allclose(gradient, np.where(kept, upstream / 0.7, 0), rtol=1e-5)
+    # Four standard deviations of the mean of so many draws.
+    assert abs(kept.mean() - 0.7) < 4 * (0.21 / kept.size) ** 0.5
+    again, _ = outputs_and_gradients(model, x, upstream, training=True)
+    for other in (again > 0, np.roll(kept, 1, axis=0), np.roll(kept, 1, axis=1), kept.T):
+        assert abs(np.corrcoef(kept.ravel(), other.ravel())[0, 1]) < 5e-3
+    for axis in (0, 1):  # no row and no column is thinner than chance has it
+        assert (abs(kept.mean(axis) - 0.7) < 5 * (0.21 / 1000) ** 0.5).all()
+    plain, _ = outputs_and_gradients(model, x, upstream, training=False)
+    assert (plain == 1).all()
+
+
+def test_dropout_of_whole_words_keeps_or_drops_them_whole():
+    model = one_layer(keras.layers.Dropout(0.5, noise_shape=(None, None, 1), seed=1), (20, 6))
+    found, _ = outputs_and_gradients(model, np.ones((30, 20, 6)), np.ones((30, 20, 6)), True)
+    assert set(found.sum(axis=2).ravel().tolist()) == {0.0, 12.0}
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_models_compute_and_save_what_they_do_without(name, tmp_path):
+    hparams = {key: 0.0 if "dropout" in key else v for key, v in zoo.get(name).tiny.items()}
+    if "activation" in zoo.describe(name).hparams:
+        hparams["activation"] = "gelu"
+    settings = tiny_settings(name, tmp_path, hparams=hparams)
+    pipeline = fake_pipeline(settings.recipe.pipeline)
+    plain, fast = (assembly.build(settings, pipeline, "float32") for _ in range(2))
+    kernels.install(fast)
+    fast.set_weights(plain.get_weights())
+    data = stream(pipeline, "train", batch_size=16, training=False, seed=0)
+    x, _, _ = next(iter(data))
+    found = {}
+    for model in (plain, fast):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(model(x, training=True) ** 2)
+        gradients = tape.gradient(loss, [v.value for v in model.trainable_variables])
+        found[model] = [tf.convert_to_tensor(g).numpy() for g in gradients] + model.get_weights()
+    for one, other in zip(found[plain], found[fast], strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=2e-5 * max(1, np.abs(one).max()))
+    # The file is Keras's alone: it loads where there are no kernels of ours.
+    fast.save(tmp_path / "fast.keras")
+    loaded = keras.saving.load_model(tmp_path / "fast.keras")
+    for layer in loaded.layers:
+        assert "call" not in vars(layer)
+    np.testing.assert_allclose(loaded(x), fast(x), rtol=1e-4, atol=1e-5)
+
+
+def test_training_uses_them(tmp_path):
+    settings = tiny_settings("speed_cnn", tmp_path)
+    pipeline = fake_pipeline("cifar10")
+    strategy = distribute.choose(1)
+    model = assembly.compiled(settings, pipeline, strategy, "float32")
+    step = tf.function(lambda x: model(x, training=True), autograph=False)
+    x = {"image": tf.zeros([4, 32, 32, 3])}
+    operations = {op.type for op in step.get_concrete_function(x).graph.get_operations()}
+    assert "FusedBatchNormV3" in operations
+    assert "SquaredDifference" not in operations  # of the moments that Keras computes
