@@ -53,8 +53,8 @@ def assert_close(one, two, limit: float):
 
 @pytest.mark.parametrize("name", zoo.names())
 def test_fifty_free_steps_of_sgd_are_those_of_one_replica(name, tmp_path):
-    one = trained(name, 1, tmp_path, 50, momentum=0.0, learning_rate=0.01)
-    two = trained(name, 2, tmp_path, 50, momentum=0.0, learning_rate=0.01)
+    changes = {"momentum": 0.0, "learning_rate": 0.01, "lr_scale": ()}
+    one, two = (trained(name, n, tmp_path, 50, **changes) for n in (1, 2))
     assert_close(one, two, 1e-6)
 
 
@@ -111,7 +111,8 @@ def difference(a, b) -> float:
 
 def steps_along(points, name, tmp_path, pipeline, **changes):
     """For each point of a run: (gradients, weights) of one replica, of two, of one backwards."""
-    run = {"precision": "float32", "optimizer": "adamw", "learning_rate": 1e-3, **changes}
+    run = {"precision": "float32", "optimizer": "adamw", "learning_rate": 1e-3, "lr_scale": ()}
+    run |= changes  # a recipe's factors of hundreds would magnify the rounding
     settings = tiny_settings(name, tmp_path, **run)
     probe = tiny_settings(
         name,
@@ -148,8 +149,10 @@ def test_gradients_and_updates_are_those_of_one_replica_along_a_run(name, tmp_pa
     hparams |= {key: 0.0 for key in hparams if "dropout" in key}
     pipeline = fake_pipeline(zoo.describe(name).recipe.pipeline)
     for one, two, _ in steps_along((0, 5, 30), name, tmp_path, pipeline, hparams=hparams):
+        # Statistics of a batch come from another kernel where replicas share them.
+        limit = 3e-6 if any("moving_mean" in key for key in one[1]) else 1e-6
         for a, b in zip(one, two, strict=True):
-            assert difference(a, b) <= 1e-6 * largest(a)
+            assert difference(a, b) <= limit * largest(a)
 
 
 @pytest.mark.slow

@@ -68,13 +68,16 @@ def _normalise_batch(layer: keras.layers.BatchNormalization) -> None:
     fits = layer.epsilon >= 1.001e-5 and layer.input_spec.ndim == 4 and layer.axis in (3, -1)
     if not fits or layer.renorm:
         return
-    # Each replica sees its share of a batch: Keras adds the sums of all up.
-    layer.synchronized = True
-
     def call(inputs, training=None, mask=None):
         several = tf.distribute.get_strategy().num_replicas_in_sync > 1
         if mask is not None or several or inputs.dtype == tf.float64:
-            return slow(inputs, training=training, mask=mask)
+            # Each replica sees its share of a batch: Keras can add the sums of all up. Only now,
+            # since other backends refuse a layer whose configuration asks for it.
+            layer.synchronized, given = several or layer.synchronized, layer.synchronized
+            try:
+                return slow(inputs, training=training, mask=mask)
+            finally:
+                layer.synchronized = given
         learning = bool(training) and layer.trainable
         moving = (
             tf.convert_to_tensor(layer.moving_mean),
@@ -154,7 +157,8 @@ def _drop(layer: keras.layers.Dropout) -> None:
 @compiled
 def _thinned(x, seed, *, rate: float, shape: tuple[int | None, ...]):
     """Numbers kept with probability 1 - rate; those of a dimension of 1 in `shape` together."""
-    sizes = [n if size is None else size for n, size in zip(x.shape, shape, strict=True)]
+    sizes = tf.unstack(tf.shape(x))
+    sizes = [n if size is None else size for n, size in zip(sizes, shape, strict=True)]
     places = tf.reshape(tf.range(tf.reduce_prod(sizes)), sizes)
     bits = _mix(_mix(tf.cast(places, tf.uint32) + _mix(seed[0])) + _mix(seed[1]))
     kept = bits >= tf.constant(round(rate * 2**32), tf.uint32)
