@@ -107,6 +107,8 @@ def started(names: list[str], job: dict) -> Iterator[tuple[dict[str, Side], dict
             except SideError as error:
                 sides.pop(name).end()
                 print(f"left out: {error}")
+        if not sides:
+            raise SideError("no side is left to measure")
         yield sides, facts
     finally:
         for side in sides.values():
