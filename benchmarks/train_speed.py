@@ -50,7 +50,7 @@ MODELS = {
 _ARTICLES = ("cifar_cnn", "mnist_cnn", "mlp_binary")
 _TWINS = ("adam", "adamw", "sgd")  # optimizers that all sides have
 _EXTRA = "pip install -e '.[benchmark]'"
-_MOST_IDLE = 0.02  # of a core, used by a side that has nothing to do
+_MOST_IDLE = 0.05  # of a core, used by a side at rest; batches fetched ahead take a little
 _MOST_OTHERS = 0.1  # of a core, used by the rest of the machine during a turn
 
 _MODELS = flags.DEFINE_list("models", list(MODELS), "Networks to compare on.")
