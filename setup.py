@@ -34,6 +34,7 @@ setup(
         "tensorflow-datasets>=4.9.10",
     ],
     extras_require={
+        "benchmark": ["torch==2.13.0"],  # benchmarks/train_speed.py compares with it
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
         "dev": ["build", "hypothesis", "pytest", "pytest-xdist", "ruff"],
     },

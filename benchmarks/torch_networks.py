@@ -1,0 +1,207 @@
+"""The networks of train_speed.py once more, as one writes them in PyTorch: same shapes and sizes.
+
+`build` gives the twin of a zoo model. Modules have the names of the Keras layers, dots for
+underscores; tests/test_train_speed.py copies Keras's weights over and compares the logits. Images
+come as (B, C, H, W) in any memory format.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import zoo
+from zoo.spec import DataSpec, Recipe
+
+ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu}
+
+
+class SmallCNN(nn.Module):
+    """`cifar_cnn` and `mnist_cnn`: three 3x3 convolutions without padding, two pools."""
+
+    def __init__(self, spec: DataSpec, filters: tuple, units: int, dropout: float):
+        super().__init__()
+        ((size, _, channels),) = (field.shape for field in spec.inputs.values())
+        self.conv1 = nn.Conv2d(channels, filters[0], 3)
+        self.conv2 = nn.Conv2d(filters[0], filters[1], 3)
+        self.conv3 = nn.Conv2d(filters[1], filters[2], 3)
+        size = ((size - 2) // 2 - 2) // 2 - 2  # 4 of 32, 3 of 28
+        self.dense = nn.Linear(size * size * filters[2], units)
+        self.dropout = nn.Dropout(dropout)
+        self.logits = nn.Linear(units, spec.num_outputs)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = F.max_pool2d(F.relu(self.conv1(x)), 2)
+        x = F.max_pool2d(F.relu(self.conv2(x)), 2)
+        x = F.relu(self.conv3(x)).flatten(1)
+        return self.logits(self.dropout(F.relu(self.dense(x))))
+
+
+class MLP(nn.Module):
+    """`mlp_binary`: dense layers with ReLU."""
+
+    def __init__(self, spec: DataSpec, hidden: tuple, dropout: float):
+        super().__init__()
+        ((width,),) = (field.shape for field in spec.inputs.values())
+        for i, (before, after) in enumerate(zip((width, *hidden), hidden, strict=False), 1):
+            self.add_module(f"dense{i}", nn.Linear(before, after))
+        self.depth, self.dropout = len(hidden), nn.Dropout(dropout)
+        self.logits = nn.Linear(hidden[-1], spec.num_outputs)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for i in range(1, self.depth + 1):
+            x = self.dropout(F.relu(self.get_submodule(f"dense{i}")(x)))
+        return self.logits(x)
+
+
+class Norm(nn.BatchNorm2d):
+    """Batch normalisation with a shift and no scale; PyTorch counts the other way in `momentum`."""
+
+    def __init__(self, channels: int):
+        super().__init__(channels, eps=1e-4, momentum=1 - 0.6)
+        self.weight.requires_grad = False
+
+
+class Group(nn.Module):
+    """Two normalised convolutions, a pool after the first."""
+
+    def __init__(self, before: int, channels: int, activation: str):
+        super().__init__()
+        self.conv1 = nn.Conv2d(before, channels, 3, padding="same", bias=False)
+        self.norm1 = Norm(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding="same", bias=False)
+        self.norm2 = Norm(channels)
+        self.activation = ACTIVATIONS[activation]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.activation(self.norm1(F.max_pool2d(self.conv1(x), 2)))
+        return self.activation(self.norm2(self.conv2(x)))
+
+
+class SpeedCNN(nn.Module):
+    """`speed_cnn`: a 2x2 convolution, groups that halve the image, small logits."""
+
+    def __init__(self, spec: DataSpec, widths: tuple, filters: int, activation: str):
+        super().__init__()
+        ((_, _, channels),) = (field.shape for field in spec.inputs.values())
+        self.whiten = nn.Conv2d(channels, filters, 2)
+        self.activation = ACTIVATIONS[activation]
+        for i, (before, after) in enumerate(zip((filters, *widths), widths, strict=False), 1):
+            self.add_module(f"group{i}", Group(before, after, activation))
+        self.depth = len(widths)
+        self.logits = nn.Linear(widths[-1], spec.num_outputs, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.activation(self.whiten(x))
+        for i in range(1, self.depth + 1):
+            x = self.get_submodule(f"group{i}")(x)
+        return self.logits(x.amax((2, 3))) / 9
+
+
+class Attention(nn.Module):
+    """Self-attention over (B, T, width), with PyTorch's own fused kernel."""
+
+    def __init__(self, width: int, heads: int, dropout: float):
+        super().__init__()
+        self.query_key_value = nn.Linear(width, 3 * width)
+        self.output = nn.Linear(width, width)
+        self.heads, self.dropout = heads, dropout
+
+    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        joined = self.query_key_value(x).unflatten(-1, (3, self.heads, -1))  # (B, T, 3, heads, .)
+        query, key, value = joined.permute(2, 0, 3, 1, 4)  # (B, heads, T, size) each
+        dropout = self.dropout if self.training else 0.0
+        seen = mask[:, None, None, :]  # (B, 1, 1, T)
+        mixed = F.scaled_dot_product_attention(query, key, value, seen, dropout)
+        return self.output(mixed.transpose(1, 2).flatten(2))
+
+
+class Block(nn.Module):
+    """Attention and a two-layer network, each normalised first and added."""
+
+    def __init__(self, width: int, heads: int, hidden: int, dropout: float):
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(width, eps=1e-6)
+        self.attention = Attention(width, heads, dropout)
+        self.dense_norm = nn.LayerNorm(width, eps=1e-6)
+        self.dense1 = nn.Linear(width, hidden)
+        self.dense2 = nn.Linear(hidden, width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        x = x + self.dropout(self.attention(self.attention_norm(x), mask))
+        return x + self.dropout(self.dense2(F.relu(self.dense1(self.dense_norm(x)))))
+
+
+class TransformerEncoder(nn.Module):
+    """`transformer_encoder`: pre-norm blocks over tokens (B, T), mean over the real ones."""
+
+    def __init__(
+        self,
+        spec: DataSpec,
+        width: int,
+        layers: int,
+        heads: int,
+        hidden: int,
+        dropout: float,
+        word_dropout: float,
+    ):
+        super().__init__()
+        self.token_embedding = nn.Embedding(spec.vocab_size, width)
+        self.position_embedding = nn.Embedding(spec.max_length, width)
+        self.word_dropout = nn.Dropout1d(word_dropout)  # leaves out whole words
+        for i in range(1, layers + 1):
+            self.add_module(f"block{i}", Block(width, heads, hidden, dropout))
+        self.depth = layers
+        self.norm = nn.LayerNorm(width, eps=1e-6)
+        self.dropout = nn.Dropout(dropout)
+        self.logits = nn.Linear(width, spec.num_outputs)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        mask = tokens != 0  # (B, T)
+        x = self.token_embedding(tokens) + self.position_embedding.weight[: tokens.shape[1]]
+        x = self.word_dropout(x)
+        for i in range(1, self.depth + 1):
+            x = self.get_submodule(f"block{i}")(x, mask)
+        real = mask[..., None].float()  # (B, T, 1)
+        x = (self.norm(x).float() * real).sum(1) / real.sum(1).clamp(min=1.0)
+        return self.logits(self.dropout(x))
+
+
+TWINS = {
+    "cifar_cnn": SmallCNN,
+    "mnist_cnn": SmallCNN,
+    "mlp_binary": MLP,
+    "speed_cnn": SpeedCNN,
+    "transformer_encoder": TransformerEncoder,
+}
+
+
+def build(model: str, spec: DataSpec, hparams: Mapping[str, Any]) -> nn.Module:
+    """The twin of the zoo's `model` for this data, with the zoo's own sizes unless given."""
+    sizes = {**zoo.describe(model).hparams, **hparams}
+    sizes.pop("task", None)  # what the variant is for, no size
+    return TWINS[model](spec, **sizes)
+
+
+def freeze(network: nn.Module, lr_scale: Sequence[tuple[str, float]]) -> None:
+    """Turns off the gradients of what the recipe does not train: factor 0 for a Keras path."""
+    for name, weight in network.named_parameters():
+        path = name.replace(".weight", "/kernel").replace(".bias", "/bias").replace(".", "_")
+        factors = (factor for pattern, factor in lr_scale if re.search(pattern, path))
+        if next(factors, 1.0) == 0:
+            weight.requires_grad = False
+
+
+def optimizer(recipe: Recipe, weights: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
+    """The recipe's optimizer at its rate, in PyTorch's fused form. KeyError: it has none."""
+    words = {"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay, "fused": True}
+    if recipe.optimizer == "sgd":
+        momentum = recipe.momentum
+        return torch.optim.SGD(weights, momentum=momentum, nesterov=momentum > 0, **words)
+    return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimizer](
+        weights, **words
+    )
