@@ -42,7 +42,7 @@ def run_with_deaths(settings, monkeypatch, epochs: tuple[int, ...]) -> dict:
     return report
 
 
-@pytest.mark.parametrize("deaths", [(), (1, 2, 3)], ids=str)
+@pytest.mark.parametrize("deaths", [pytest.param((), marks=pytest.mark.slow), (1, 2, 3)], ids=str)
 def test_early_stopping_counts_on_after_a_death(deaths, tmp_path, monkeypatch):
     """Patience 3: without improvement after epoch 1 the run stops at the end of epoch 4."""
     settings = tiny_settings("mlp_binary", tmp_path, early_stopping=3, epochs=50, **STILL)
@@ -58,7 +58,9 @@ def test_early_stopping_counts_on_after_a_death(deaths, tmp_path, monkeypatch):
     assert run.run(settings)["validation"] == report["validation"]
 
 
-@pytest.mark.parametrize("deaths", [(), (3,), (4, 5)], ids=str)
+@pytest.mark.parametrize(
+    "deaths", [*(pytest.param(d, marks=pytest.mark.slow) for d in ((), (3,))), (4, 5)], ids=str
+)
 def test_the_rate_is_halved_on_a_plateau(deaths, tmp_path, monkeypatch):
     """Patience 2: halved after epochs 3, 5 and 7."""
     settings = tiny_settings("mlp_binary", tmp_path, plateau=2, epochs=8, **STILL)

@@ -109,8 +109,8 @@ def difference(a, b) -> float:
     return largest({key: a[key] - b[key] for key in a})
 
 
-def steps_along(points, name, tmp_path, pipeline, **changes):
-    """For each point of a run: (gradients, weights) of one replica, of two, of one backwards."""
+def steps_along(points, ways, name, tmp_path, pipeline, **changes):
+    """For each point of a run (gradients, weights) for each way: (replicas, batch backwards)."""
     run = {"precision": "float32", "optimizer": "adamw", "learning_rate": 1e-3, "lr_scale": ()}
     run |= changes  # a recipe's factors of hundreds would magnify the rounding
     settings = tiny_settings(name, tmp_path, **run)
@@ -139,7 +139,6 @@ def steps_along(points, name, tmp_path, pipeline, **changes):
             model.train_function(data)
             done = point
         start = {f"model/{v.path}": v.numpy() for v in model.weights}
-        ways = ((1, False), (2, False), (1, True))
         yield tuple(one_step_from(start, probe, pipeline, n, point, back) for n, back in ways)
 
 
@@ -148,7 +147,8 @@ def test_gradients_and_updates_are_those_of_one_replica_along_a_run(name, tmp_pa
     hparams = dict(zoo.get(name).tiny)
     hparams |= {key: 0.0 for key in hparams if "dropout" in key}
     pipeline = fake_pipeline(zoo.describe(name).recipe.pipeline)
-    for one, two, _ in steps_along((0, 5, 30), name, tmp_path, pipeline, hparams=hparams):
+    ways = ((1, False), (2, False))
+    for one, two in steps_along((0, 30), ways, name, tmp_path, pipeline, hparams=hparams):
         # Statistics of a batch come from another kernel where replicas share them.
         limit = 3e-6 if any("moving_mean" in key for key in one[1]) else 1e-6
         for a, b in zip(one, two, strict=True):
@@ -164,15 +164,15 @@ def test_gradients_are_those_of_one_replica_on_real_data_at_full_size(tmp_path, 
     else:
         pipeline = pipelines.prepared(*source.load(pipelines.get("shapes"), data_dir=built_in_data))
     changes = {"hparams": {}, "batch_size": 128}
-    for one, two, backwards in steps_along(
-        (0, 100, 300), "cifar_cnn", tmp_path, pipeline, **changes
-    ):
+    ways, points = ((1, False), (2, False), (1, True)), (0, 100, 300)
+    found = steps_along(points, ways, "cifar_cnn", tmp_path, pipeline, **changes)
+    for one, two, backwards in found:
         rounding = difference(one[0], backwards[0])
-        found = difference(one[0], two[0])
-        told = (value / largest(one[0]) for value in (found, rounding))
+        apart = difference(one[0], two[0])
+        told = (value / largest(one[0]) for value in (apart, rounding))
         print("of the largest: two replicas {:.1e}, backwards {:.1e}".format(*told))
         assert rounding <= 1e-5 * largest(one[0])
-        assert found <= 2 * rounding
+        assert apart <= 2 * rounding
 
 
 @pytest.mark.parametrize("name", zoo.names())
@@ -193,7 +193,7 @@ def test_a_whole_fit_with_padding_on_two_replicas_reports_what_one_reports(name,
                 assert value == pytest.approx(two[key], rel=1e-4, abs=1e-6), key
 
 
-@pytest.mark.parametrize(("replicas", "per_execution"), [(1, 1), (1, 4), (1, 16), (2, 3)])
+@pytest.mark.parametrize(("replicas", "per_execution"), [(1, 1), (1, 4), (2, 3)])
 def test_an_epoch_is_exactly_its_steps(replicas, per_execution, tmp_path):
     model, settings, pipeline, strategy = compiled(
         "mlp_binary", replicas, tmp_path, steps_per_execution=per_execution, batch_size=8

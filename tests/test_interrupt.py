@@ -80,8 +80,13 @@ PLACES = {
 @pytest.mark.parametrize(
     ("place", "number", "code"),
     [
-        *((place, signal.SIGTERM, 143) for place in PLACES),
-        *((place, signal.SIGINT, 130) for place in ("within an epoch", "in the export")),
+        ("within an epoch", signal.SIGTERM, 143),
+        ("in the export", signal.SIGINT, 130),
+        *(
+            pytest.param(place, signal.SIGTERM, 143, marks=pytest.mark.slow)
+            for place in PLACES
+            if place != "within an epoch"
+        ),
     ],
 )
 def test_a_signal_saves_and_stops_at_the_next_boundary(

@@ -43,7 +43,11 @@ def fit_in(folder, pipeline, model="mlp_classifier", replicas=1, **changes):
 
 @pytest.mark.parametrize(
     ("value", "replicas", "per_execution"),
-    [(np.nan, 1, 1), (np.nan, 1, 10), (np.inf, 2, 10), (1e30, 1, 4)],
+    [
+        (np.nan, 1, 1),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in ((np.nan, 1, 10), (1e30, 1, 4))),
+        (np.inf, 2, 10),
+    ],
 )
 def test_the_step_and_the_variable_are_named(value, per_execution, replicas, tmp_path):
     """Also where the loss hides it: the network begins with a fused Dense and ReLU."""

@@ -97,7 +97,11 @@ def stop_at(monkeypatch, step: int):
 
 
 @pytest.mark.parametrize(
-    ("name", "step"), [*((name, 5) for name in zoo.names()), ("cifar_cnn", 2), ("cifar_cnn", 11)]
+    ("name", "step"),
+    [
+        *((name, 5) for name in zoo.names()),
+        *(pytest.param("cifar_cnn", step, marks=pytest.mark.slow) for step in (2, 11)),
+    ],
 )
 def test_a_run_that_died_continues_to_the_same_bits(name, step, tmp_path, monkeypatch):
     changes = {"checkpoint_minutes": 0.0, "steps_per_execution": 1, "ema": 0.9, "batch_size": 8}
