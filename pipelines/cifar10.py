@@ -27,7 +27,7 @@ def pipeline(
     for name, pixels in (("padding", padding), ("cutout", cutout)):
         if not 0 <= pixels < _SIDE:
             raise DataError(
-                f"{name}={pixels} must be 0 or more, and less than the images' {_SIDE} pixels a side"
+                f"{name}={pixels} must be less than the images' {_SIDE} pixels a side, 0 or more"
             )
     steps = [image.crop_and_flip(padding, alternating=alternating_flip)]
     if cutout:
