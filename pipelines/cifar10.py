@@ -1,15 +1,37 @@
 """CIFAR-10: 60 000 photographs of 32x32 pixels in ten classes (Krizhevsky 2009)."""
 
-from pipelines import Pipeline, image
+from pipelines import DataError, Pipeline, image
 from zoo.spec import Field
 
+_SIDE = 32
 
-def pipeline(*, augment: bool = True) -> Pipeline:
+
+def pipeline(
+    *,
+    augment: bool = True,
+    padding: int = 4,
+    alternating_flip: bool = False,
+    cutout: int = 0,
+) -> Pipeline:
     """45 000 / 5 000 of the training split for training / validation, as He et al. 2015 (4.2).
 
     Args:
-        augment: shift by up to 4 pixels and mirror.
+        augment: shift, mirror and cut out as follows.
+        padding: pixels that training images are shifted by at most.
+        alternating_flip: mirror each image in every other epoch, in place of half of them anew.
+        cutout: pixels a side of a grey square in each training image; 0: none.
+
+    Raises:
+        DataError: a shift or a square as large as the images.
     """
+    for name, pixels in (("padding", padding), ("cutout", cutout)):
+        if not 0 <= pixels < _SIDE:
+            raise DataError(
+                f"{name}={pixels} must be less than the images' {_SIDE} pixels a side, 0 or more"
+            )
+    steps = [image.crop_and_flip(padding, alternating=alternating_flip)]
+    if cutout:
+        steps.append(image.cut_out(cutout))
     return Pipeline(
         name="cifar10",
         source="cifar10:3.*.*",
@@ -20,7 +42,7 @@ def pipeline(*, augment: bool = True) -> Pipeline:
             *("airplane", "automobile", "bird", "cat", "deer"),
             *("dog", "frog", "horse", "ship", "truck"),
         ),
-        raw={"image": Field((32, 32, 3), "uint8")},
-        augment=image.crop_and_flip(4) if augment else None,
+        raw={"image": Field((_SIDE, _SIDE, 3), "uint8")},
+        augment=image.in_turn(*steps) if augment else None,
         preprocess=image.scale,
     )

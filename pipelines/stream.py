@@ -178,7 +178,7 @@ def _reader(rows: Rows):
     def take(index: tf.Tensor):
         columns = tf.numpy_function(read, [index], [tf.as_dtype(spec.dtype) for spec in specs])
         taken = {
-            name: tf.ensure_shape(column, (None, *spec.shape))
+            name: tf.ensure_shape(column, (*index.shape, *spec.shape))
             for name, spec, column in zip(names, specs, columns, strict=True)
         }
         target = taken.pop(rows.target)

@@ -36,6 +36,7 @@ LOWER_IS_BETTER = ("loss", "mean_absolute_error", "root_mean_squared_error")
 _OPTION_LIMITS = {
     "image_size": (0, math.inf),  # 0: as they come
     "padding": (0, math.inf),
+    "cutout": (0, math.inf),
     "split_seed": (0, 2**31),
     "vocab_size": (6, math.inf),  # five pieces are special
     "max_length": (2, math.inf),
