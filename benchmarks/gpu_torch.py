@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 import gpu_sides
+import keras
 import numpy as np
 import torch
 import torch_networks
@@ -94,10 +95,10 @@ def copy_weights(model, network: torch.nn.Module) -> None:
         if kind not in _KINDS:  # the state of a dropout
             continue
         layer = re.sub(r"_([12])_norm$", r"_norm\1", layer)
-        value = variable.value.detach().cpu()
+        value = keras.ops.convert_to_numpy(variable)
         if kind == "kernel":
-            value = value.permute(3, 2, 0, 1) if value.ndim == 4 else value.T
-        places[f"{layer}_{_KINDS[kind]}"].copy_(value)
+            value = value.transpose(3, 2, 0, 1) if value.ndim == 4 else value.T
+        places[f"{layer}_{_KINDS[kind]}"].copy_(torch.from_numpy(value.copy()))
 
 
 def optimizer_of(
@@ -128,6 +129,8 @@ def optimizer_of(
         for weight, average, gradient, factor in zip(
             weights, averages, gradients, factors, strict=True
         ):
+            if weight.ndim > 1:
+                weight.mul_(1 - rate * factor * recipe.weight_decay)
             if weight.ndim == 4:
                 average.mul_(muon._MOMENTUM).add_(gradient)
                 ahead = (gradient + muon._MOMENTUM * average).flatten(1)
@@ -137,8 +140,6 @@ def optimizer_of(
                 weight.copy_(moved * (norm / moved.norm()))
                 continue
             average.mul_(recipe.momentum).sub_(rate * factor * gradient)
-            if weight.ndim > 1:
-                weight.mul_(1 - rate * factor * recipe.weight_decay)
             weight.add_(recipe.momentum * average - rate * factor * gradient)
 
     call = torch.compile(step) if compiled else step
