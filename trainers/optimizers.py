@@ -5,7 +5,6 @@ import re
 from collections.abc import Callable, Sequence
 
 import keras
-import tensorflow as tf
 from keras import ops
 
 from trainers.muon import MuonSGD
@@ -70,7 +69,7 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         self.peak = peak
         self.total_steps = total_steps
         self.warmup_steps = warmup_steps
-        self.factor = tf.Variable(1.0, trainable=False)
+        self.factor = keras.Variable(1.0, trainable=False, dtype="float32", name="factor")
 
     def __call__(self, step):
         step = ops.cast(step, "float32")

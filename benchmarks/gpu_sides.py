@@ -1,0 +1,171 @@
+"""One side of gpu_speed.py, a process of its own: `python benchmarks/gpu_sides.py SIDE JOB_JSON`.
+
+Neither side needs TensorFlow. Both take the zoo's Keras model for their start weights, the recipe's
+schedule from trainers.optimizers and the same batches in the same order; the rows and their crops
+are drawn by NumPy, the pixels are picked on the device. What is asked comes line by line, an answer
+is one line of JSON.
+"""
+
+import json
+import os
+import pathlib
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import zoo
+from zoo.spec import DataSpec, Field, Recipe
+
+EVALUATED = 1000  # images at a time
+
+
+class Side(NamedTuple):
+    """A network that is being trained on one device by one framework."""
+
+    device: str
+    train: Callable[[int, list[np.ndarray]], None]  # (first step, draws (steps, B) each); waits
+    accuracy: Callable[[], float]  # of the test images
+    restart: Callable[[], None]  # back to the start weights
+    flops: int  # of one example, forward
+    peak: Callable[[int], float]  # FLOP/s of a product of two bfloat16 matrices (n, n)
+
+
+class Job(NamedTuple):
+    """What a side is to train, from its JSON."""
+
+    model: str
+    hparams: dict[str, Any] | None  # None: the zoo's tiny ones
+    folder: str
+    batch_size: int
+    epochs: int
+    seed: int
+    spec: dict[str, Any]
+    padding: int  # pixels around the stored images; 0 for tokens
+    matrix: int  # size of the matrices of `peak`
+
+    def rows(self, name: str) -> np.ndarray:
+        """`train_x`, `train_y`, `test_x` or `test_y`."""
+        return np.load(pathlib.Path(self.folder, f"{name}.npy"))
+
+    @property
+    def epoch_steps(self) -> int:
+        """Whole batches of the training rows."""
+        return len(self.rows("train_y")) // self.batch_size
+
+    @property
+    def recipe(self) -> Recipe:
+        """The zoo's, which the batch size and the epochs do not change."""
+        return zoo.describe(self.model).recipe
+
+
+def keras_model(job: Job):
+    """The zoo's network under bfloat16 with its start weights, adapted where it asks for it."""
+    import keras
+
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    keras.utils.set_random_seed(job.seed)
+    entry = zoo.get(job.model)
+    fields = {name: Field(tuple(shape), dtype) for name, (shape, dtype) in job.spec["x"].items()}
+    spec = DataSpec(fields, **{k: v for k, v in job.spec.items() if k != "x"})
+    model = entry.build(spec, **{**entry.hparams, **job.hparams})
+    if entry.adapt:
+        edge = slice(job.padding, -job.padding or None)
+        images = job.rows("train_x")[: 5 * EVALUATED, edge, edge]
+        entry.adapt(model, {"image": images.astype(np.float32) / 127.5 - 1.0})
+    return model, spec
+
+
+def optimizer_of(job: Job, model):
+    """The recipe's, over the run's steps; its variables are built and its factors applied."""
+    from trainers import optimizers
+
+    recipe = job.recipe
+    optimizers.freeze(model.trainable_variables, recipe.lr_scale)
+    optimizer = optimizers.build(recipe, job.epochs * job.epoch_steps)
+    optimizers.finish(optimizer, model.trainable_variables, recipe.lr_scale)
+    return optimizer
+
+
+def flops(model) -> int:
+    """Of the matrix products of one example, forward: 2 x outputs x length of each sum."""
+    total = 0
+    for operation in model.operations:
+        kind = type(operation).__name__
+        if kind not in ("Conv2D", "Dense", "Matmul", "Einsum"):
+            continue
+        if kind == "Einsum":
+            raise NotImplementedError(f"{operation.name}: the FLOPs of an Einsum")
+        inputs = operation.input[0] if kind == "Matmul" else operation.input
+        length = inputs.shape[-1] if kind == "Matmul" else np.prod(operation.kernel.shape[:-1])
+        total += 2 * int(length) * int(np.prod(operation.output.shape[1:]))
+    return total
+
+
+def draws(job: Job, epoch: int, steps: int | None = None) -> list[np.ndarray]:
+    """Rows of an epoch's batches, and how each is cropped and flipped: (steps, B) int32 each."""
+    random = np.random.default_rng((job.seed, epoch))
+    steps = steps or job.epoch_steps
+    count, used = len(job.rows("train_y")), steps * job.batch_size
+    order = np.concatenate([random.permutation(count) for _ in range(-(-used // count))])[:used]
+    places = random.integers(0, 2 * job.padding + 1, (2, used))
+    columns = [order, *places, random.integers(0, 2, used)]
+    return [c.reshape(steps, job.batch_size).astype(np.int32) for c in columns]
+
+
+def rates(job: Job) -> list[float]:
+    """The recipe's learning rate at every step, for who is not Keras."""
+    from trainers import optimizers
+
+    recipe, total = job.recipe, job.epochs * job.epoch_steps
+    schedule = optimizers.Schedule(
+        recipe.schedule, recipe.learning_rate, total, recipe.warmup_steps
+    )
+    return [float(schedule(step)) for step in range(total)]
+
+
+def serve(side: Side, job: Job, answers) -> None:
+    """Answers what gpu_speed.py asks, until there is nothing more."""
+    for line in sys.stdin:
+        word, _, number = line.strip().partition(" ")
+        answer: dict[str, Any] = {}
+        if word == "peak":
+            peak = side.peak(job.matrix)
+            answer = {"device": side.device, "flops": side.flops, "peak": peak}
+        elif word == "turn":
+            batches = draws(job, 0, int(number))
+            begun = time.perf_counter()
+            side.train(0, batches)
+            answer = {"seconds": time.perf_counter() - begun}
+        elif word == "restart":
+            side.restart()
+        elif word == "epoch":
+            begun = time.perf_counter()
+            side.train(int(number) * job.epoch_steps, draws(job, int(number)))
+            answer = {"seconds": time.perf_counter() - begun, "accuracy": side.accuracy()}
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+
+def main(argv: list[str]) -> None:
+    # Answers keep the standard output for themselves; whatever else is printed goes to the log.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    job = Job(**json.loads(argv[2]))
+    if job.hparams is None:
+        job = job._replace(hparams=dict(zoo.get(job.model).tiny))
+    if argv[1] == "jax":
+        import gpu_jax
+
+        side = gpu_jax.side(job)
+    else:
+        import gpu_torch
+
+        side = gpu_torch.side(job, compiled=argv[1] == "torch_compiled")
+    serve(side, job, answers)
+
+
+if __name__ == "__main__":
+    main(sys.argv)

@@ -1,0 +1,185 @@
+"""Latency of the exported model beside Keras's own ways to ask the same model.
+
+    python benchmarks/inference_latency.py --workdir=runs/cifar_cnn-shapes-s0
+    python benchmarks/inference_latency.py --model=cifar_cnn --pipeline=shapes [-- more run flags]
+
+The first asks the newest export of a run; the second exports an untrained model, which is as fast,
+into a temporary folder. Each side takes NumPy arrays and gives NumPy arrays, in float32, with the
+same weights, and they take turns. The export does more: it gets raw images or texts, preprocesses
+them and names its answers; Keras gets inputs that are preprocessed already and gives logits. The
+logits of all sides are compared first. Milliseconds are of single calls; a ratio is one of medians
+within a round, its spread that over the rounds.
+"""
+
+import os
+import pathlib
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from absl import app, flags, logging
+
+from trainers.setup.errors import UsageError, import_tensorflow
+
+_WORKDIR = flags.DEFINE_string("workdir", "", "A finished run.")
+_MODEL = flags.DEFINE_string("model", "", "Instead of a run: the model to export.")
+_PIPELINE = flags.DEFINE_string("pipeline", "", "Its data; default: that of its recipe.")
+_BATCH_SIZES = flags.DEFINE_list("batch_sizes", ["1", "256"], "Examples a call.")
+_ROUNDS = flags.DEFINE_integer("rounds", 7, "How often each side has its turn.")
+_SECONDS = flags.DEFINE_float("seconds", 1.0, "Length of a turn; ten calls at least.")
+_THREADS = flags.DEFINE_integer("threads", 0, "That an operation may use; 0: one a core.")
+_LEAST_CALLS = 10
+_ROWS = 1000  # of the test split, from which batches are taken
+
+
+def _found(extra: list[str]):
+    """The export's directory, its prepared pipeline and settings; and what to keep alive."""
+    from trainers import assembly, export, predict, recipe_flags
+    from trainers.setup import data, workdir
+
+    if _WORKDIR.value:
+        folder = pathlib.Path(_WORKDIR.value)
+        settings, _ = workdir.settings_of(folder)
+        return predict.newest_export(folder), data.load(settings, folder), settings, None
+    if not _MODEL.value:
+        raise UsageError("give --workdir=... of a finished run, or --model=...")
+    words = [f"--pipeline={_PIPELINE.value}"] if _PIPELINE.value else []
+    settings = recipe_flags.parse(["", f"--model={_MODEL.value}", *words, *extra])
+    pipeline = data.load(settings, None)
+    place = tempfile.TemporaryDirectory()
+    model = assembly.build(settings, pipeline, "float32")
+    random = np.random.default_rng(0)
+    for variable in model.weights:  # a bias of zeros would be left out of the graph
+        noise = random.uniform(0.01, 0.02, variable.shape)
+        variable.assign_add(noise.astype(variable.dtype))
+    version = export.publish(
+        model, pipeline, data.examples(pipeline), pathlib.Path(place.name), facts={}
+    )
+    return version, pipeline, settings, place
+
+
+def _batch(pipeline, size: int) -> dict[str, np.ndarray]:
+    """Raw rows of the test split; a single one is of median length where rows are texts."""
+    from trainers.setup import data
+
+    count = min(_ROWS, pipeline.rows["test"].num_rows)
+    rows = data.take(pipeline, "test", np.arange(count))
+    texts = [rows[name] for name, field in pipeline.raw.items() if field.dtype == "string"]
+    lengths = np.sum([[len(text) for text in column] for column in texts], axis=0)
+    middle = np.argsort(np.broadcast_to(lengths, count), kind="stable")[count // 2]
+    index = np.array([middle]) if size == 1 else np.arange(size) % count
+    return {name: rows[name][index] for name in pipeline.raw}
+
+
+def _sides(version, pipeline, settings, raw: Mapping[str, np.ndarray]) -> dict[str, Callable]:
+    """What is timed: name -> a call without arguments that returns logits."""
+    import tensorflow as tf
+
+    from pipelines import trace
+    from trainers import assembly
+    from trainers.setup import saved_model
+
+    loaded = saved_model.load(version)
+    serve = loaded.signatures["serving_default"]
+    model = assembly.build(settings, pipeline, "float32")
+    for variable, value in zip(model.weights, loaded.weights, strict=True):
+        variable.assign(value.numpy())
+    tensors = {name: tf.constant(value) for name, value in raw.items()}
+    inputs = trace.cut_to_need(pipeline, pipeline.preprocess(tensors))
+    ready = {name: value.numpy() for name, value in inputs.items()}
+    size = len(next(iter(raw.values())))
+
+    def export() -> np.ndarray:
+        answers = serve(**{name: tf.constant(value) for name, value in raw.items()})
+        return {name: value.numpy() for name, value in answers.items()}["logits"]
+
+    def eager() -> np.ndarray:
+        return model({k: tf.constant(v) for k, v in ready.items()}, training=False).numpy()
+
+    sides = {
+        "export": export,
+        "model.predict": lambda: model.predict(ready, batch_size=size, verbose=0),
+        "model.predict_on_batch": lambda: model.predict_on_batch(ready),
+        "model(x)": eager,
+    }
+    sides["export"].keeps = loaded  # the signature does not own its variables
+    return sides
+
+
+def _check(sides: Mapping[str, Callable]) -> None:
+    expected = sides["export"]()
+    for name, call in sides.items():
+        found = call()
+        if not np.allclose(found, expected, rtol=1e-4, atol=1e-4):
+            raise AssertionError(f"{name} differs by {np.abs(found - expected).max():.1e}")
+
+
+def measure(sides: Mapping[str, Callable]) -> dict[str, list[np.ndarray]]:
+    """Seconds of the calls of each side: one array a round."""
+    for call in sides.values():
+        for _ in range(3):  # traced, and caches filled
+            call()
+    seconds: dict[str, list[np.ndarray]] = {name: [] for name in sides}
+    for _ in range(_ROUNDS.value):
+        for name, call in sides.items():
+            calls: list[float] = []
+            while len(calls) < _LEAST_CALLS or sum(calls) < _SECONDS.value:
+                begun = time.perf_counter()
+                call()
+                calls.append(time.perf_counter() - begun)
+            seconds[name].append(np.array(calls))
+    return seconds
+
+
+def table(seconds: Mapping[str, list[np.ndarray]], batch_size: int) -> str:
+    """A row for each side."""
+    lines = [
+        f"{'batch':>5} {'side':22} {'p50 ms':>8} {'p90 ms':>8} {'calls':>6}"
+        "  times the export's p50 (rounds)"
+    ]
+    base = np.array([np.median(calls) for calls in seconds["export"]])
+    for name, rounds in seconds.items():
+        half, most = np.percentile(np.concatenate(rounds), (50, 90)) * 1e3
+        ratio = np.array([np.median(calls) for calls in rounds]) / base
+        lines.append(
+            f"{batch_size:5} {name:22} {half:8.3f} {most:8.3f} {sum(map(len, rounds)):6}"
+            f"  {np.median(ratio):.2f} ({ratio.min():.2f} to {ratio.max():.2f})"
+        )
+    return "\n".join(lines)
+
+
+def _describe(facts: Mapping[str, Any]) -> str:
+    hardware, versions = facts["hardware"], facts["versions"]
+    threads = _THREADS.value or "one a core"
+    return (
+        f"{hardware['cpu']}, {hardware['cores']} cores, GPUs: {len(hardware['gpus'])}, threads: "
+        f"{threads}; tensorflow {versions['tensorflow']}, keras {versions['keras']}"
+    )
+
+
+def main(argv: list[str]) -> None:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.set_verbosity(logging.ERROR)
+    import_tensorflow()
+    import tensorflow as tf
+
+    from trainers.setup import machine
+
+    if _THREADS.value:
+        tf.config.threading.set_intra_op_parallelism_threads(_THREADS.value)
+        tf.config.threading.set_inter_op_parallelism_threads(_THREADS.value)
+    version, pipeline, settings, place = _found(argv[1:])
+    print(_describe(machine.describe()))
+    print(f"{settings.model} on {pipeline.source}, float32", flush=True)
+    for size in map(int, _BATCH_SIZES.value):
+        sides = _sides(version, pipeline, settings, _batch(pipeline, size))
+        _check(sides)
+        print(table(measure(sides), size), flush=True)
+    if place is not None:
+        place.cleanup()
+
+
+if __name__ == "__main__":
+    app.run(main)
