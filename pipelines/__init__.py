@@ -57,6 +57,7 @@ class Pipeline:
     preprocess: Callable | None = (
         None  # raw -> inputs; batches, deterministic, row by row; EXPORTED
     )
+    views: Callable | None = None  # raw -> [(share, raw)]: what an example looks like from sides
     padded: tuple[str, ...] = ()  # inputs (B, T) of preprocess whose rows end in zeros: cut to need
     example: Callable | None = None  # (inputs, target, keys) -> (x, y, weight); None: as they are
 

@@ -45,4 +45,5 @@ def pipeline(
         raw={"image": Field((_SIDE, _SIDE, 3), "uint8")},
         augment=image.in_turn(*steps) if augment else None,
         preprocess=image.scale,
+        views=image.mirrored_and_shifted,
     )

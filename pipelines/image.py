@@ -83,6 +83,21 @@ def in_turn(*augmentations):
     return augment
 
 
+def mirrored_and_shifted(raw: dict[str, tf.Tensor]) -> list[tuple[float, dict[str, tf.Tensor]]]:
+    """Views for test-time augmentation: each image and its mirror image, and both moved a pixel.
+
+    As they are they count a quarter each; moved up left and down right, edges repeated, an eighth
+    (Jordan 2024, arXiv 2404.00498, section 3.5).
+    """
+    image = raw["image"]
+    views = []
+    for turned in (image, tf.reverse(image, axis=[2])):
+        edged = tf.pad(turned, [[0, 0], [1, 1], [1, 1], [0, 0]], mode="SYMMETRIC")
+        moved = [edged[:, :-2, :-2], edged[:, 2:, 2:]]
+        views += [(1 / 4, turned), *((1 / 8, view) for view in moved)]
+    return [(share, {**raw, "image": view}) for share, view in views]
+
+
 def affine(*, degrees: float, zoom: float, shift: float):
     """An augmentation: rotate, zoom and shift, each drawn uniformly; bilinear, black from outside.
 

@@ -132,6 +132,22 @@ def test_evaluate_repeats_the_report(runs, monkeypatch):
         command(evaluate, f"--workdir={runs / 'cifar_cnn'}", "--split=dev")
 
 
+def test_evaluate_averages_over_views(runs, monkeypatch):
+    monkeypatch.setattr(source, "load", lambda p, data_dir=None: (p, fake_rows(p)))
+    workdir = f"--workdir={runs / 'cifar_cnn'}"
+    [line] = command(evaluate, workdir, "--views=true")
+    pipeline = fake_pipeline("cifar10")
+    rows = pipeline.rows["test"].table
+    model = tf.saved_model.load(str(next((runs / "cifar_cnn" / "export").glob("*/1"))))
+    serve = model.signatures["serving_default"]
+    shares_and_views = pipeline.views({"image": tf.constant(rows["image"])})
+    logits = sum(share * serve(**view)["logits"].numpy() for share, view in shares_and_views)
+    right = (logits.argmax(axis=1) == rows["label"]).mean()
+    assert line["test_tta"]["accuracy"] == pytest.approx(right)
+    with pytest.raises(UsageError, match="true or false"):
+        command(evaluate, workdir, "--views=yes")
+
+
 def test_export_makes_the_next_version_of_the_same_answers(runs, monkeypatch):
     monkeypatch.setattr(source, "load", lambda p, data_dir=None: (p, fake_rows(p)))
     raw = {

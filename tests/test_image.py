@@ -148,3 +148,17 @@ def test_resizing_what_was_resized_changes_nothing():
     np.testing.assert_array_equal(
         image.resize(flat, 16), tf.fill((1, 16, 16, 3), tf.constant(77, tf.uint8))
     )
+
+
+def test_views_are_each_image_its_mirror_image_and_both_moved():
+    picture = np.arange(2 * 4 * 5 * 3, dtype=np.uint8).reshape(2, 4, 5, 3)
+    views = image.mirrored_and_shifted({"image": tf.constant(picture)})
+    assert [share for share, _ in views] == [1 / 4, 1 / 8, 1 / 8] * 2
+    expected = []
+    for turned in (picture, picture[:, :, ::-1]):
+        for step in (0, 1, -1):
+            rows = np.clip(np.arange(4) - step, 0, 3)
+            columns = np.clip(np.arange(5) - step, 0, 4)
+            expected.append(turned[:, rows][:, :, columns])
+    for (_, view), picture in zip(views, expected, strict=True):
+        np.testing.assert_array_equal(view["image"], picture)

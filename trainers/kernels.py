@@ -46,10 +46,12 @@ def compiled(function: Callable) -> Callable:
 
     @functools.partial(tf.function, jit_compile=True, autograph=False)
     def back(inputs, upstream, **constants):
+        numbers = [x for x in inputs if x.dtype.is_floating]  # a seed has no gradient
         with tf.GradientTape() as tape:
-            tape.watch(inputs)
+            tape.watch(numbers)
             outputs = function(*inputs, **constants)
-        return tape.gradient(outputs, inputs, upstream)
+        found = iter(tape.gradient(outputs, numbers, upstream))
+        return [next(found) if x.dtype.is_floating else None for x in inputs]
 
     def both(*inputs, **constants):
         @tf.custom_gradient
@@ -68,6 +70,7 @@ def _normalise_batch(layer: keras.layers.BatchNormalization) -> None:
     fits = layer.epsilon >= 1.001e-5 and layer.input_spec.ndim == 4 and layer.axis in (3, -1)
     if not fits or layer.renorm:
         return
+
     def call(inputs, training=None, mask=None):
         several = tf.distribute.get_strategy().num_replicas_in_sync > 1
         if mask is not None or several or inputs.dtype == tf.float64:
