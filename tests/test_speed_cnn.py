@@ -79,3 +79,14 @@ def test_two_updates_by_hand():
     np.testing.assert_allclose(variables[0], kernel, atol=1e-5)
     np.testing.assert_allclose(variables[1], bias, atol=1e-5)
     assert np.linalg.norm(variables[0]) == pytest.approx(norm, rel=1e-5)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_whitening_takes_grey_images_and_images_of_one_colour(channels):
+    spec = SPEC._replace(inputs={"image": Field((17, 17, channels), "float32")})
+    model = zoo.get("speed_cnn").build(spec, widths=(6, 8, 8))
+    assert model.get_layer("whiten").filters == 8 * channels
+    images = RANDOM.normal(size=(20, 17, 17, channels))
+    for batch in (images, np.full_like(images, 0.5)):
+        zoo.get("speed_cnn").adapt(model, {"image": batch})
+        assert np.isfinite(model.get_layer("whiten").kernel).all()

@@ -29,7 +29,7 @@ class MuonSGD(keras.optimizers.SGD):
     """Muon for the kernels of convolutions, SGD with Nesterov's momentum for all the rest.
 
     A kernel moves by the learning rate times its own norm and keeps that norm: in front of a
-    normalisation only its direction counts. The weight decay has therefore no effect on it.
+    normalisation only its direction counts. Weight decay shortens it and leaves that direction.
     """
 
     def update_step(self, gradient, variable, learning_rate):

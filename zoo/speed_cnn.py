@@ -40,7 +40,7 @@ def adapt(model: keras.Model, first_inputs: dict) -> None:
     variance, directions = np.linalg.eigh(np.cov(patches, rowvar=False))  # ascending, by columns
     kept = np.argsort(variance)[::-1][: filters // 2]
     # Directions of almost no variance would be blown up to noise.
-    scaled = directions[:, kept] / np.sqrt(variance[kept] + 2e-3 * variance.mean())
+    scaled = directions[:, kept] / np.sqrt(variance[kept] + 2e-3 * variance.mean() + 1e-12)
     kernel = np.concatenate([scaled, -scaled], axis=1)  # (size size C, filters)
     whiten.kernel.assign(kernel.reshape(whiten.kernel.shape))
     whiten.bias.assign(-mean @ kernel)
@@ -81,7 +81,7 @@ def speed_cnn(
 
     Args:
         widths: channels of each group; each group halves the image.
-        filters: of the whitening convolution, an even number; at most 8 channels of the image.
+        filters: of the whitening convolution, an even number; eight a channel of the image at most.
         activation: any of Keras's.
 
     Raises:
@@ -98,13 +98,14 @@ def speed_cnn(
         )
 
     inputs = zoo.keras_inputs(spec)
+    filters = min(filters, 2 * 2 * 2 * channels)  # there are no more principal patches than that
     x = keras.layers.Conv2D(filters, 2, name="whiten")(inputs["image"])  # (B, 31, 31, 24)
     x = keras.layers.Activation(activation, name=f"whiten_{activation}")(x)
-    for i, channels in enumerate(widths, 1):
-        x = convolution(x, channels, f"group{i}_conv1")
-        x = keras.layers.MaxPooling2D(2, name=f"group{i}_pool")(x)  # (B, 15 | 7 | 3, .., channels)
+    for i, width in enumerate(widths, 1):
+        x = convolution(x, width, f"group{i}_conv1")
+        x = keras.layers.MaxPooling2D(2, name=f"group{i}_pool")(x)  # (B, 15 | 7 | 3, .., width)
         x = normalised(x, activation, f"group{i}_1")
-        x = convolution(x, channels, f"group{i}_conv2")
+        x = convolution(x, width, f"group{i}_conv2")
         x = normalised(x, activation, f"group{i}_2")
     x = keras.layers.GlobalMaxPooling2D(name="pool")(x)  # (B, widths[-1])
     logits = keras.layers.Dense(spec.num_outputs, use_bias=False, dtype="float32", name="logits")(
