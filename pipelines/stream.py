@@ -144,11 +144,15 @@ def _preprocess_once(pipeline: Pipeline, rows: Rows) -> dict[str, np.ndarray] | 
         return None
     stored = tuple((name, rows.fields[name]) for name in pipeline.raw)
     preprocess = preprocess_function(pipeline.preprocess, stored)
-    chunks = []
+    table: dict[str, np.ndarray] = {}
     for first in range(0, rows.num_rows, _CHUNK):
-        chunk = {k: tf.constant(rows.table[k][first : first + _CHUNK]) for k in pipeline.raw}
-        chunks.append({k: v.numpy() for k, v in preprocess(chunk).items()})
-    table = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
+        places = slice(first, first + _CHUNK)
+        chunk = preprocess({name: tf.constant(rows.table[name][places]) for name in pipeline.raw})
+        for name, column in chunk.items():
+            if name not in table:  # joined at the end, half a gigabyte would be there twice
+                shape = (rows.num_rows, *column.shape[1:])
+                table[name] = np.empty(shape, column.dtype.as_numpy_dtype)
+            table[name][places] = column
     return {**table, pipeline.target: rows.table[pipeline.target]}
 
 

@@ -57,7 +57,7 @@ def adapt(model: keras.Model, first_inputs: dict) -> None:
     Recipe(
         pipeline="cifar10",
         batch_size=500,
-        epochs=10,
+        epochs=12,
         optimizer="muon_sgd",
         learning_rate=0.12,
         momentum=0.85,
@@ -73,7 +73,7 @@ def adapt(model: keras.Model, first_inputs: dict) -> None:
 def speed_cnn(
     spec: DataSpec,
     *,
-    widths: tuple[int, ...] = (64, 256, 256),
+    widths: tuple[int, ...] = (64, 128, 256),
     filters: int = 24,
     activation: str = "relu",
 ) -> keras.Model:
