@@ -97,7 +97,9 @@ def flops(model) -> int:
         if kind not in ("Conv2D", "Dense", "Matmul", "Einsum"):
             continue
         if kind == "Einsum":
-            raise NotImplementedError(f"{operation.name}: the FLOPs of an Einsum")
+            raise ValueError(
+                f"{operation.name}: FLOPs are counted of Conv2D, Dense and Matmul, received {kind}"
+            )
         inputs = operation.input[0] if kind == "Matmul" else operation.input
         length = inputs.shape[-1] if kind == "Matmul" else np.prod(operation.kernel.shape[:-1])
         total += 2 * int(length) * int(np.prod(operation.output.shape[1:]))

@@ -223,13 +223,19 @@ def test_models_compute_and_save_what_they_do_without(name, tmp_path):
     np.testing.assert_allclose(loaded(x), fast(x), rtol=1e-4, atol=1e-5)
 
 
-def test_training_uses_them(tmp_path):
-    settings = tiny_settings("speed_cnn", tmp_path)
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [("auto", "own for 7 Activation, 6 BatchNormalization"), ("keras", "Keras's")],
+)
+def test_training_uses_them_unless_told_otherwise(asked, said, tmp_path):
+    changes = {"hparams": {**zoo.get("speed_cnn").tiny, "activation": "gelu"}, "kernels": asked}
+    settings = tiny_settings("speed_cnn", tmp_path, **changes)
     pipeline = fake_pipeline("cifar10")
-    strategy = distribute.choose(1)
-    model = assembly.compiled(settings, pipeline, strategy, "float32")
+    model = assembly.compiled(settings, pipeline, distribute.choose(1), "float32")
+    assert kernels.installed(model) == said
     step = tf.function(lambda x: model(x, training=True), autograph=False)
     x = {"image": tf.zeros([4, 32, 32, 3])}
     operations = {op.type for op in step.get_concrete_function(x).graph.get_operations()}
-    assert "FusedBatchNormV3" in operations
-    assert "SquaredDifference" not in operations  # of the moments that Keras computes
+    # SquaredDifference is of the moments that Keras computes.
+    assert ("FusedBatchNormV3" in operations) == (asked == "auto")
+    assert ("SquaredDifference" in operations) == (asked == "keras")

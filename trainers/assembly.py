@@ -55,7 +55,8 @@ def compiled(
     keras.utils.set_random_seed(recipe.seed)
     with strategy.scope():
         model = build(settings, pipeline, policy)
-        kernels.install(model)
+        if recipe.kernels == "auto":
+            kernels.install(model)
         optimizers.freeze(model.trainable_variables, recipe.lr_scale)
         if recipe.l1 or recipe.l2:
             for variable in model.trainable_variables:

@@ -11,7 +11,7 @@ import tensorflow as tf
 import pipelines
 from pipelines import Pipeline, source
 from pipelines.stream import num_steps, stream
-from trainers import assembly, distribute
+from trainers import assembly, distribute, kernels
 from trainers.setup import data, machine
 from trainers.setup.settings import Settings, pipeline_arguments
 
@@ -45,6 +45,7 @@ def describe(settings: Settings) -> str:
             f"data        {pipeline.source}: {rows}",
             f"parameters  {model.count_params()}",
             f"precision   {precision}: {why}",
+            f"kernels     {kernels.installed(model)}",
             f"replicas    {strategy.num_replicas_in_sync}",
             f"memory      about {memory / 2**20:.0f} MiB for data, weights and a step",
             f"steps       {steps} an epoch, {total} in all, {seconds * 1e3:.1f} ms each, measured",

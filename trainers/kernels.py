@@ -11,6 +11,7 @@ is between them. That is not used on GPUs, where it was not tried, nor in export
 not every server can compile.
 """
 
+import collections
 import functools
 from collections.abc import Callable
 
@@ -34,6 +35,18 @@ def install(model: keras.Model) -> None:
             _drop(layer)
         elif on_cpu:
             _activate(layer)
+
+
+def installed(model: keras.Model) -> str:
+    """Which layers of a model have other kernels than Keras's, in words."""
+    counts = collections.Counter(
+        type(layer).__name__
+        for layer in model._flatten_layers()
+        if "call" in vars(layer)
+        or getattr(layer, "activation", None) in map(_activation, _ACTIVATIONS)
+    )
+    named = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
+    return f"own for {named}" if named else "Keras's"
 
 
 def compiled(function: Callable) -> Callable:

@@ -1,8 +1,8 @@
 """Muon for convolutions: updates whose singular values are all alike.
 
 Momentum orthogonalised by Newton-Schulz iterations is Jordan's (2024, kellerjordan.github.io/posts/
-muon); kernels of constant norm and plain SGD for the other variables are those of his airbench
-(arXiv 2404.00498, 2024 version with Muon).
+muon); kernels of constant norm and plain SGD for the other variables are those of his
+airbench94_muon.py (github.com/KellerJordan/cifar10-airbench).
 """
 
 import keras

@@ -61,7 +61,7 @@ def run(settings: Settings, started: float | None = None) -> dict[str, Any]:
 
 
 def _run(settings: Settings, started: float) -> dict[str, Any]:
-    from trainers import assembly, distribute, export, fit
+    from trainers import assembly, distribute, export, fit, kernels
     from trainers.evaluate import evaluate
     from trainers.report import finish
     from trainers.setup import data, machine, workdir
@@ -80,11 +80,17 @@ def _run(settings: Settings, started: float) -> dict[str, Any]:
         pipeline = data.load(settings, folder)
         model = assembly.compiled(settings, pipeline, strategy, machine.policy(precision))
         replicas = strategy.num_replicas_in_sync
-        facts = {"precision_because": why, "replicas": replicas, **machine.describe()}
+        facts = {
+            "precision_because": why,
+            "kernels": kernels.installed(model),
+            "replicas": replicas,
+            **machine.describe(),
+        }
         run_number = workdir.record(folder, settings, pipeline, precision, facts)
         rows = ", ".join(f"{rows.num_rows} {split}" for split, rows in pipeline.rows.items())
         print(f"{settings.model}: {model.count_params()} parameters on {pipeline.source} ({rows})")
-        print(f"{precision}: {why}; {replicas} replica(s); run in {folder}")
+        print(f"{precision}: {why}; kernels: {facts['kernels']}")
+        print(f"{replicas} replica(s); run in {folder}")
 
         progress = fit.fit(model, settings, pipeline, strategy, folder, run_number)
         weights = fit.finished_weights(model, folder, progress, settings.keep)

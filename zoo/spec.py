@@ -68,5 +68,6 @@ class Recipe:
     )
 
     precision: str = _setting("auto", "auto, float32, bfloat16 or float16; auto asks the machine")
+    kernels: str = _setting("auto", "auto or keras; auto has faster ones for layers that it knows")
     steps_per_execution: int = _setting(0, "steps the device runs between two looks; 0: chosen")
     seed: int = _setting(0, "of start weights, order, augmentation and dropout")

@@ -28,8 +28,8 @@ def normalised(x: keras.KerasTensor, activation: str, name: str) -> keras.KerasT
 def adapt(model: keras.Model, first_inputs: dict) -> None:
     """Whitens: the first filters become the principal patches of the images, scaled to variance 1.
 
-    Each is there twice, once with its sign turned (Page 2018; Jordan 2024, section 3.1). The first
-    filters of every 3x3 convolution start by passing their input on (section 3.2).
+    Each is there twice, once with its sign turned (Page 2018; Jordan 2024, section 3.2). The first
+    filters of every 3x3 convolution start by passing their input on (section 3.3).
     """
     whiten = model.get_layer("whiten")
     images = np.asarray(first_inputs["image"], np.float64)  # (B, H, W, C)

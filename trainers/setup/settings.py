@@ -22,6 +22,7 @@ OPTIMIZERS = (
 )
 SCHEDULES = ("constant", "linear", "cosine", "step", "one_cycle")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+KERNELS = ("auto", "keras")
 # Metrics of each task, the loss first; tests/test_tasks.py holds them against trainers.tasks.
 METRICS = {
     "classification": ("loss", "accuracy", "top_5_accuracy"),
@@ -182,6 +183,7 @@ def _check_recipe(recipe: Recipe) -> None:
     _known("optimizer", recipe.optimizer, OPTIMIZERS)
     _known("schedule", recipe.schedule, SCHEDULES)
     _known("precision", recipe.precision, PRECISIONS)
+    _known("kernels", recipe.kernels, KERNELS)
     _known(
         "monitor", recipe.monitor, sorted({name for names in METRICS.values() for name in names})
     )
