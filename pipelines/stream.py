@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from pipelines import Pipeline, Rows
 from pipelines.keys import Keys
+from pipelines.leaving import until_exit
 from pipelines.plan import evaluation_plan, plan
 from pipelines.trace import cut, example_of, preprocess_function
 
@@ -109,7 +110,7 @@ def _training_order(
 
     @tf.autograph.experimental.do_not_convert
     def steps_of(epoch: tf.Tensor) -> tf.data.Dataset:
-        order, widths = tf.numpy_function(rows_of, [epoch], (tf.int64, tf.int64))
+        order, widths = tf.numpy_function(until_exit(rows_of), [epoch], (tf.int64, tf.int64))
         order, widths = tf.ensure_shape(order, (steps, share)), tf.ensure_shape(widths, (steps,))
         return tf.data.Dataset.from_tensor_slices((tf.repeat(epoch, steps), order, widths))
 
@@ -180,7 +181,8 @@ def _reader(rows: Rows):
         ]
 
     def take(index: tf.Tensor):
-        columns = tf.numpy_function(read, [index], [tf.as_dtype(spec.dtype) for spec in specs])
+        dtypes = [tf.as_dtype(spec.dtype) for spec in specs]
+        columns = tf.numpy_function(until_exit(read), [index], dtypes)
         taken = {
             name: tf.ensure_shape(column, (*index.shape, *spec.shape))
             for name, spec, column in zip(names, specs, columns, strict=True)

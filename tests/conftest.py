@@ -188,7 +188,9 @@ def tiny_settings(model: str, workdir, **changes):
     return settings_module.resolve(model, given | changes)
 
 
-def run_python(*words: str, cwd=None, check: bool = True, **environment: str):
+def run_python(
+    *words: str, cwd=None, check: bool = True, timeout: float | None = None, **environment: str
+):
     """A process of this interpreter that finds our packages; its text output."""
     variables = {**os.environ, "PYTHONPATH": ROOT, **environment}
     done = subprocess.run(
@@ -198,6 +200,7 @@ def run_python(*words: str, cwd=None, check: bool = True, **environment: str):
         capture_output=True,
         text=True,
         check=False,
+        timeout=timeout,
     )
     if check and done.returncode:
         raise AssertionError(f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}")
