@@ -60,7 +60,7 @@ _SECONDS = flags.DEFINE_float("seconds", 4.0, "Least seconds of a turn.", lower_
 _BATCH_SIZE = flags.DEFINE_integer(
     "batch_size", 0, "Examples a step; 0: the recipe's.", lower_bound=0
 )
-_ACTIVATION = flags.DEFINE_enum("activation", "relu", ["relu", "gelu"], "Of speed_cnn.")
+_ACTIVATION = flags.DEFINE_enum("activation", "gelu", ["relu", "gelu"], "Of speed_cnn.")
 _DATA = flags.DEFINE_enum(
     "data", None, ["tfds", "random"], "Rows to train on; default: tfds where TFDS_DATA_DIR is set."
 )

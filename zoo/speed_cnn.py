@@ -75,7 +75,7 @@ def speed_cnn(
     *,
     widths: tuple[int, ...] = (64, 128, 256),
     filters: int = 24,
-    activation: str = "relu",
+    activation: str = "gelu",
 ) -> keras.Model:
     """A whitening convolution, then groups of two convolutions with a pool after the first.
 
