@@ -7,7 +7,7 @@ from conftest import NUM_ROWS, fake_pipeline, fake_rows, replaced
 
 import pipelines
 from pipelines.keys import Keys
-from pipelines.stream import num_steps, stream
+from pipelines.stream import num_steps, preprocessed_table, stream
 from pipelines.trace import example_of
 
 
@@ -163,6 +163,17 @@ def test_example_keeps_what_preprocess_returns(pipeline):
     keys = Keys(*(tf.constant(value, tf.int64) for value in (0, 0, [0, 1])))
     x, _, _ = example_of(pipeline)(inputs, tf.constant([0, 1], tf.int64), keys)
     assert set(inputs) <= set(x)
+
+
+@pytest.mark.parametrize(
+    ("name", "once"), [("cifar10", False), ("imdb", True), ("csv", True), ("breast_cancer", True)]
+)
+def test_texts_and_tables_are_preprocessed_once_and_pixels_in_every_batch(name, once):
+    pipeline = fake_pipeline(name)
+    table = preprocessed_table(pipeline, pipeline.rows["train"])
+    assert (table is not None) == once
+    if once:
+        assert set(table) == {*pipeline.served, pipeline.target}
 
 
 def test_fitted_state_comes_from_training_rows_and_can_be_put_back():
