@@ -14,15 +14,24 @@ _MOMENTUM = 0.6
 
 
 def orthogonalised(matrix):
-    """The matrix (rows, columns) with its singular values brought near to 1."""
+    """The matrix (rows, columns) with its singular values brought near to 1.
+
+    An iteration multiplies x by a + b g + c g^2, where g = x' x. These factors and all later g are
+    polynomials of the first g, so that they commute: only the first g and the last product have
+    the matrix's longer side, whatever the number of iterations.
+    """
     a, b, c = _COEFFICIENTS
     rows, columns = matrix.shape
-    x = matrix if rows <= columns else ops.transpose(matrix)
-    x = x / (ops.norm(x) + 1e-7)
+    tall = rows >= columns
+    x = matrix / (ops.norm(matrix) + 1e-7)
+    gram = ops.matmul(ops.transpose(x), x) if tall else ops.matmul(x, ops.transpose(x))
+    identity = ops.eye(min(rows, columns), dtype=matrix.dtype)
+    product = identity
     for _ in range(_ITERATIONS):
-        gram = ops.matmul(x, ops.transpose(x))
-        x = a * x + ops.matmul(b * gram + c * ops.matmul(gram, gram), x)
-    return x if rows <= columns else ops.transpose(x)
+        factor = a * identity + b * gram + c * ops.matmul(gram, gram)
+        product = ops.matmul(product, factor)
+        gram = ops.matmul(gram, ops.matmul(factor, factor))
+    return ops.matmul(x, product) if tall else ops.matmul(product, x)
 
 
 class MuonSGD(keras.optimizers.SGD):
