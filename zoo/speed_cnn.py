@@ -57,7 +57,7 @@ def adapt(model: keras.Model, first_inputs: dict) -> None:
     Recipe(
         pipeline="cifar10",
         batch_size=500,
-        epochs=8,
+        epochs=11,
         optimizer="muon_sgd",
         learning_rate=0.12,
         momentum=0.85,
