@@ -22,7 +22,7 @@ sys.exit(7)
 
 @pytest.fixture(scope="module")
 def on_disk(tmp_path_factory):
-    """A folder of 2 000 photographs in array_record files."""
+    """A folder of 2 000 images in array_record files."""
     place = str(tmp_path_factory.mktemp("records"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shapes, "_NUM_IMAGES", {"train": 2000, "test": 10})
