@@ -149,8 +149,8 @@ def test_gradients_and_updates_are_those_of_one_replica_along_a_run(name, tmp_pa
     pipeline = fake_pipeline(zoo.describe(name).recipe.pipeline)
     ways = ((1, False), (2, False))
     for one, two in steps_along((0, 30), ways, name, tmp_path, pipeline, hparams=hparams):
-        # Statistics of a batch come from another kernel where replicas share them: 4.1e-6 with GELU,
-        # where one replica that sums the same batch backwards differs from itself by 4.4e-6.
+        # Replicas that share statistics compute them by another kernel: 4.1e-6 apart with GELU,
+        # and one replica that sums the same batch backwards differs from itself by 4.4e-6.
         limit = 1e-5 if any("moving_mean" in key for key in one[1]) else 1e-6
         for a, b in zip(one, two, strict=True):
             assert difference(a, b) <= limit * largest(a)
