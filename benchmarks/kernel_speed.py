@@ -31,8 +31,16 @@ def _layers() -> dict:
         "dropout": (lambda: keras.layers.Dropout(0.1), _ATTENTION),
         "gelu": (lambda: keras.layers.Activation("gelu"), _IMAGES),
         "silu": (lambda: keras.layers.Activation("silu"), _IMAGES),
+        "convolution 7x7x256": (lambda: _convolution(256), (500, 7, 7, 128)),
+        "convolution 3x3x256": (lambda: _convolution(256), (500, 3, 3, 256)),
         "relu (Keras's twice)": (lambda: keras.layers.Activation("relu"), _IMAGES),
     }
+
+
+def _convolution(filters: int):
+    import keras
+
+    return keras.layers.Conv2D(filters, 3, padding="same", use_bias=False)
 
 
 def _step(make, shape: tuple[int, ...], fast: bool):

@@ -12,6 +12,7 @@ def pipeline(
     padding: int = 4,
     alternating_flip: bool = False,
     cutout: int = 0,
+    validation: float = 0.1,
 ) -> Pipeline:
     """45 000 / 5 000 of the training split for training / validation, as He et al. 2015 (4.2).
 
@@ -20,22 +21,31 @@ def pipeline(
         padding: pixels that training images are shifted by at most.
         alternating_flip: mirror each image in every other epoch, in place of half of them anew.
         cutout: pixels a side of a grey square in each training image; 0: none.
+        validation: share of the training split, from its end, in whole percents. Once the
+            settings are chosen, a smaller one leaves more to learn from.
 
     Raises:
-        DataError: a shift or a square as large as the images.
+        DataError: a shift or a square as large as the images; a share that leaves a part empty.
     """
     for name, pixels in (("padding", padding), ("cutout", cutout)):
         if not 0 <= pixels < _SIDE:
             raise DataError(
                 f"{name}={pixels} must be less than the images' {_SIDE} pixels a side, 0 or more"
             )
+    percent = round(100 * (1 - validation))
+    if not 1 <= percent <= 99:
+        raise DataError(f"validation={validation} must be a share from 0.01 to 0.99")
     steps = [image.crop_and_flip(padding, alternating=alternating_flip)]
     if cutout:
         steps.append(image.cut_out(cutout))
     return Pipeline(
         name="cifar10",
         source="cifar10:3.*.*",
-        splits={"train": "train[:90%]", "validation": "train[90%:]", "test": "test"},
+        splits={
+            "train": f"train[:{percent}%]",
+            "validation": f"train[{percent}%:]",
+            "test": "test",
+        },
         task="classification",
         target="label",
         class_names=(

@@ -130,6 +130,14 @@ def test_cifar10_refuses_what_leaves_nothing_of_an_image(options):
         pipelines.get("cifar10", **options)
 
 
+def test_cifar10_keeps_as_much_for_validation_as_asked():
+    splits = pipelines.get("cifar10", validation=0.02).splits
+    assert splits == {"train": "train[:98%]", "validation": "train[98%:]", "test": "test"}
+    for share in (0.0, 1.0, -0.1):
+        with pytest.raises(DataError, match="validation="):
+            pipelines.get("cifar10", validation=share)
+
+
 def test_scale_is_minus_one_to_one():
     scaled = image.scale({"image": tf.constant([[[[0], [255]]]], tf.uint8)})["image"]
     assert scaled.dtype == tf.float32

@@ -143,6 +143,47 @@ def test_layer_normalisation_is_that_of_the_formula(policy):
         assert_close(one, other, policy)
 
 
+@pytest.mark.parametrize("size", [(3, 3), (2, 4), (1, 1)])
+def test_convolutions_of_small_images_are_sums_over_their_windows(size):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    layer = keras.layers.Conv2D(256, size, padding="same", use_bias=False)
+    model = one_layer(layer, (4, 5, 3))
+    assert kernels.installed(model) == "own for 1 Conv2D"
+    kernel = rounded(RANDOM.normal(0, 0.2, (*size, 3, 256)), "mixed_bfloat16")
+    layer.kernel.assign(kernel)
+    x = rounded(RANDOM.normal(size=(6, 4, 5, 3)), "mixed_bfloat16")
+    upstream = rounded(RANDOM.normal(size=(6, 4, 5, 256)), "mixed_bfloat16")
+    (top, left), (rows, columns) = [(side - 1) // 2 for side in size], size
+    wide = np.pad(x, ((0, 0), (top, rows - 1 - top), (left, columns - 1 - left), (0, 0)))
+    expected, to_wide, to_kernel = np.zeros_like(upstream), np.zeros_like(wide), 0 * kernel
+    for i, j in np.ndindex(rows, columns):
+        window = slice(None), slice(i, i + 4), slice(j, j + 5)
+        expected += wide[window] @ kernel[i, j]
+        to_wide[window] += upstream @ kernel[i, j].T
+        to_kernel[i, j] = np.einsum("bhwc,bhwf->cf", wide[window], upstream)
+    found, (to_x, gradient) = outputs_and_gradients(model, x, upstream, training=True)
+    assert_close(found, expected, "mixed_bfloat16")
+    assert_close(to_x, to_wide[:, top : top + 4, left : left + 5], "mixed_bfloat16")
+    assert_close(gradient, to_kernel, "mixed_bfloat16")
+
+
+@pytest.mark.parametrize(
+    ("policy", "changes"),
+    [
+        ("float32", {}),
+        ("mixed_bfloat16", {"strides": 2}),
+        ("mixed_bfloat16", {"padding": "valid"}),
+        ("mixed_bfloat16", {"dilation_rate": 2}),
+        ("mixed_bfloat16", {"filters": 128}),
+        ("mixed_bfloat16", {"groups": 2}),
+    ],
+)
+def test_other_convolutions_stay_as_they_are(policy, changes):
+    keras.config.set_dtype_policy(policy)
+    given = {"filters": 256, "kernel_size": 3, "padding": "same"} | changes
+    assert kernels.installed(one_layer(keras.layers.Conv2D(**given), (8, 8, 4))) == "Keras's"
+
+
 ERF = np.vectorize(math.erf)
 ACTIVATIONS = {
     "elu": (lambda x: np.where(x > 0, x, np.expm1(x)), lambda x: np.where(x > 0, 1, np.exp(x))),
@@ -219,7 +260,7 @@ def test_models_compute_and_save_what_they_do_without(name, tmp_path):
     fast.save(tmp_path / "fast.keras")
     loaded = keras.saving.load_model(tmp_path / "fast.keras")
     for layer in loaded.layers:
-        assert "call" not in vars(layer)
+        assert not {"call", "convolution_op"} & vars(layer).keys()
     np.testing.assert_allclose(loaded(x), fast(x), rtol=1e-4, atol=1e-5)
 
 

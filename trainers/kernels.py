@@ -13,6 +13,7 @@ not every server can compile.
 
 import collections
 import functools
+import math
 from collections.abc import Callable
 
 import keras
@@ -21,6 +22,8 @@ import tensorflow as tf
 # Keras's function by what is used in its place. `relu` is not here: oneDNN fuses it with what it
 # follows.
 _ACTIVATIONS = ("elu", "gelu", "mish", "selu", "silu", "softplus")
+# Filters and pixels from and up to which a product beats oneDNN at the gradient of weights.
+_MANY, _SMALL = 256, 64
 
 
 def install(model: keras.Model) -> None:
@@ -34,6 +37,7 @@ def install(model: keras.Model) -> None:
         elif type(layer) is keras.layers.Dropout and on_cpu:
             _drop(layer)
         elif on_cpu:
+            _convolve(layer)
             _activate(layer)
 
 
@@ -42,7 +46,7 @@ def installed(model: keras.Model) -> str:
     counts = collections.Counter(
         type(layer).__name__
         for layer in model._flatten_layers()
-        if "call" in vars(layer)
+        if {"call", "convolution_op"} & vars(layer).keys()
         or getattr(layer, "activation", None) in map(_activation, _ACTIVATIONS)
     )
     named = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
@@ -139,6 +143,42 @@ def _rows(x, gamma, beta, *, epsilon: float):
     rows -= tf.reduce_mean(rows, -1, keepdims=True)
     rows *= tf.math.rsqrt(tf.reduce_mean(tf.square(rows), -1, keepdims=True) + epsilon)
     return tf.cast(rows * gamma + beta, x.dtype)
+
+
+def _convolve(layer: keras.layers.Layer) -> None:
+    """Small images of many channels, in bfloat16: other ways back to the weights are faster."""
+    plain = type(layer) is keras.layers.Conv2D and layer.data_format == "channels_last"
+    if not plain or layer.padding != "same" or layer.compute_dtype != "bfloat16":
+        return
+    if {*layer.strides, *layer.dilation_rate, layer.groups} != {1} or layer.filters < _MANY:
+        return
+    slow = layer.convolution_op
+
+    def convolution_op(inputs, kernel):
+        pixels = math.prod(size or math.inf for size in inputs.shape[1:3])
+        if pixels > _SMALL:
+            return slow(inputs, kernel)
+        return _convolution(inputs, tf.convert_to_tensor(kernel, inputs.dtype))
+
+    layer.convolution_op = convolution_op
+
+
+@tf.custom_gradient
+def _convolution(x, kernel):
+    """The weights' gradient is a product of the patches that they saw and what came of them."""
+    rows, columns, channels, filters = kernel.shape
+    height, width = x.shape[1:3]
+
+    def back(upstream):
+        sides = [[(size - 1) // 2, size // 2] for size in (rows, columns)]
+        wide = tf.pad(x, [[0, 0], *sides, [0, 0]])
+        seen = [wide[:, i : i + height, j : j + width] for i in range(rows) for j in range(columns)]
+        patches = tf.reshape(tf.concat(seen, -1), [-1, rows * columns * channels])
+        product = tf.matmul(patches, tf.reshape(upstream, [-1, filters]), transpose_a=True)
+        inputs = tf.nn.conv2d_transpose(upstream, kernel, tf.shape(x), 1, "SAME")
+        return inputs, tf.reshape(product, kernel.shape)
+
+    return tf.nn.conv2d(x, kernel, 1, "SAME"), back
 
 
 def _activate(layer: keras.layers.Layer) -> None:
