@@ -26,6 +26,7 @@ from tensorflow_datasets.core.download.download_manager import NonMatchingChecks
 import pipelines
 from pipelines import DataError, Pipeline, Rows, Table, shards
 from pipelines.checks import check_target
+from pipelines.leaving import untuned
 from pipelines.shards import first_line
 from pipelines.stream import RAM_BUDGET
 from zoo.spec import Field
@@ -225,7 +226,7 @@ def _decode(
     """All examples in stored order, a thousand at a time, decoded on all cores."""
     examples = builder.as_dataset(split=split, shuffle_files=False)
     examples = examples.map(lambda e: _stored(pipeline, e), num_parallel_calls=tf.data.AUTOTUNE)
-    return examples.batch(_CHUNK).prefetch(2).as_numpy_iterator()
+    return examples.batch(_CHUNK).prefetch(2).with_options(untuned()).as_numpy_iterator()
 
 
 def _read_through(

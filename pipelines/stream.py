@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from pipelines import Pipeline, Rows
 from pipelines.keys import Keys
-from pipelines.leaving import until_exit
+from pipelines.leaving import until_exit, untuned
 from pipelines.plan import evaluation_plan, plan
 from pipelines.trace import cut, example_of, preprocess_function
 
@@ -83,10 +83,11 @@ def stream(
         return x, y, weight
 
     in_memory = rows.table is not None
-    dataset = order.map(assemble, num_parallel_calls=1 if in_memory else tf.data.AUTOTUNE)
-    options = tf.data.Options()
     # One thread feeds the steps: more would take cores from the training kernels.
-    options.threading.private_threadpool_size = 1 if in_memory else 4
+    threads = 1 if in_memory else 4
+    dataset = order.map(assemble, num_parallel_calls=threads)
+    options = untuned()
+    options.threading.private_threadpool_size = threads
     options.threading.max_intra_op_parallelism = 1
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     options.deterministic = True
