@@ -57,7 +57,7 @@ def _step(make, shape: tuple[int, ...], fast: bool):
     if fast:
         kernels.install(model)
     x = tf.cast(tf.random.stateless_normal(shape, (0, 0)), inputs.dtype)
-    upstream = tf.cast(tf.random.stateless_normal(shape, (0, 1)), inputs.dtype)
+    upstream = tf.cast(tf.random.stateless_normal(model.output.shape, (0, 1)), inputs.dtype)
 
     @tf.function(autograph=False)
     def step():
