@@ -14,7 +14,7 @@ def pipeline(
     cutout: int = 0,
     validation: float = 0.1,
 ) -> Pipeline:
-    """45 000 / 5 000 of the training split for training / validation, as He et al. 2015 (4.2).
+    """The training split without its last tenth, which validates, as in He et al. 2015 (4.2).
 
     Args:
         augment: shift, mirror and cut out as follows.
