@@ -31,7 +31,7 @@ def _layers() -> dict:
         "dropout": (lambda: keras.layers.Dropout(0.1), _ATTENTION),
         "gelu": (lambda: keras.layers.Activation("gelu"), _IMAGES),
         "silu": (lambda: keras.layers.Activation("silu"), _IMAGES),
-        "convolution 7x7x256": (lambda: _convolution(256), (500, 7, 7, 128)),
+        "convolution 4x4x256": (lambda: _convolution(256), (500, 4, 4, 256)),
         "convolution 3x3x256": (lambda: _convolution(256), (500, 3, 3, 256)),
         "relu (Keras's twice)": (lambda: keras.layers.Activation("relu"), _IMAGES),
     }

@@ -19,15 +19,15 @@ def correlated_images(num_images: int) -> np.ndarray:
     return (rough[:, :-1, :-1] + rough[:, 1:, :-1] + rough[:, :-1, 1:] + rough[:, 1:, 1:]) / 4
 
 
-def adapted() -> tuple[keras.Model, np.ndarray]:
-    model, images = zoo.get("speed_cnn").build(SPEC, widths=(6, 8, 8)), correlated_images(200)
+def adapted(images: np.ndarray, filters: int = 24) -> keras.Model:
+    model = zoo.get("speed_cnn").build(SPEC, widths=(6, 8, 8), filters=filters)
     zoo.get("speed_cnn").adapt(model, {"image": tf.constant(images, tf.float32)})
-    return model, images
+    return model
 
 
 def test_the_first_layer_whitens():
-    model, images = adapted()
-    answers = model.get_layer("whiten")(images).numpy()  # (B, 16, 16, 24)
+    images = correlated_images(200)
+    answers = adapted(images).get_layer("whiten")(images).numpy()  # (B, 16, 16, 24)
     half = answers[..., :12].reshape(-1, 12)
     # Mean 0, no correlation; variance 1 but for the directions of little variance.
     np.testing.assert_allclose(half.mean(axis=0), 0, atol=1e-4)
@@ -38,8 +38,16 @@ def test_the_first_layer_whitens():
     np.testing.assert_allclose(answers[..., 12:], -answers[..., :12], atol=1e-4)
 
 
+def test_fewer_filters_are_the_patches_of_most_variance():
+    images = correlated_images(200)
+    few, all_of_them = (
+        adapted(images, filters).get_layer("whiten").kernel.numpy() for filters in (8, 24)
+    )
+    np.testing.assert_allclose(few, all_of_them[..., [0, 1, 2, 3, 12, 13, 14, 15]], atol=1e-5)
+
+
 def test_the_first_filters_pass_their_input_on():
-    model, _ = adapted()
+    model = adapted(correlated_images(200))
     layer = model.get_layer("group2_conv1")  # 6 to 8 channels
     x = RANDOM.normal(size=(2, 5, 5, 6)).astype(np.float32)
     np.testing.assert_allclose(layer(x)[..., :6], x, atol=1e-6)
@@ -84,7 +92,7 @@ def test_two_updates_by_hand():
 @pytest.mark.parametrize("channels", [1, 3])
 def test_whitening_takes_grey_images_and_images_of_one_colour(channels):
     spec = SPEC._replace(inputs={"image": Field((17, 17, channels), "float32")})
-    model = zoo.get("speed_cnn").build(spec, widths=(6, 8, 8))
+    model = zoo.get("speed_cnn").build(spec, widths=(6, 8, 8), filters=30)
     assert model.get_layer("whiten").filters == 8 * channels
     images = RANDOM.normal(size=(20, 17, 17, channels))
     for batch in (images, np.full_like(images, 0.5)):

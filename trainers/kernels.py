@@ -22,9 +22,9 @@ import tensorflow as tf
 # Keras's function by what is used in its place. `relu` is not here: oneDNN fuses it with what it
 # follows.
 _ACTIVATIONS = ("elu", "gelu", "mish", "selu", "silu", "softplus")
-# Filters and pixels from and up to which a product beats oneDNN at the gradient of weights taken
-# alone; beside the gradient of inputs it gains half at 9 pixels and nothing at 49 (BUILD_NOTES.md).
-_MANY, _SMALL = 256, 64
+# Filters and pixels from and up to which a product beats oneDNN at the gradient of weights: layers
+# of 256 filters gain half at 9 pixels and nothing at 49 (BUILD_NOTES.md).
+_MANY, _SMALL = 256, 16
 
 
 def install(model: keras.Model) -> None:
