@@ -168,20 +168,35 @@ def test_convolutions_of_small_images_are_sums_over_their_windows(size):
 
 
 @pytest.mark.parametrize(
-    ("policy", "changes"),
+    ("policy", "shape", "changes"),
     [
-        ("float32", {}),
-        ("mixed_bfloat16", {"strides": 2}),
-        ("mixed_bfloat16", {"padding": "valid"}),
-        ("mixed_bfloat16", {"dilation_rate": 2}),
-        ("mixed_bfloat16", {"filters": 128}),
-        ("mixed_bfloat16", {"groups": 2}),
+        ("float32", (4, 4, 4), {}),
+        ("mixed_bfloat16", (4, 5, 4), {}),
+        ("mixed_bfloat16", (None, 4, 4), {}),
+        ("mixed_bfloat16", (4, 4, 4), {"strides": 2}),
+        ("mixed_bfloat16", (4, 4, 4), {"padding": "valid"}),
+        ("mixed_bfloat16", (4, 4, 4), {"dilation_rate": 2}),
+        ("mixed_bfloat16", (4, 4, 4), {"filters": 128}),
+        ("mixed_bfloat16", (4, 4, 4), {"groups": 2}),
     ],
 )
-def test_other_convolutions_stay_as_they_are(policy, changes):
+def test_other_convolutions_stay_as_they_are(policy, shape, changes):
     keras.config.set_dtype_policy(policy)
     given = {"filters": 256, "kernel_size": 3, "padding": "same"} | changes
-    assert kernels.installed(one_layer(keras.layers.Conv2D(**given), (8, 8, 4))) == "Keras's"
+    assert kernels.installed(one_layer(keras.layers.Conv2D(**given), shape)) == "Keras's"
+
+
+def test_a_convolution_used_twice_takes_images_of_any_size():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    layer = keras.layers.Conv2D(256, 3, padding="same")
+    small, large = keras.Input((3, 5, 2)), keras.Input((None, None, 2))
+    model = keras.Model([small, large], [layer(small), layer(large)])
+    images = [RANDOM.normal(size=(2, *size, 2)).astype(np.float32) for size in ((3, 5), (6, 7))]
+    expected = [np.asarray(answer, np.float32) for answer in model(images)]
+    kernels.install(model)
+    assert kernels.installed(model) == "own for 1 Conv2D"
+    for answer, known in zip(tf.function(model)(images), expected, strict=True):
+        np.testing.assert_allclose(np.asarray(answer, np.float32), known, atol=0.05)
 
 
 ERF = np.vectorize(math.erf)

@@ -153,15 +153,22 @@ def _convolve(layer: keras.layers.Layer) -> None:
         return
     if {*layer.strides, *layer.dilation_rate, layer.groups} != {1} or layer.filters < _MANY:
         return
+    if not _small(getattr(layer, "input", None)):  # a layer within another has none
+        return
     slow = layer.convolution_op
 
     def convolution_op(inputs, kernel):
-        pixels = math.prod(size or math.inf for size in inputs.shape[1:3])
-        if pixels > _SMALL:
+        if not _small(inputs):  # the layer's second place in a model
             return slow(inputs, kernel)
         return _convolution(inputs, tf.convert_to_tensor(kernel, inputs.dtype))
 
     layer.convolution_op = convolution_op
+
+
+def _small(images) -> bool:
+    """Whether (B, H, W, C) has few pixels; sizes that are not known may be large."""
+    sizes = [None] if images is None else images.shape[1:3]
+    return math.prod(size or math.inf for size in sizes) <= _SMALL
 
 
 @tf.custom_gradient
