@@ -2,7 +2,7 @@
 
 import pathlib
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 setup(
     name="keras-tfds-zoo",
@@ -12,11 +12,8 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11",
-    packages=[
-        *("zoo", "pipelines"),
-        *("trainers", "trainers.report", "trainers.setup", "trainers.watch"),
-    ],
-    package_data={"trainers": ["recipes/*.flags"], "trainers.report": ["style.css"]},
+    packages=find_packages(include=("zoo*", "pipelines*", "trainers*")),
+    package_data={"trainers": ["recipes/*.flags"], "trainers.reports": ["style.css"]},
     install_requires=[
         "absl-py",
         "h5py",  # keras brings it; trainers.setup.keras_file looks through its files

@@ -17,7 +17,7 @@ from absl import app, flags
 from sklearn.linear_model import LogisticRegression
 
 import pipelines
-from pipelines import source
+from pipelines.storage import tfds as source
 
 _SPLITS = flags.DEFINE_integer("splits", 10, "How many seeded splits.")
 

@@ -80,7 +80,7 @@ def keras_model(job: Job):
 
 def optimizer_of(job: Job, model):
     """The recipe's, over the run's steps; its variables are built and its factors applied."""
-    from trainers import optimizers
+    from trainers.training import optimizers
 
     recipe = job.recipe
     optimizers.freeze(model.trainable_variables, recipe.lr_scale)
@@ -119,7 +119,7 @@ def draws(job: Job, epoch: int, steps: int | None = None) -> list[np.ndarray]:
 
 def rates(job: Job) -> list[float]:
     """The recipe's learning rate at every step, for who is not Keras."""
-    from trainers import optimizers
+    from trainers.training import optimizers
 
     recipe, total = job.recipe, job.epochs * job.epoch_steps
     schedule = optimizers.Schedule(

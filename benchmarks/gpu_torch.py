@@ -12,7 +12,7 @@ import torch
 import torch_networks
 from gpu_sides import EVALUATED, Job, Side
 
-from trainers import muon, optimizers
+from trainers.training import muon, optimizers
 from zoo.spec import Recipe
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from absl import app, flags, logging
 
-from trainers.setup.errors import UsageError, import_tensorflow
+from trainers.errors import UsageError, import_tensorflow
 
 _WORKDIR = flags.DEFINE_string("workdir", "", "A finished run.")
 _MODEL = flags.DEFINE_string("model", "", "Instead of a run: the model to export.")
@@ -36,12 +36,15 @@ _ROWS = 1000  # of the test split, from which batches are taken
 
 def _found(extra: list[str]):
     """The export's directory, its prepared pipeline and settings; and what to keep alive."""
-    from trainers import assembly, export, predict, recipe_flags
-    from trainers.setup import data, workdir
+    from trainers.config import flags as recipe_flags
+    from trainers.serving import export, predict
+    from trainers.store import run_folder
+    from trainers.training import compile as assembly
+    from trainers.training import data
 
     if _WORKDIR.value:
         folder = pathlib.Path(_WORKDIR.value)
-        settings, _ = workdir.settings_of(folder)
+        settings, _ = run_folder.settings_of(folder)
         return predict.newest_export(folder), data.load(settings, folder), settings, None
     if not _MODEL.value:
         raise UsageError("give --workdir=... of a finished run, or --model=...")
@@ -62,7 +65,7 @@ def _found(extra: list[str]):
 
 def _batch(pipeline, size: int) -> dict[str, np.ndarray]:
     """Raw rows of the test split; a single one is of median length where rows are texts."""
-    from trainers.setup import data
+    from trainers.training import data
 
     count = min(_ROWS, pipeline.rows["test"].num_rows)
     rows = data.take(pipeline, "test", np.arange(count))
@@ -77,9 +80,9 @@ def _sides(version, pipeline, settings, raw: Mapping[str, np.ndarray]) -> dict[s
     """What is timed: name -> a call without arguments that returns logits."""
     import tensorflow as tf
 
-    from pipelines import trace
-    from trainers import assembly
-    from trainers.setup import saved_model
+    from pipelines.core import specs
+    from trainers.store import saved_model
+    from trainers.training import compile as assembly
 
     loaded = saved_model.load(version)
     serve = loaded.signatures["serving_default"]
@@ -87,7 +90,7 @@ def _sides(version, pipeline, settings, raw: Mapping[str, np.ndarray]) -> dict[s
     for variable, value in zip(model.weights, loaded.weights, strict=True):
         variable.assign(value.numpy())
     tensors = {name: tf.constant(value) for name, value in raw.items()}
-    inputs = trace.cut_to_need(pipeline, pipeline.preprocess(tensors))
+    inputs = specs.cut_to_need(pipeline, pipeline.preprocess(tensors))
     ready = {name: value.numpy() for name, value in inputs.items()}
     size = len(next(iter(raw.values())))
 
@@ -165,7 +168,7 @@ def main(argv: list[str]) -> None:
     import_tensorflow()
     import tensorflow as tf
 
-    from trainers.setup import machine
+    from trainers.devices import precision as machine
 
     if _THREADS.value:
         tf.config.threading.set_intra_op_parallelism_threads(_THREADS.value)

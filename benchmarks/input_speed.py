@@ -38,7 +38,7 @@ def main(argv: list[str]) -> None:
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # before there is a thread
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    from trainers.setup import machine
+    from trainers.devices import precision as machine
 
     print(f"{machine.cpu_name()}, {cores} of {os.cpu_count()} cores")
     if _PART.value == "streams":
@@ -50,7 +50,7 @@ def main(argv: list[str]) -> None:
 
 def measure_streams() -> None:
     """Prints a line for each augmentation, each data set, and reading from disk."""
-    from pipelines import image
+    from pipelines.steps import image
 
     images = _images()
     jordan = image.crop_and_flip(4, alternating=True)
@@ -85,9 +85,11 @@ def measure_steps(batch_size: int) -> None:
     import tensorflow as tf
 
     import zoo
-    from pipelines.stream import stream
-    from trainers import assembly, distribute
-    from trainers.setup import machine, settings
+    from pipelines.core.stream import stream
+    from trainers.config import settings
+    from trainers.devices import keras_patches as distribute
+    from trainers.devices import precision as machine
+    from trainers.training import compile as assembly
 
     pipeline = _images()
     changes = {"batch_size": batch_size, "pipeline": pipeline.name, "steps_per_execution": 1}
@@ -131,7 +133,7 @@ def measure_steps(batch_size: int) -> None:
 
 def _rates(pipeline, *, on_disk: bool) -> Iterator[tuple[float, float]]:
     """Examples a second of wall clock and of processor time, of each repeat."""
-    from pipelines.stream import stream
+    from pipelines.core.stream import stream
 
     batch_size = 64 if _TINY.value else 512
     steps = 2 if _TINY.value else 20 if on_disk else 80
@@ -156,7 +158,7 @@ def _images():
 def _prepared(name: str, **options):
     """The pipeline with its rows; None: it has to be downloaded first."""
     import pipelines
-    from pipelines import source
+    from pipelines.storage import tfds as source
 
     pipeline = pipelines.get(name, **options)
     builder = source.find_builder(pipeline.source, None)
@@ -168,7 +170,7 @@ def _prepared(name: str, **options):
 def _on_disk(pipeline, folder: str):
     """The pipeline over array_record files, none of it in memory, from what TFDS has prepared."""
     import pipelines
-    from pipelines import source
+    from pipelines.storage import tfds as source
 
     builder = source.find_builder(pipeline.source, None)
     place = pathlib.Path(folder, *pathlib.Path(builder.data_dir).parts[-2:])

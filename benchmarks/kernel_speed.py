@@ -12,7 +12,7 @@ import time
 
 from absl import app, flags, logging
 
-from trainers.setup.errors import import_tensorflow
+from trainers.errors import import_tensorflow
 
 _ROUNDS = flags.DEFINE_integer("rounds", 5, "How often each side has its turn.", lower_bound=1)
 _SECONDS = flags.DEFINE_float("seconds", 0.5, "Length of a turn; three steps at least.")
@@ -48,7 +48,7 @@ def _step(make, shape: tuple[int, ...], fast: bool):
     import keras
     import tensorflow as tf
 
-    from trainers import kernels
+    from trainers.training import kernels
 
     inputs = keras.Input(
         shape[1:], batch_size=shape[0], dtype=keras.config.dtype_policy().compute_dtype

@@ -6,7 +6,7 @@ python benchmarks/shapes_baseline.py
 from sklearn.linear_model import LogisticRegression
 
 import pipelines
-from pipelines import source
+from pipelines.storage import tfds as source
 
 
 def main() -> None:

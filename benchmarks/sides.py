@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import speed_data
 
-from trainers import recipe_flags
-from trainers.setup.settings import Settings
+from trainers.config import flags as recipe_flags
+from trainers.config.settings import Settings
 
 _BATCH_SIZE = 32  # of the tutorials
 _FOREVER = 1_000_000  # epochs
@@ -70,10 +70,11 @@ class Turns:
 
 def ours(job: dict, settings: Settings, turns: Turns, *, by_length: bool = False) -> None:
     """The trainer: its model, its stream, its counted loop, its monitor."""
-    from pipelines.stream import num_steps, stream
-    from trainers import assembly, distribute
-    from trainers.setup import machine
-    from trainers.watch.monitor import Monitor
+    from pipelines.core.stream import num_steps, stream
+    from trainers.devices import keras_patches as distribute
+    from trainers.devices import precision as machine
+    from trainers.training import compile as assembly
+    from trainers.training.callbacks.monitor import Monitor
 
     recipe, folder = settings.recipe, pathlib.Path(job["folder"])
     strategy = distribute.choose(1)
@@ -102,7 +103,7 @@ def stock_keras(job: dict, settings: Settings, turns: Turns, *, policy: str) -> 
     import tensorflow as tf
 
     import zoo
-    from trainers import optimizers
+    from trainers.training import optimizers
 
     recipe, spec = settings.recipe, speed_data.spec_of(job["folder"])
     x, y = speed_data.arrays_of(job["folder"])

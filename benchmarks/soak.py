@@ -17,7 +17,7 @@ import time
 import numpy as np
 from absl import app, flags
 
-from trainers import checkpoint
+from trainers.store import checkpoint
 
 _KILLS = flags.DEFINE_integer("kills", 100, "How many lives are ended by SIGKILL.")
 _LONGEST = flags.DEFINE_float("longest", 15.0, "Seconds of the longest life.")

@@ -107,13 +107,13 @@ def write_stored(flags: list[str], folder: pathlib.Path) -> None:
     """The training rows that TFDS has, preprocessed."""
     import tensorflow as tf
 
-    from pipelines import trace
-    from trainers import recipe_flags
-    from trainers.setup import data
+    from pipelines.core import specs
+    from trainers.config import flags as recipe_flags
+    from trainers.training import data
 
     pipeline = data.load(recipe_flags.parse(["", *flags]), None)
     rows = pipeline.rows["train"]
-    preprocess = trace.preprocess_function(pipeline.preprocess, tuple(pipeline.raw.items()))
+    preprocess = specs.preprocess_function(pipeline.preprocess, tuple(pipeline.raw.items()))
     chunks = []
     for first in range(0, rows.num_rows, _CHUNK):
         raw = {k: tf.constant(rows.table[k][first : first + _CHUNK]) for k in pipeline.raw}

@@ -37,7 +37,7 @@ from absl import app, flags
 from side_process import Side, SideError, cpu_name, make_data
 from sides import SIDES
 
-from trainers import recipe_flags
+from trainers.config import flags as recipe_flags
 
 # How each network is asked for; without augmentation, which PyTorch would need once more.
 MODELS = {

@@ -7,7 +7,8 @@ import numpy as np
 import sklearn.datasets
 import tensorflow_datasets as tfds
 
-from pipelines import Pipeline, tabular
+from pipelines import Pipeline
+from pipelines.steps import tabular
 from zoo.spec import Field
 
 _MEASURES = (

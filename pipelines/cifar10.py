@@ -1,6 +1,7 @@
 """CIFAR-10: 60 000 photographs of 32x32 pixels in ten classes (Krizhevsky 2009)."""
 
-from pipelines import DataError, Pipeline, image
+from pipelines import DataError, Pipeline
+from pipelines.steps import image
 from zoo.spec import Field
 
 _SIDE = 32

@@ -6,7 +6,9 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from pipelines import DataError, Pipeline, columns, files, split, table, table_file
+from pipelines import DataError, Pipeline
+from pipelines.core import splits
+from pipelines.files import columns, table, table_file, text_files
 
 _SUFFIXES = (".csv", ".tsv")
 _BATCH = 300  # rows turned into columns at a time; 10 000 make the garbage collector take 6 s more
@@ -40,12 +42,12 @@ def pipeline(
     Raises:
         DataError: a file, row or cell that cannot be read, by file and line; no such column.
     """
-    places = files.places(data_files)
+    places = text_files.places(data_files)
     paths = [
         (name, path)
         for name, words in places.items()
         for place in words
-        for path in files.expanded(place, _SUFFIXES)
+        for path in text_files.expanded(place, _SUFFIXES)
     ]
     cells = _read(paths, encoding)
     unused = table.named(cells.names, ignore, "ignore")
@@ -64,7 +66,7 @@ def pipeline(
         ],
         split_of=cells.split_of,
         given=[name for name in ("validation", "test") if name in places],
-        digest=split.digests("\0".join(row).encode() for row in zip(*used.values(), strict=True)),
+        digest=splits.digests("\0".join(row).encode() for row in zip(*used.values(), strict=True)),
     )
     return table.over("csv", found, target, task, table.Cut(split_seed, validation, test))
 

@@ -8,7 +8,8 @@ import numpy as np
 import sklearn.datasets
 import tensorflow_datasets as tfds
 
-from pipelines import Pipeline, image, tabular
+from pipelines import Pipeline
+from pipelines.steps import image, tabular
 from zoo.spec import Field
 
 _CLASSES = tuple("0123456789")

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import tensorflow_datasets as tfds
 
-from pipelines import Pipeline, split, text
+from pipelines import Pipeline
+from pipelines.core import splits
+from pipelines.steps import text
 from zoo.spec import Field
 
 # Packages of every installation of Python 3.11 to 3.14, and the files that they are in.
@@ -98,8 +100,8 @@ def pipeline(*, vocab_size: int = 4_000, max_length: int = 128, split_seed: int 
     learn, bind = text.steps(vocab_size, max_length)
 
     def prepare(rows, state):
-        digest = split.digests(rows["all"].table["text"])
-        parts = split.by_content(rows["all"], digest, seed=split_seed, validation=0.1, test=0.2)
+        digest = splits.digests(rows["all"].table["text"])
+        parts = splits.by_content(rows["all"], digest, seed=split_seed, validation=0.1, test=0.2)
         return learn(parts, state)
 
     return Pipeline(

@@ -73,7 +73,7 @@ def fetch(
         DataError: an unknown set, one that cannot be reached, or files that are not in the mirror:
             then one line more for each of them.
     """
-    from pipelines import source
+    from pipelines.storage import tfds as source
 
     builder = source.find_builder(name, data_dir)
     there = source.is_prepared(builder)

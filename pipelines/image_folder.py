@@ -12,8 +12,11 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from pipelines import SPLITS, DataError, Pipeline, Rows, class_folders, image, photo, split
-from pipelines.stream import RAM_BUDGET
+from pipelines import SPLITS, DataError, Pipeline, Rows
+from pipelines.core import splits
+from pipelines.core.stream import RAM_BUDGET
+from pipelines.files import class_folders, photo
+from pipelines.steps import image
 from zoo.spec import Field
 
 _CHUNK = 1024  # files in work at a time
@@ -106,7 +109,7 @@ def read_all(folder: class_folders.Folder, size: int, *, skip_bad: bool) -> Imag
             pixels = photo.decode(content)
             with tf.device("CPU:0"):
                 resized = image.resize(tf.constant(pixels), size).numpy()
-            return resized, pixels.shape[:2], split.digests([content])[0]
+            return resized, pixels.shape[:2], splits.digests([content])[0]
         except (DataError, OSError) as error:
             if not skip_bad:
                 raise DataError(f"{file.path} cannot be read: {error}") from error
@@ -140,12 +143,12 @@ def cut(folder: class_folders.Folder, images: Images, **shares) -> dict[str, Row
     table = {"image": images.pixels, "label": labels}
     rows = Rows(len(labels), fields, "label", table=table)
     parts = np.array([file.split for file in images.files])
-    read = {name: split.take(rows, np.flatnonzero(parts == name)) for name in folder.given}
-    train = split.take(rows, np.flatnonzero(parts == "train")) if folder.given else rows
+    read = {name: splits.take(rows, np.flatnonzero(parts == name)) for name in folder.given}
+    train = splits.take(rows, np.flatnonzero(parts == "train")) if folder.given else rows
     if len(folder.given) == 2:
         return {"train": train, **read}
     digest = images.digest[parts == "train"]
-    return read | split.by_content(train, digest, given=folder.given, **shares)
+    return read | splits.by_content(train, digest, given=folder.given, **shares)
 
 
 def summary(folder: class_folders.Folder, images: Images, rows: dict[str, Rows]) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """IMDB: 50 000 film reviews, negative or positive (Maas et al. 2011)."""
 
-from pipelines import Pipeline, text
+from pipelines import Pipeline
+from pipelines.steps import text
 from zoo.spec import Field
 
 

@@ -1,6 +1,7 @@
 """MNIST: 70 000 handwritten digits of 28x28 grey pixels (LeCun, Bottou, Bengio, Haffner 1998)."""
 
-from pipelines import Pipeline, image
+from pipelines import Pipeline
+from pipelines.steps import image
 from zoo.spec import Field
 
 CLASSES = tuple("0123456789")

@@ -3,7 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
-from pipelines import Pipeline, Rows, mnist, source
+from pipelines import Pipeline, Rows, mnist
+from pipelines.storage import tfds as source
 
 _MEAN, _DEVIATION = 0.1307, 0.3081  # of all training pixels, as parts of 255
 

@@ -7,7 +7,8 @@ lighter than its ground, so no single pixel says anything: a linear model stays 
 import numpy as np
 import tensorflow_datasets as tfds
 
-from pipelines import Pipeline, image
+from pipelines import Pipeline
+from pipelines.steps import image
 from zoo.spec import Field
 
 _SIZE = 32

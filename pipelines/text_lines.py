@@ -8,7 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipelines import SPLITS, DataError, Pipeline, Rows, files, split, text
+from pipelines import SPLITS, DataError, Pipeline, Rows
+from pipelines.core import splits
+from pipelines.files import text_files
+from pipelines.steps import text
 from zoo.spec import Field
 
 _SUFFIXES = (".txt", ".tsv")
@@ -50,7 +53,7 @@ def pipeline(
     Raises:
         DataError: no such file, a line without a tab, bytes that are no text, one class only.
     """
-    found = files.places(data_files)
+    found = text_files.places(data_files)
     given = [name for name in SPLITS[1:] if name in found]
     read = [
         line for name in found for place in found[name] for line in _read(place, name, encoding)
@@ -66,9 +69,9 @@ def pipeline(
 
     def cut() -> dict[str, Rows]:
         rows = {name: _rows([line for line in read if line.split == name], names) for name in found}
-        digest = {k: split.digests(r.table["text"].tolist()) for k, r in rows.items()}
+        digest = {k: splits.digests(r.table["text"].tolist()) for k, r in rows.items()}
         if len(given) < 2:
-            rows |= split.by_content(rows["train"], digest["train"], given=given, **shares)
+            rows |= splits.by_content(rows["train"], digest["train"], given=given, **shares)
         print("\n".join(_summary(data_files, names, rows, read)), file=sys.stderr)
         return rows
 
@@ -89,9 +92,11 @@ def pipeline(
 
 def _read(place: str, name: str, encoding: str) -> Iterator[Line]:
     folder = pathlib.Path(place).expanduser().is_dir()
-    for path in files.expanded(place, _SUFFIXES[:1] if folder else _SUFFIXES):
+    for path in text_files.expanded(place, _SUFFIXES[:1] if folder else _SUFFIXES):
         number = 0
-        for i, line in enumerate(files.lines(path, files.encoding_of(path, encoding)), start=1):
+        for i, line in enumerate(
+            text_files.lines(path, text_files.encoding_of(path, encoding)), start=1
+        ):
             if not line.strip():
                 continue
             label, tab, said = ("", "", line) if folder else line.partition("\t")
@@ -136,6 +141,6 @@ def _summary(
             f"{len(odd)} texts stand under two labels, e.g. {first.where} ({first.label}) and "
             f"{other.where} ({other.label})"
         )
-    digest = {name: split.digests(part.table["text"].tolist()) for name, part in rows.items()}
-    for name, number in split.duplicates(digest).items():
+    digest = {name: splits.digests(part.table["text"].tolist()) for name, part in rows.items()}
+    for name, number in splits.duplicates(digest).items():
         yield f"{number} texts of {name} are in train too: its figures flatter the model"

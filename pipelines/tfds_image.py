@@ -1,6 +1,8 @@
 """Any image-classification set of TFDS by name: --pipeline=tfds_image --dataset=mnist."""
 
-from pipelines import DataError, Pipeline, image, source
+from pipelines import DataError, Pipeline
+from pipelines.steps import image
+from pipelines.storage import tfds as source
 from zoo.spec import Field
 
 

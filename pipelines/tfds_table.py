@@ -6,8 +6,12 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from pipelines import DataError, Pipeline, shards, source, split, table
-from pipelines.columns import Column
+from pipelines import DataError, Pipeline
+from pipelines.core import splits
+from pipelines.files import table
+from pipelines.files.columns import Column
+from pipelines.storage import shards
+from pipelines.storage import tfds as source
 
 _CHUNK = 1024  # examples decoded at a time
 _WIDEST = 1000  # numbers of a vector that still count as columns
@@ -66,7 +70,7 @@ def pipeline(
         columns=columns,
         split_of=[name for name, number in numbers.items() for _ in range(number)],
         given=given,
-        digest=split.digests(
+        digest=splits.digests(
             repr(row).encode() for row in zip(*(c.values.tolist() for c in columns), strict=True)
         ),
     )

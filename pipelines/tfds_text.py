@@ -2,7 +2,9 @@
 
 import tensorflow_datasets as tfds
 
-from pipelines import DataError, Pipeline, source, text
+from pipelines import DataError, Pipeline
+from pipelines.steps import text
+from pipelines.storage import tfds as source
 from zoo.spec import Field
 
 

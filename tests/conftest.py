@@ -23,9 +23,11 @@ from PIL import Image
 
 import pipelines
 import zoo
-from pipelines import Pipeline, Rows, source, trace
-from trainers import export
-from trainers.setup import settings as settings_module
+from pipelines import Pipeline, Rows
+from pipelines.core import specs
+from pipelines.storage import tfds as source
+from trainers.config import settings as settings_module
+from trainers.serving import export
 from zoo.spec import Field
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -93,7 +95,7 @@ def built_in_data(tmp_path_factory) -> str:
 def fake_rows(pipeline: Pipeline, seed: int = 0) -> dict[str, Rows]:
     """Random rows of the fields that the pipeline declares."""
     random = np.random.default_rng(seed)
-    fields = {**pipeline.raw, pipeline.target: trace.target(pipeline)}
+    fields = {**pipeline.raw, pipeline.target: specs.target(pipeline)}
     return {
         split: Rows(
             NUM_ROWS[split],

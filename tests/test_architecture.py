@@ -6,10 +6,10 @@ import re
 import subprocess
 
 import pytest
-from conftest import ROOT, run_python
 
 import zoo
-from trainers.recipe_flags import RECIPES
+from tests.conftest import ROOT, run_python
+from trainers.config.flags import RECIPES
 
 PACKAGES = ("zoo", "pipelines", "trainers")
 FILES = sorted(p for package in PACKAGES for p in pathlib.Path(ROOT, package).rglob("*.py"))

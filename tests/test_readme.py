@@ -5,9 +5,10 @@ import re
 import shlex
 
 import pytest
-from conftest import ROOT, run_python
 
-from trainers import recipe_flags, repeat
+from tests.conftest import ROOT, run_python
+from trainers.config import flags as recipe_flags
+from trainers.studies import repeat
 
 README = pathlib.Path(ROOT, "README.md").read_text(encoding="utf-8")
 PAGES = [path.read_text(encoding="utf-8") for path in pathlib.Path(ROOT, "docs").glob("*.md")]

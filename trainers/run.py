@@ -12,9 +12,9 @@ import sys
 import time
 from typing import Any
 
-from trainers import recipe_flags
-from trainers.setup.errors import data_errors, import_tensorflow, run_command
-from trainers.setup.settings import Settings, resolve
+from trainers.config import flags as recipe_flags
+from trainers.config.settings import resolve
+from trainers.errors import import_tensorflow, run_command
 
 
 def train(model: str, **changes: Any) -> dict[str, Any]:
@@ -27,6 +27,8 @@ def train(model: str, **changes: Any) -> dict[str, Any]:
     Raises:
         UsageError, DataError, ArtefactError, NonFiniteError, InterruptedRunError: see errors.py.
     """
+    from trainers.training.run import run
+
     return run(resolve(model, changes))
 
 
@@ -38,91 +40,13 @@ def main(argv: list[str]) -> None:
         return
     import_tensorflow()
     if settings.dry_run:
-        from trainers import dry_run
+        from trainers.training import dry_run
 
         print(dry_run.describe(settings))
         return
+    from trainers.training.run import run
+
     print(_table(run(settings, started)))
-
-
-def run(settings: Settings, started: float | None = None) -> dict[str, Any]:
-    """One run, from the settings to the report; continues it where it was interrupted.
-
-    Args:
-        started: `time.perf_counter()` when the command began; None: now.
-    """
-    from trainers.setup import machine
-    from trainers.watch import signals
-
-    if settings.deterministic:
-        machine.refuse_chance()
-    with signals.raised(), data_errors():
-        return _run(settings, time.perf_counter() if started is None else started)
-
-
-def _run(settings: Settings, started: float) -> dict[str, Any]:
-    from trainers import assembly, distribute, export, fit, kernels
-    from trainers.evaluate import evaluate
-    from trainers.report import finish
-    from trainers.setup import data, machine, workdir
-
-    recipe = settings.recipe
-    strategy = distribute.choose(settings.replicas)  # before there is a tensor
-    distribute.check_batch_size(recipe.batch_size, strategy)
-    precision, why = machine.choose_precision(recipe.precision)
-
-    with workdir.claim(settings.run_dir) as folder:
-        workdir.check_identity(folder, settings, precision)
-        report = workdir.finished_report(folder, settings)
-        if report is not None:
-            print(f"{folder} is already complete")
-            return report
-        pipeline = data.load(settings, folder)
-        model = assembly.compiled(settings, pipeline, strategy, machine.policy(precision))
-        replicas = strategy.num_replicas_in_sync
-        facts = {
-            "precision_because": why,
-            "kernels": kernels.installed(model),
-            "replicas": replicas,
-            **machine.describe(),
-        }
-        run_number = workdir.record(folder, settings, pipeline, precision, facts)
-        rows = ", ".join(f"{rows.num_rows} {split}" for split, rows in pipeline.rows.items())
-        print(f"{settings.model}: {model.count_params()} parameters on {pipeline.source} ({rows})")
-        print(f"{precision}: {why}; kernels: {facts['kernels']}")
-        print(f"{replicas} replica(s); run in {folder}")
-
-        progress = fit.fit(model, settings, pipeline, strategy, folder, run_number)
-        weights = fit.finished_weights(model, folder, progress, settings.keep)
-        # An earlier process may have died between its export and its report.
-        exported = export.published(settings, weights, folder) or export.export(
-            settings, pipeline, weights, folder
-        )
-        evaluations = {
-            split: evaluate(exported, pipeline, split, batch_size=recipe.batch_size)
-            for split in ("validation", "test")
-        }
-        report = {
-            "model": settings.model,
-            "pipeline": recipe.pipeline,
-            "dataset": pipeline.source,
-            "seed": recipe.seed,
-            "parameters": model.count_params(),
-            "epochs": recipe.epochs,
-            "precision": precision,
-            "seconds": {
-                "fit": round(progress["seconds"], 2),
-                "saving": round(progress["saving_seconds"], 2),
-            },
-            "rollbacks": progress["rollbacks"],
-            "validation": evaluations["validation"].metrics,
-            "test": evaluations["test"].metrics,
-            "export": str(exported.relative_to(folder)),
-            "workdir": str(folder),
-        }
-        report["seconds"]["total"] = round(time.perf_counter() - started, 2)
-        workdir.write_json(folder / "report.json", report)  # from here on the run is finished
-        return finish(folder, settings, pipeline, report, evaluations, started)
 
 
 def _table(report: dict[str, Any]) -> str:

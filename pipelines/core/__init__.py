@@ -1,0 +1,1 @@
+"""What every data set passes through: declaration, splits, order, randomness and batches."""

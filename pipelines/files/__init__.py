@@ -1,0 +1,1 @@
+"""A user's own files: tables, texts and folders of images."""

@@ -1,0 +1,1 @@
+"""Steps that several data sets share, one kind of data a module."""

@@ -1,0 +1,1 @@
+"""Where stored examples come from: TFDS builders and their files."""

@@ -1,0 +1,98 @@
+"""Somebody's own table, from the file to answers in a process that has nothing of ours."""
+
+import csv
+import json
+import math
+
+import numpy as np
+import pytest
+
+from tests.conftest import run_python, run_stranger
+from trainers.serving import export
+
+pytestmark = pytest.mark.slow
+
+
+def write(path, header, rows) -> None:
+    """As a spreadsheet writes it: with a mark, and CRLF between the rows."""
+    with open(path, "w", newline="", encoding="utf-8-sig") as file:
+        csv.writer(file, lineterminator="\r\n").writerows([header, *rows])
+
+
+def train(place, table: str, target: str, *flags: str) -> dict:
+    words = ("--model=mlp", "--pipeline=csv", f"--data_files={table}", f"--target={target}")
+    run_python("-m", "trainers.run", *words, "--workdir=run", *flags, cwd=place)
+    return json.loads((place / "run" / "report.json").read_text())
+
+
+def ask(place, report, raw: dict) -> dict:
+    """What the export says to raw columns, where neither our packages nor keras can be imported."""
+    asked, answered = place / "asked.npz", place / "answered.npz"
+    # The process takes texts with something after them: see trainers/export.py.
+    texts = {
+        name: np.char.add(column, b".") for name, column in raw.items() if column.dtype.kind == "S"
+    }
+    np.savez(asked, **{**raw, **texts})
+    exported = place / "run" / report["export"]
+    run_stranger(export._STRANGER, exported, asked, answered, cwd=place)
+    with np.load(answered, allow_pickle=False) as found:
+        return {name: found[name] for name in found.files}
+
+
+def churned(random, number: int):
+    """Columns as a client has them, and a rule that no linear model finds."""
+    months = random.integers(1, 60, number).astype(np.float32)
+    plan = random.choice(np.array([b"basic", b"plus", "größe".encode(), b""]), number)
+    calls = random.normal(5, 2, number).astype(np.float32)
+    young = (months < 24) ^ (plan == b"plus") ^ (calls > 5)
+    months[random.random(number) < 0.05] = np.nan
+    return {"months": months, "plan": plan, "calls_per_week": calls}, young
+
+
+def test_a_classification_with_missing_values_and_categories(tmp_path):
+    random = np.random.default_rng(0)
+    raw, young = churned(random, 6000)
+    rows = [
+        [f"u{i}", "NA" if math.isnan(m) else f"{m:g}", p.decode(), c, "left" if y else "stayed"]
+        for i, (m, p, c, y) in enumerate(zip(*raw.values(), young, strict=True))
+    ]
+    write(tmp_path / "t.csv", ["user", "months", "plan", "calls per week", "state"], rows)
+    report = train(tmp_path, "t.csv", "state", "--epochs=40")
+    majority = max(young.mean(), 1 - young.mean())
+    assert majority < 0.6
+    assert report["test"]["accuracy"] > 0.93  # 5 % of the rows lack what the rule needs
+
+    raw, young = churned(random, 2000)
+    found = ask(tmp_path, report, raw)
+    expected = np.where(young, b"left", b"stayed")
+    assert (found["class_name"] == expected).mean() > 0.93
+    # The answers do not depend on how a missing word is written, or on space around words.
+    for word in (b"NULL", b" n/a "):
+        other = np.where(raw["plan"] == b"", word, raw["plan"])
+        again = ask(tmp_path, report, {**raw, "plan": other})
+        np.testing.assert_array_equal(again["probability"], found["probability"])
+
+
+def priced(random, number: int):
+    area = random.uniform(20, 200, number).astype(np.float32)
+    town = random.choice(np.array([b"Ulm", b"Bonn", b"K\xc3\xb6ln"]), number)
+    day = np.array([b"20%02d-%02d-01" % (y, m) for y, m in random.integers(1, 13, (number, 2))])
+    factor = np.select([town == b"Ulm", town == b"Bonn"], [1.0, 1.5], 3.0)
+    year = np.array([int(text[:4]) for text in day])
+    return {"area": area, "town": town, "sold": day}, 3000 * area * factor + 20_000 * (year - 2000)
+
+
+def test_a_regression_in_the_units_of_the_target(tmp_path):
+    random = np.random.default_rng(0)
+    raw, price = priced(random, 4000)
+    rows = [
+        [a, t.decode(), s.decode(), f"{p:.0f}"]
+        for a, t, s, p in zip(*raw.values(), price, strict=True)
+    ]
+    write(tmp_path / "t.csv", ["area", "town", "sold", "price"], rows)
+    report = train(tmp_path, "t.csv", "price", "--epochs=40")
+    assert report["test"]["r2"] > 0.99
+    raw, price = priced(random, 1000)
+    value = ask(tmp_path, report, raw)["value"]
+    assert np.abs(value - price).mean() < 0.1 * price.std()
+    assert 0.97 < value.mean() / price.mean() < 1.03

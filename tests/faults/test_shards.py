@@ -1,0 +1,263 @@
+"""Damaged files of a prepared set: exit code 3 and the file's name; docs/faults.md, 16 to 20."""
+
+import json
+import os
+import pathlib
+import shutil
+import struct
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+import pipelines
+from pipelines import DataError
+from pipelines.core.stream import stream
+from pipelines.storage import tfds as source
+from tests.conftest import replaced, tiny_settings
+from trainers import errors
+from trainers.store import checkpoint
+from trainers.training import run
+
+FORMATS = ("tfrecord", "array_record")
+_NUM_SHARDS, _NUM_ROWS = 4, {"train": 120, "test": 40}
+
+
+class ZooTestShards(tfds.core.GeneratorBasedBuilder):
+    """Small images of two kinds, in four files a split."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    BUILT_IN = True  # needs no network
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        features = {
+            "image": tfds.features.Image(shape=(20, 20, 3)),
+            "label": tfds.features.ClassLabel(names=["day", "night"]),
+        }
+        return tfds.core.DatasetInfo(
+            builder=self, description=__doc__, features=tfds.features.FeaturesDict(features)
+        )
+
+    def _split_generators(self, dl_manager) -> dict:
+        del dl_manager
+        return {split: self._generate_examples(split) for split in _NUM_ROWS}
+
+    def _generate_examples(self, split):
+        random = np.random.default_rng(len(split))
+        for i in range(_NUM_ROWS[split]):
+            yield i, {"image": random.integers(0, 256, (20, 20, 3), np.uint8), "label": i % 2}
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory) -> dict[str, pathlib.Path]:
+    """A data folder for each format."""
+    places = {}
+    for name in FORMATS:
+        places[name] = tmp_path_factory.mktemp(name)
+        config = tfds.download.DownloadConfig(num_shards=_NUM_SHARDS)
+        builder = source.find_builder("zoo_test_shards", str(places[name]))
+        builder.download_and_prepare(file_format=name, download_config=config)
+        assert builder.info.splits["train"].shard_lengths == [30] * _NUM_SHARDS
+    return places
+
+
+def copied(prepared, name: str, tmp_path) -> pathlib.Path:
+    """The second file of the training split, in a copy of the data folder."""
+    shutil.copytree(prepared[name], tmp_path / "data")
+    [path] = (tmp_path / "data").glob(f"*/*/*-train.{name}-00001-of-00004")
+    return path
+
+
+def settings_on(tmp_path, **changes):
+    changes = {"pipeline": "tfds_image", "dataset": "zoo_test_shards", "batch_size": 8} | changes
+    return tiny_settings("cifar_cnn", tmp_path / "run", data_dir=str(tmp_path / "data"), **changes)
+
+
+def record_ends(path: pathlib.Path) -> list[int]:
+    """Where each record of a TFRecord file ends: 8 bytes length, 4 CRC, the data, 4 CRC."""
+    content, ends, at = path.read_bytes(), [], 0
+    while at < len(content):
+        at += 16 + struct.unpack("<Q", content[at : at + 8])[0]
+        ends.append(at)
+    return ends
+
+
+def cut(path: pathlib.Path, at: int) -> None:
+    path.write_bytes(path.read_bytes()[:at])
+
+
+def flip(path: pathlib.Path, at: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[at] ^= 1
+    path.write_bytes(content)
+
+
+def other_set(path: pathlib.Path) -> None:
+    """A TFRecord file as whole as can be, with thirty examples of something else."""
+    feature = tf.train.Feature(int64_list=tf.train.Int64List(value=[1]))
+    example = tf.train.Example(features=tf.train.Features(feature={"age": feature}))
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for _ in range(30):
+            writer.write(example.SerializeToString())
+
+
+def of_test(path: pathlib.Path) -> None:
+    """The file of another split, with ten examples."""
+    shutil.copy(path.with_name(path.name.replace("train", "test")), path)
+
+
+def twice(path: pathlib.Path) -> None:
+    path.write_bytes(path.read_bytes() * 2)
+
+
+_TEXT = b"this is no file of records\n" * 9000
+_ALL = "30 examples are declared, {} are there"
+DAMAGE = {
+    ("tfrecord", "empty"): (lambda path: cut(path, 0), _ALL.format(0)),
+    ("tfrecord", "cut between records"): (lambda p: cut(p, record_ends(p)[14]), _ALL.format(15)),
+    ("tfrecord", "cut in a length"): (
+        lambda p: cut(p, record_ends(p)[14] + 5),
+        _ALL.format(15),
+    ),
+    ("tfrecord", "cut in a record"): (
+        lambda p: cut(p, record_ends(p)[14] + 50),
+        "example 15: trunc",
+    ),
+    ("tfrecord", "bit of a record"): (
+        lambda p: flip(p, record_ends(p)[6] + 99),
+        "example 7: corrup",
+    ),
+    ("tfrecord", "bit of a length"): (
+        lambda p: flip(p, record_ends(p)[6] + 1),
+        "example 7: corrup",
+    ),
+    ("tfrecord", "no records"): (lambda p: p.write_bytes(_TEXT), ".*Is this even a TFRecord"),
+    ("tfrecord", "another set"): (other_set, "example 0: .*image.* is required"),
+    ("tfrecord", "another split"): (of_test, _ALL.format(10)),
+    ("tfrecord", "too many"): (twice, _ALL.format(60)),
+    ("tfrecord", "missing"): (lambda path: path.unlink(), "no such file"),
+    ("array_record", "empty"): (lambda path: cut(path, 0), _ALL.format(0)),
+    ("array_record", "cut at a block"): (lambda path: cut(path, 65_536), _ALL.format(0)),
+    ("array_record", "cut in a block"): (lambda path: cut(path, 100_001), _ALL.format(0)),
+    ("array_record", "bit of a record"): (
+        lambda path: flip(path, 9_000),
+        "example [0-9]+: Corrupted",
+    ),
+    ("array_record", "bit of the end"): (lambda path: flip(path, -65_450), _ALL.format(0)),
+    ("array_record", "no records"): (lambda path: path.write_bytes(_TEXT), _ALL.format(0)),
+    ("array_record", "another split"): (of_test, _ALL.format(10)),
+    ("array_record", "missing"): (lambda path: path.unlink(), "no such file"),
+}
+
+
+@pytest.mark.parametrize("fault", DAMAGE, ids=" ".join)
+def test_a_damaged_file_is_named_and_nothing_else_is_written(fault, prepared, tmp_path):
+    path, (damage, said) = copied(prepared, fault[0], tmp_path), DAMAGE[fault]
+    damage(path)
+    before = sorted(tmp_path.joinpath("data").rglob("*"))
+    with pytest.raises(DataError, match=f"{path}: {said}.*prepare the set anew") as caught:
+        run.run(settings_on(tmp_path))
+    assert errors.exit_code(caught.value) == 3
+    assert "\n" not in str(caught.value)
+    assert os.listdir(tmp_path / "run") == [".lock"]
+    assert sorted(tmp_path.joinpath("data").rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b'{"name": "zoo', b"\xff\xfe"], ids=["empty", "cut", "odd"]
+)
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_damaged_description_is_named(name, content, prepared, tmp_path):
+    place = copied(prepared, name, tmp_path).with_name("dataset_info.json")
+    place.write_bytes(content)
+    with pytest.raises(DataError, match=f"{place} is damaged: remove its folder") as caught:
+        run.run(settings_on(tmp_path))
+    assert "\n" not in str(caught.value)
+    assert os.listdir(tmp_path / "run") == [".lock"]
+
+
+def test_a_description_with_other_counts_is_no_word_for_the_files(prepared, tmp_path):
+    path = copied(prepared, "tfrecord", tmp_path)
+    place = path.with_name("dataset_info.json")
+    info = json.loads(place.read_text())
+    info["splits"][0]["shardLengths"][1] = "29"
+    place.write_text(json.dumps(info))
+    with pytest.raises(DataError, match=f"{path}: 29 examples are declared, 30 are there"):
+        run.run(settings_on(tmp_path))
+
+
+def test_tables_are_read_as_carefully(prepared, tmp_path):
+    """tfds_table reads by itself, before there is a pipeline."""
+    path = copied(prepared, "tfrecord", tmp_path)
+    flip(path, record_ends(path)[6] + 99)
+    options = {"dataset": "zoo_test_shards", "data_dir": str(tmp_path / "data")}
+    with pytest.raises(DataError, match=f"{path}: example 7: corrupted"):
+        pipelines.get("tfds_table", **options)
+
+
+_AT_ONCE = [fault for fault in DAMAGE if "array" in fault[0] and "of a record" not in fault[1]]
+
+
+@pytest.mark.parametrize("fault", _AT_ONCE, ids=" ".join)
+def test_files_too_large_for_memory_are_opened_before_the_first_step(
+    fault, prepared, tmp_path, monkeypatch
+):
+    path, (damage, said) = copied(prepared, fault[0], tmp_path), DAMAGE[fault]
+    damage(path)
+    monkeypatch.setattr(source, "RAM_BUDGET", 1000)
+    with pytest.raises(DataError, match=f"{path}: {said}"):
+        run.run(settings_on(tmp_path))
+    assert os.listdir(tmp_path / "run") == [".lock"]
+
+
+@pytest.mark.usefixtures("_unchecked_export")
+def test_a_file_that_turns_bad_while_it_is_read_stops_a_run_that_can_be_continued(
+    prepared, tmp_path, monkeypatch
+):
+    path = copied(prepared, "array_record", tmp_path)
+    whole = path.read_bytes()
+    flip(path, 9_000)
+    monkeypatch.setattr(source, "RAM_BUDGET", 1000)
+    settings = settings_on(tmp_path, steps_per_execution=1, checkpoint_minutes=0.0)
+    with pytest.raises(DataError, match=f"{path}: example [0-9]+: Corrupted") as caught:
+        run.run(settings)
+    assert errors.exit_code(caught.value) == 3
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run" / "export").exists()
+    path.write_bytes(whole)
+    run.run(settings)
+    assert checkpoint.steps(tmp_path / "run" / "checkpoints")[-1] == 2 * (108 // 8)
+
+
+class ZooTestCodes(ZooTestShards):
+    """The same with numbers for labels, three of them."""
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        features = {"image": tfds.features.Image(shape=(20, 20, 3)), "label": np.int64}
+        return tfds.core.DatasetInfo(
+            builder=self, description=__doc__, features=tfds.features.FeaturesDict(features)
+        )
+
+    def _generate_examples(self, split):
+        for i, example in super()._generate_examples(split):
+            yield i, example | {"label": 2 if i == 71 else i % 2}
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_labels_of_no_class_are_named_by_their_example(in_memory, tmp_path, monkeypatch):
+    """On a GPU they would be NaN without a word."""
+    declared = pipelines.get("tfds_image", dataset="zoo_test_shards", data_dir=str(tmp_path))
+    declared = replaced(declared, source="zoo_test_codes", splits={"train": "train"})
+    builder = source.find_builder("zoo_test_codes", str(tmp_path))
+    source.ensure_prepared(builder, "array_record")
+    labels = [int(row["label"]) for row in builder.as_data_source(split="train")]
+    said = f"zoo_test_codes:1.0.0 train: label 2 of example {labels.index(2)} is not in 0..1$"
+    if in_memory:
+        with pytest.raises(DataError, match=said):
+            source.load(declared, data_dir=str(tmp_path))
+        return
+    monkeypatch.setattr(source, "RAM_BUDGET", 1000)
+    pipeline = pipelines.prepared(*source.load(declared, data_dir=str(tmp_path)))
+    with pytest.raises(DataError, match=said), errors.data_errors():
+        list(stream(pipeline, "train", batch_size=6, training=False, seed=0))

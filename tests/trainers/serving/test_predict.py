@@ -1,0 +1,138 @@
+"""An exported model of a table, asked in files and in JSON as its user would."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pipelines import DataError
+from tests.conftest import run_python
+from tests.pipelines.test_csv import load, write
+from trainers.config.settings import resolve
+from trainers.errors import UsageError
+from trainers.serving import export, predict
+from trainers.training import compile as assembly
+
+HEADER = ["Area (m²)", "class", "sold", "price"]
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A model of houses with its start weights."""
+    place = tmp_path_factory.mktemp("houses")
+    rows = [
+        [
+            "" if i % 9 == 0 else i / 2,
+            ["flat", "villa", "NA"][i % 3],
+            f"2020-01-{i % 28 + 1:02}",
+            i * 1000.0,
+        ]
+        for i in range(400)
+    ]
+    path = write(place / "houses.csv", [HEADER, *rows])
+    settings = resolve("mlp", {"pipeline": "csv", "data_files": path, "target": "price"})
+    pipeline = load(path, "price")
+    model = assembly.build(settings, pipeline, "float32")
+    weights = {variable.path: variable.numpy() for variable in model.weights}
+    return place, export.export(settings, pipeline, weights, place)
+
+
+def answers(exported, tmp_path, header, rows, name="ask.csv", **options) -> list[float]:
+    write(tmp_path / name, [header, *rows], **options)
+    return [line["value"] for line in predict.predict(exported[1], [tmp_path / name])]
+
+
+def served(exported, area, kind, sold) -> list[float]:
+    model = tf.saved_model.load(str(exported[1]))
+    raw = {
+        "Area_m2": tf.constant(area, tf.float32),
+        "class_": tf.constant(kind),
+        "sold": tf.constant(sold),
+    }
+    return model.signatures["serving_default"](**raw)["value"].numpy().tolist()
+
+
+def test_files_are_read_as_in_training(exported, tmp_path):
+    expected = served(exported, [50.5, np.nan, 7], ["flat", "", "new"], ["2020-01-05", "", "x"])
+    assert len(set(expected)) == 3
+    rows = [["50.5", " flat", "2020-01-05"], ["n/a", "?", ""], ["7", "new", "x"]]
+    assert answers(exported, tmp_path, HEADER[:3], rows) == pytest.approx(expected)
+    turned = [["a;b", *reversed(row)] for row in rows]
+    found = answers(
+        exported,
+        tmp_path,
+        ["else", "sold", "class", "Area (m²)"],
+        turned,
+        delimiter=";",
+        encoding="utf-16",
+        lineterminator="\r",
+    )
+    assert found == pytest.approx(expected)
+    by_field = answers(
+        exported, tmp_path, ["Area_m2", "class_", "sold"], rows, "ask.tsv", delimiter="\t"
+    )
+    assert by_field == pytest.approx(expected)
+    [first, *_] = predict.predict(exported[1], [tmp_path / "ask.csv"])
+    assert first["input"] == f"{tmp_path / 'ask.csv'}:2"
+
+
+def test_missing_numbers_in_json(exported, tmp_path):
+    """NaN, as TensorFlow Serving reads it, or 3e38, which any JSON library writes."""
+    [expected] = served(exported, [np.nan], ["flat"], ["2020-01-05"])
+    for number in ("NaN", "3e38", "-3.4e38"):
+        instance = f'{{"Area_m2": {number}, "class_": "flat", "sold": "2020-01-05"}}'
+        (tmp_path / "ask.json").write_text(f'{{"instances": [{instance}]}}')
+        [line] = predict.predict(exported[1], [tmp_path / "ask.json"])
+        assert line["value"] == pytest.approx(expected)
+    request = json.loads((exported[1] / "assets.extra" / "request.json").read_text())
+    assert set(request["instances"][0]) == {"Area_m2", "class_", "sold"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind", "said"),
+    [
+        ("a.csv", "class,sold\nflat,\n", UsageError, r"a\.csv:1: Area_m2 missing"),
+        (
+            "a.csv",
+            "Area (m²),class,sold\n1,,\nbig,,\n",
+            UsageError,
+            r"a\.csv:3: column Area_m2: 'big'",
+        ),
+        ("a.csv", "Area (m²),class,sold\n1,,\n1,\n", DataError, r"a\.csv:3: 2 cells"),
+        (
+            "a.json",
+            '{"instances": [{"Area_m2": "1", "class_": "", "sold": ""}]}',
+            UsageError,
+            "0: Area_m2 is '1'",
+        ),
+        (
+            "a.json",
+            '{"instances": [{"Area_m2": 1, "class_": 2, "sold": ""}]}',
+            UsageError,
+            "class_ is 2, expected string",
+        ),
+        (
+            "a.json",
+            '{"instances": [{"Area_m2": 1, "class_": {"b": 1}, "sold": ""}]}',
+            UsageError,
+            "class_ is",
+        ),
+    ],
+)
+def test_what_the_model_does_not_take_is_refused(name, content, kind, said, exported, tmp_path):
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    with pytest.raises(kind, match=said):
+        list(predict.predict(exported[1], [tmp_path / name]))
+
+
+def test_predicting_tables_needs_tensorflow_only(exported, tmp_path):
+    write(tmp_path / "ask.csv", [HEADER[:3], ["", "flat", "2020-01-05"]])
+    probe = (
+        "import sys; sys.modules['keras'] = sys.modules['tensorflow_datasets'] = None\n"
+        "sys.modules['sklearn'] = None\n"
+        "from trainers import predict; predict.main(sys.argv)"
+    )
+    done = run_python("-c", probe, f"--workdir={exported[0]}", str(tmp_path / "ask.csv"))
+    [expected] = served(exported, [np.nan], ["flat"], ["2020-01-05"])
+    assert json.loads(done.stdout)["value"] == pytest.approx(expected)

@@ -1,0 +1,1 @@
+"""One device or many: strategy, precision and every patch of private Keras code."""

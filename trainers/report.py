@@ -1,0 +1,24 @@
+"""Writes report.html of a finished run once more, from its export and its data.
+
+python -m trainers.report --workdir=runs/...
+"""
+
+import pathlib
+
+from trainers.config.flags import small_command
+from trainers.errors import import_tensorflow, run_command
+
+
+def main(argv: list[str]) -> None:
+    """The command."""
+    given = small_command(__doc__, argv, workdir=None)
+    if given is None:
+        return
+    import_tensorflow()
+    from trainers.reports.write import write_again
+
+    print(write_again(pathlib.Path(given["workdir"])))
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,1 +1,0 @@
-"""Before the first step: what is asked, what the machine is, where the run lives, which data."""

@@ -1,0 +1,205 @@
+"""Checkpoints that are whole or absent: `checkpoints/step-00001200/{state.npz, meta.json}`.
+
+Written to a temporary folder, synced, renamed; hashes, keys and shapes are checked on load. NumPy
+arrays and JSON only: nothing in a checkpoint can execute.
+"""
+
+import hashlib
+import json
+import os
+import pathlib
+import re
+import shutil
+import sys
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import ml_dtypes
+import numpy as np
+
+from trainers.errors import ArtefactError
+from trainers.store import arrays as array_file
+from trainers.store import untrusted
+
+_STEP = re.compile(r"step-(\d{8})")
+_LAST = 2  # checkpoints kept besides the best
+
+
+class Checkpoint(NamedTuple):
+    """The state of a run after `step` steps."""
+
+    step: int
+    arrays: Mapping[str, np.ndarray]
+    meta: Mapping[str, Any]
+
+
+def variables_of(model) -> dict[str, Any]:
+    """Every variable of a compiled and built model by group and path: the state of a run.
+
+    Raises:
+        ValueError: two variables share a path (a layer with weights lacks a name).
+    """
+    groups = {
+        "model": model.variables,  # weights, batch statistics and states of random generators
+        "optimizer": model.optimizer.variables,
+        # Without the first, Keras's own loss tracker: it counts padding and is not reported.
+        "metrics": [variable for metric in model.metrics[1:] for variable in metric.variables],
+    }
+    variables: dict[str, Any] = {}
+    for group, members in groups.items():
+        for variable in members:
+            key = f"{group}/{variable.path}"
+            if key in variables:
+                raise ValueError(f"two variables are called {key!r}: name the layers that own them")
+            variables[key] = variable
+    return variables
+
+
+def begin(folder: pathlib.Path) -> None:
+    """Makes the folder, and clears it of what processes that were killed had half written."""
+    folder.mkdir(exist_ok=True)
+    for left in folder.glob(".writing-*"):
+        shutil.rmtree(left)
+
+
+def save(folder: pathlib.Path, checkpoint: Checkpoint, *, best_step: int | None) -> None:
+    """Writes one checkpoint and removes all but the last two and the best.
+
+    Args:
+        folder: exists (`begin`): one that was removed under a run is not made again.
+
+    Raises:
+        OSError: disk full, not writable or gone; the earlier checkpoints are untouched.
+    """
+    final = folder / f"step-{checkpoint.step:08d}"
+    temporary = folder / f".writing-{os.getpid()}"
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        temporary.mkdir()
+        # NumPy reads bfloat16 back as raw bytes: stored as integers, the type beside them.
+        array_file.write(
+            temporary / "state.npz", {key: _plain(a) for key, a in checkpoint.arrays.items()}
+        )
+        meta = {
+            "step": checkpoint.step,
+            "sha256": sha256(temporary / "state.npz"),
+            "dtypes": {key: array.dtype.name for key, array in checkpoint.arrays.items()},
+            **checkpoint.meta,
+        }
+        with open(temporary / "meta.json", "w", encoding="utf-8") as file:
+            json.dump({**meta, "meta_sha256": _digest(meta)}, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        sync(temporary)
+        if final.exists():  # the same step, saved again after a resume: the same state
+            shutil.rmtree(final)
+        os.rename(temporary, final)
+        sync(folder)
+    except OSError:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    for old in steps(folder)[:-_LAST]:
+        if old != best_step:
+            shutil.rmtree(folder / f"step-{old:08d}")
+
+
+def load(folder: pathlib.Path, step: int) -> Checkpoint:
+    """Reads one checkpoint and checks it against its hashes.
+
+    Raises:
+        ArtefactError: it is missing or damaged; it says which file and how.
+    """
+    place = folder / f"step-{step:08d}"
+    try:
+        meta = untrusted.read_json(place / "meta.json")
+        if meta.pop("meta_sha256") != _digest(meta) or meta["step"] != step:
+            raise ValueError("meta.json is not as it was written")
+        if sha256(place / "state.npz") != meta["sha256"]:
+            raise ValueError("state.npz is not the file that meta.json describes")
+        stored = array_file.read(place / "state.npz")
+        arrays = {key: array.view(_dtype(meta["dtypes"][key])) for key, array in stored.items()}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise ArtefactError(f"checkpoint {place} is damaged: {error}") from error
+    return Checkpoint(step, arrays, meta)
+
+
+def load_newest(folder: pathlib.Path) -> Checkpoint | None:
+    """The newest checkpoint that is whole; None where there is none at all.
+
+    Damaged ones are passed over with a warning on stderr.
+
+    Raises:
+        ArtefactError: there are checkpoints, and all are damaged.
+    """
+    found = steps(folder)
+    for step in reversed(found):
+        try:
+            return load(folder, step)
+        except ArtefactError as error:
+            print(f"warning: {error}; using the one before", file=sys.stderr)
+    if found:
+        raise ArtefactError(
+            f"all {len(found)} checkpoints in {folder} are damaged: remove it to begin anew"
+        )
+    return None
+
+
+def restore(variables: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+    """Puts saved arrays into variables of the same names, shapes and types; all of them, or none.
+
+    Raises:
+        ArtefactError: names, shapes or types differ; it lists them.
+    """
+    missing, unknown = sorted(set(variables) - set(arrays)), sorted(set(arrays) - set(variables))
+    kinds = {
+        key: (_kind(arrays[key]), _kind(variables[key])) for key in set(variables) & set(arrays)
+    }
+    wrong = sorted(f"{key} {was} for {now}" for key, (was, now) in kinds.items() if was != now)
+    if missing or unknown or wrong:
+        raise ArtefactError(
+            f"the checkpoint is of another model: missing {missing}, unknown {unknown}, "
+            f"other shape or type {wrong}"
+        )
+    for key, variable in variables.items():
+        variable.assign(arrays[key])
+
+
+def steps(folder: pathlib.Path) -> list[int]:
+    """The steps of all checkpoints in the folder, in order."""
+    if not folder.is_dir():
+        return []
+    matches = (_STEP.fullmatch(entry.name) for entry in folder.iterdir())
+    return sorted(int(match[1]) for match in matches if match)
+
+
+def sha256(path: pathlib.Path) -> str:
+    """Hash of a file's content."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sync(folder: pathlib.Path) -> None:
+    """Makes the folder's own entries durable, so that a rename survives a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _digest(meta: Mapping[str, Any]) -> str:
+    """Hash of what a meta.json says, however it is laid out."""
+    return hashlib.sha256(json.dumps(meta, sort_keys=True).encode()).hexdigest()
+
+
+def _kind(array: Any) -> str:
+    dtype = array.dtype if isinstance(array.dtype, str) else array.dtype.name
+    return f"{dtype} {tuple(array.shape)}"
+
+
+def _plain(array: np.ndarray) -> np.ndarray:
+    return array if array.dtype.isbuiltin else array.view(f"u{array.dtype.itemsize}")
+
+
+def _dtype(name: str) -> np.dtype:
+    return np.dtype(getattr(ml_dtypes, name, name))

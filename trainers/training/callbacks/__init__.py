@@ -1,0 +1,1 @@
+"""Between the steps: saving, stopping and what is shown while a run trains."""

@@ -1,0 +1,222 @@
+"""When a run saves, stops, slows down and counts an epoch as its best; and averaged weights."""
+
+import math
+import pathlib
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from trainers.config.settings import LOWER_IS_BETTER, Settings
+from trainers.devices import keras_patches as distribute
+from trainers.errors import InterruptedRunError, NonFiniteError
+from trainers.store import checkpoint
+from trainers.store.checkpoint import Checkpoint
+from trainers.training import optimizers
+from trainers.training.callbacks.signals import CONTINUES, Request
+
+# What a run knows besides its variables; a checkpoint's meta.json holds it.
+NEW_PROGRESS = {
+    "best": None,  # value of the monitored metric
+    "best_step": None,
+    "wait": 0,  # epochs since the best, for early stopping
+    "slow_wait": 0,  # epochs since the best or the last lowering of the rate
+    "rate_factor": 1.0,  # on the learning rate
+    "rollbacks": [],  # non-finite steps that were gone back from
+    "stopped": False,  # early
+    "validated": True,  # False: saved between the last step of an epoch and its validation
+    "seconds": 0.0,  # from the first step to the last
+    "saving_seconds": 0.0,  # of these
+}
+
+
+class Saver(keras.callbacks.Callback):
+    """Saves after each epoch and every few minutes within; stops on signals, time, patience.
+
+    Args:
+        folder: of the checkpoints; it exists.
+        begun: what the run continues from, already in the model (`fit.start`).
+        epoch_steps: steps of an epoch.
+        averaged: swaps averaged weights in for validation, where there are any.
+        request: whether a signal asked the run to stop.
+    """
+
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        settings: Settings,
+        begun: Checkpoint,
+        *,
+        epoch_steps: int,
+        averaged: "AveragedWeights | None",
+        request: Request,
+    ):
+        super().__init__()
+        self._folder = folder
+        self._settings = settings
+        self._begun = begun
+        self._epoch_steps = epoch_steps
+        self._averaged = averaged
+        self._request = request
+        self._step = begun.step
+        self.progress: dict[str, Any] = dict(begun.meta["progress"])
+        self._saved = (begun.step, self.progress["validated"]) if begun.arrays else None
+
+    def on_train_begin(self, logs=None):
+        """Starts the clocks."""
+        self._variables = checkpoint.variables_of(self.model)
+        self._started = self._last_save = time.monotonic()
+        self._seconds_before = self.progress["seconds"]
+        if self._settings.recover_tries and self._saved is None:
+            self.save()  # there is always something to go back to
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Puts the metrics of a half epoch back: Keras has just reset them."""
+        self._epoch = epoch
+        if self._step > epoch * self._epoch_steps:
+            metrics = self._metrics()
+            checkpoint.restore(metrics, {key: self._begun.arrays[key] for key in metrics})
+
+    def on_train_batch_end(self, batch, logs=None):
+        """At every boundary between executions: is all finite, is it time to save, or to stop?"""
+        if not logs:
+            return  # taken by an earlier process
+        self._step = self._epoch * self._epoch_steps + min(batch + 1, self._epoch_steps)
+        gradients = distribute.gradients_of(self.model)
+        if gradients.bad_step is not None:
+            raise self._not_finite(f"the gradient of {gradients.bad_path}", gradients.bad_step)
+        self._check_loss("loss", logs)
+        if self._step % self._epoch_steps == 0:
+            return  # the end of an epoch is saved after validation, with its outcome
+        stop = self._reason_to_stop()
+        due = self._settings.checkpoint_minutes * 60 <= time.monotonic() - self._last_save
+        if stop or due:
+            self.save()
+        if stop:
+            raise InterruptedRunError(*stop)
+
+    def on_test_begin(self, logs=None):
+        """Keeps the metrics of the epoch: validation is about to count in their variables."""
+        self._epoch_metrics = {key: v.numpy() for key, v in self._metrics().items()}
+
+    def on_test_batch_end(self, batch, logs=None):
+        """Stops in the middle of a validation: the next process begins it anew."""
+        stop = self._reason_to_stop()
+        if not stop:
+            return
+        if self._averaged:
+            self._averaged.on_test_end()
+        self.progress["validated"] = False
+        self.save(self._epoch_metrics)
+        raise InterruptedRunError(*stop)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Compares the epoch with the best one, and saves."""
+        self._step = (epoch + 1) * self._epoch_steps
+        self._check_loss("val_loss", logs)
+        recipe, progress = self._settings.recipe, self.progress
+        value, best = (logs or {})[f"val_{recipe.monitor}"], progress["best"]
+        lower = recipe.monitor in LOWER_IS_BETTER
+        better = best is None or math.isnan(best) or (value < best if lower else value > best)
+        if better:
+            progress |= {"best": value, "best_step": self._step, "wait": 0, "slow_wait": 0}
+        else:
+            progress |= {"wait": progress["wait"] + 1, "slow_wait": progress["slow_wait"] + 1}
+        if recipe.plateau and progress["slow_wait"] >= recipe.plateau:
+            progress |= {"rate_factor": progress["rate_factor"] / 2, "slow_wait": 0}
+            optimizers.set_rate_factor(self.model.optimizer, progress["rate_factor"])
+        if recipe.early_stopping and progress["wait"] >= recipe.early_stopping:
+            progress["stopped"] = self.model.stop_training = True
+        progress["validated"] = True
+        self.save()
+        stop = self._reason_to_stop()
+        if stop:
+            raise InterruptedRunError(*stop)
+
+    def save(self, metrics: Mapping[str, np.ndarray] | None = None) -> None:
+        """Saves the run as it is now, unless it just was.
+
+        Args:
+            metrics: by key, in place of what their variables hold.
+
+        Raises:
+            NonFiniteError: a weight is not finite.
+            OSError: disk full, or the folder of the run is gone.
+        """
+        if (self._step, self.progress["validated"]) == self._saved:
+            return
+        began = time.monotonic()
+        arrays = {key: np.asarray(variable.numpy()) for key, variable in self._variables.items()}
+        for key, array in arrays.items():
+            if key.startswith("model/") and not np.isfinite(array.astype(np.float64)).all():
+                raise self._not_finite(key.removeprefix("model/"), self._step)
+        self.progress["seconds"] = self._seconds_before + began - self._started
+        meta = {"run": self._begun.meta["run"], "progress": self.progress}
+        state = Checkpoint(self._step, {**arrays, **(metrics or {})}, meta)
+        try:
+            checkpoint.save(self._folder, state, best_step=self.progress["best_step"])
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"{self._folder} was removed while a run used it") from error
+        self._last_save = time.monotonic()
+        self.progress["saving_seconds"] += self._last_save - began
+        self._saved = (self._step, self.progress["validated"])
+
+    def _check_loss(self, name: str, logs: Mapping[str, float]) -> None:
+        # Of the metrics the loss alone: others may have no value where a class is missing.
+        if not math.isfinite(logs[name]):
+            raise self._not_finite(f"{name} ({logs[name]})", self._step)
+
+    def _not_finite(self, what: str, step: int) -> NonFiniteError:
+        last = f"step {self._saved[0]}" if self._saved else "none yet"
+        return NonFiniteError(
+            f"{what} is not finite at step {step}; the last good checkpoint is {last}; a smaller "
+            "--learning_rate or --clip_norm may help, or --recover_tries=2, which goes back to the "
+            "checkpoint and halves the rate",
+            step,
+        )
+
+    def _metrics(self) -> dict[str, Any]:
+        return {k: v for k, v in self._variables.items() if k.startswith("metrics/")}
+
+    def _reason_to_stop(self) -> tuple[str, int] | None:
+        if self._request.number:
+            return self._request.met(f"saved at step {self._step}")
+        minutes = self._settings.max_minutes
+        if minutes and time.monotonic() - self._started >= minutes * 60:
+            return f"--max_minutes={minutes:g} used: saved at step {self._step}; {CONTINUES}", 124
+        return None
+
+
+class AveragedWeights(keras.callbacks.Callback):
+    """Validates the averaged weights: they are what is tested and exported.
+
+    Keras's SwapEMAWeights swaps by additions in float32, which change the last bits of both; a
+    copy does not.
+    """
+
+    def on_test_begin(self, logs=None):
+        """Puts the averages into the model."""
+        self._trained = {path: variable.numpy() for path, (variable, _) in self._pairs().items()}
+        for variable, average in self._pairs().values():
+            variable.assign(average.numpy())
+
+    def on_test_end(self, logs=None):
+        """Puts the trained weights back."""
+        for path, (variable, _) in self._pairs().items():
+            variable.assign(self._trained[path])
+
+    def _pairs(self) -> Mapping[str, tuple]:
+        return averages(self.model)
+
+
+def averages(model: keras.Model) -> dict[str, tuple]:
+    """(variable, its running average) of every averaged variable, by path; empty without EMA."""
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    if not optimizer.use_ema:
+        return {}
+    pairs = zip(
+        optimizer._trainable_variables, optimizer._model_variables_moving_average, strict=True
+    )
+    return {variable.path: (variable, average) for variable, average in pairs}

@@ -1,0 +1,65 @@
+"""SIGTERM and Ctrl-C: requests to stop, met where nothing is lost."""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from trainers.errors import InterruptedRunError
+
+_ANSWERED = (signal.SIGTERM, signal.SIGINT)
+CONTINUES = "the same command continues the run"
+
+
+class Request:
+    """Whether the process was asked to stop, and by which signal; 0: it was not."""
+
+    number = 0
+
+    def met(self, how: str) -> tuple[str, int]:
+        """What to say when it is, and the exit code."""
+        return f"{signal.Signals(self.number).name}: {how}; {CONTINUES}", 128 + self.number
+
+
+@contextlib.contextmanager
+def noted() -> Iterator[Request]:
+    """While it is entered a signal is only noted; the second one ends the process at once."""
+    request = Request()
+
+    def note(number: int, frame: Any) -> None:
+        if request.number:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        request.number = number
+
+    with _handled_by(note):
+        yield request
+
+
+@contextlib.contextmanager
+def raised() -> Iterator[None]:
+    """While it is entered a signal raises: nothing is under way that must be brought to an end.
+
+    Raises:
+        InterruptedRunError: where the signal found the program.
+    """
+
+    def stop(number: int, frame: Any) -> None:
+        raise InterruptedRunError(f"{signal.Signals(number).name}: {CONTINUES}", 128 + number)
+
+    with _handled_by(stop):
+        yield
+
+
+@contextlib.contextmanager
+def _handled_by(handler: Callable) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # only it may set handlers
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number in _ANSWERED}
+    try:
+        yield
+    finally:
+        for number, theirs in before.items():
+            signal.signal(number, theirs)

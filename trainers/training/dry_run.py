@@ -1,0 +1,125 @@
+"""What a run would be: settings, size, memory and time, measured on a few steps; writes nothing."""
+
+import dataclasses
+import math
+import tempfile
+import time
+
+import keras
+import tensorflow as tf
+
+import pipelines
+from pipelines import Pipeline
+from pipelines.core.stream import num_steps, stream
+from pipelines.storage import tfds as source
+from trainers.config.settings import Settings, pipeline_arguments
+from trainers.devices import keras_patches as distribute
+from trainers.devices import precision as machine
+from trainers.training import compile as assembly
+from trainers.training import data, kernels
+
+_TIMED = 12  # steps, after a first execution that traces
+
+
+def describe(settings: Settings) -> str:
+    """Resolved settings and estimates as text.
+
+    A built-in data set that is not prepared yet is prepared in a temporary folder.
+
+    Raises:
+        DataError: the data set would have to be downloaded first.
+    """
+    strategy = distribute.choose(settings.replicas)
+    distribute.check_batch_size(settings.recipe.batch_size, strategy)
+    precision, why = machine.choose_precision(settings.recipe.precision)
+    pipeline = _pipeline(settings)
+    model = assembly.compiled(settings, pipeline, strategy, machine.policy(precision))
+    steps = num_steps(pipeline, "train", batch_size=settings.recipe.batch_size, training=True)
+    seconds = _seconds_per_step(model, settings, pipeline, strategy, steps)
+    memory = _memory(model, settings, pipeline)
+    total = settings.recipe.epochs * steps
+    lines = [f"{field} = {value!r}" for field, value in _resolved(settings).items()]
+    rows = ", ".join(f"{split} {rows.num_rows}" for split, rows in pipeline.rows.items())
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"run         {settings.run_dir} (not written)",
+            f"data        {pipeline.source}: {rows}",
+            f"parameters  {model.count_params()}",
+            f"precision   {precision}: {why}",
+            f"kernels     {kernels.installed(model)}",
+            f"replicas    {strategy.num_replicas_in_sync}",
+            f"memory      about {memory / 2**20:.0f} MiB for data, weights and a step",
+            f"steps       {steps} an epoch, {total} in all, {seconds * 1e3:.1f} ms each, measured",
+            f"time        about {_duration(seconds * total)} of training steps",
+        ]
+    )
+
+
+def _resolved(settings: Settings) -> dict:
+    return dataclasses.asdict(settings.recipe) | {
+        "hparams": settings.hparams,
+        "pipeline_options": settings.pipeline_options,
+    }
+
+
+def _pipeline(settings: Settings) -> Pipeline:
+    arguments = pipeline_arguments(settings)
+    name = arguments.get("dataset")
+    if name is None:
+        pipeline = pipelines.get(settings.recipe.pipeline, **arguments)
+        if pipeline.read is not None:
+            return data.load(settings, None)
+        name = pipeline.source
+    builder = source.find_builder(name, settings.data_dir or None)
+    if source.is_prepared(builder):
+        return data.load(settings, None)
+    if not getattr(builder, "BUILT_IN", False):
+        raise pipelines.DataError(
+            f"{name} is not prepared, and a dry run downloads nothing: run without it"
+        )
+    with tempfile.TemporaryDirectory() as place:
+        return data.load(dataclasses.replace(settings, data_dir=place), None)
+
+
+def _seconds_per_step(
+    model: keras.Model,
+    settings: Settings,
+    pipeline: Pipeline,
+    strategy: tf.distribute.Strategy,
+    steps: int,
+) -> float:
+    recipe = settings.recipe
+    data = stream(pipeline, "train", batch_size=recipe.batch_size, training=True, seed=recipe.seed)
+    distribute.count_steps(model, strategy, steps=10**9, validation_steps=1, skip=0)
+    iterator = iter(strategy.experimental_distribute_dataset(data))
+    model.train_function(iterator)
+    executions = math.ceil(_TIMED / model.steps_per_execution)
+    started = time.perf_counter()
+    for _ in range(executions):
+        float(model.train_function(iterator)["loss"])
+    return (time.perf_counter() - started) / (executions * model.steps_per_execution)
+
+
+def _memory(model: keras.Model, settings: Settings, pipeline: Pipeline) -> int:
+    """Bytes of tables, weights, gradients, optimizer and the activations that a step keeps."""
+    tables = sum(
+        column.nbytes for rows in pipeline.rows.values() for column in (rows.table or {}).values()
+    )
+    weights = 4 * sum(
+        math.prod(v.shape) for v in [*model.trainable_variables, *model.optimizer.variables]
+    )
+    gradients = 4 * sum(math.prod(v.shape) for v in model.trainable_variables)
+    activations = sum(
+        math.prod(size or 1 for size in layer.output.shape) * tf.as_dtype(layer.compute_dtype).size
+        for layer in model.layers
+        if hasattr(layer.output, "shape")
+    )
+    return tables + weights + gradients + 2 * settings.recipe.batch_size * activations
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s"

@@ -1,0 +1,169 @@
+"""From a recipe to a Keras optimizer, with its schedule and its factors per variable."""
+
+import math
+import re
+from collections.abc import Callable, Sequence
+
+import keras
+from keras import ops
+
+from trainers.errors import UsageError
+from trainers.training.muon import MuonSGD
+from zoo.spec import Recipe
+
+_CLASSES = {
+    "adagrad": keras.optimizers.Adagrad,
+    "adadelta": keras.optimizers.Adadelta,
+    "adafactor": keras.optimizers.Adafactor,
+    "adam": keras.optimizers.Adam,
+    "adamax": keras.optimizers.Adamax,
+    "adamw": keras.optimizers.AdamW,
+    "ftrl": keras.optimizers.Ftrl,
+    "lamb": keras.optimizers.Lamb,
+    "lion": keras.optimizers.Lion,
+    "muon": keras.optimizers.Muon,
+    "muon_sgd": MuonSGD,
+    "nadam": keras.optimizers.Nadam,
+    "rmsprop": keras.optimizers.RMSprop,
+    "sgd": keras.optimizers.SGD,
+}
+
+
+def _linear(done):
+    return 1.0 - done
+
+
+def _cosine(done):
+    return 0.5 * (1.0 + ops.cos(math.pi * done))
+
+
+def _step(done):
+    # A tenth at half and at three quarters of the run (He et al. 2015, section 4.2).
+    return ops.where(done < 0.5, 1.0, ops.where(done < 0.75, 0.1, 0.01))
+
+
+def _one_cycle(done):
+    # Up from 1/25 in 30 % of the run, down to nothing along a cosine (Smith and Topin 2017).
+    up = 0.04 + 0.96 * done / 0.3
+    return ops.where(done < 0.3, up, _cosine((done - 0.3) / 0.7))
+
+
+SHAPES: dict[str, Callable] = {
+    "constant": ops.ones_like,
+    "linear": _linear,
+    "cosine": _cosine,
+    "step": _step,
+    "one_cycle": _one_cycle,
+}
+
+
+class Schedule(keras.optimizers.schedules.LearningRateSchedule):
+    """A linear warm-up to `peak`, then one of SHAPES over the rest of the run.
+
+    All of it is multiplied by the variable `factor`, 1 at first: it is lowered on a plateau and
+    after non-finite numbers. The run's progress keeps it, not the optimizer's state.
+    """
+
+    def __init__(self, shape: str, peak: float, total_steps: int, warmup_steps: int = 0):
+        self.shape = shape
+        self.peak = peak
+        self.total_steps = total_steps
+        self.warmup_steps = warmup_steps
+        self.factor = keras.Variable(1.0, trainable=False, dtype="float32", name="factor")
+
+    def __call__(self, step):
+        step = ops.cast(step, "float32")
+        # The first step takes 1/warmup of the peak, not nothing.
+        warm = ops.minimum(1.0, (step + 1.0) / max(1, self.warmup_steps))
+        rest = max(1, self.total_steps - self.warmup_steps)
+        done = ops.clip((step - self.warmup_steps) / rest, 0.0, 1.0)
+        return self.factor * self.peak * warm * SHAPES[self.shape](done)
+
+    def get_config(self) -> dict:
+        """The arguments of the constructor."""
+        return {name: value for name, value in vars(self).items() if name != "factor"}
+
+
+def build(recipe: Recipe, total_steps: int) -> keras.optimizers.Optimizer:
+    """The recipe's optimizer for a run of `total_steps`.
+
+    Raises:
+        UsageError: the warm-up is longer than the run.
+    """
+    if recipe.warmup_steps >= total_steps:
+        raise UsageError(
+            f"--warmup_steps={recipe.warmup_steps} is not less than the {total_steps} steps"
+        )
+    rate = Schedule(recipe.schedule, recipe.learning_rate, total_steps, recipe.warmup_steps)
+    own = {
+        "sgd": {"momentum": recipe.momentum, "nesterov": recipe.momentum > 0},
+        "muon_sgd": {"momentum": recipe.momentum, "nesterov": recipe.momentum > 0},
+        "rmsprop": {"momentum": recipe.momentum},
+        # Muon decays what it leaves to Adam by 0.004 of its own accord.
+        "muon": {"adam_weight_decay": recipe.weight_decay or None},
+    }
+    optimizer = _CLASSES[recipe.optimizer](
+        learning_rate=rate,
+        weight_decay=recipe.weight_decay,
+        global_clipnorm=recipe.clip_norm or None,
+        use_ema=recipe.ema > 0,
+        ema_momentum=recipe.ema,
+        name=recipe.optimizer,  # its variables have the same paths however often it is built
+        **own.get(recipe.optimizer, {}),
+    )
+    if not recipe.weight_decay:
+        optimizer.weight_decay = None  # 0.0 would still be multiplied and subtracted in every step
+    return optimizer
+
+
+def set_rate_factor(optimizer: keras.optimizers.Optimizer, factor: float) -> None:
+    """Multiplies the recipe's rate by `factor` in all steps to come."""
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # under a loss scale
+    optimizer._learning_rate.factor.assign(factor)
+
+
+def freeze(variables: Sequence, lr_scale: Sequence[tuple[str, float]]) -> None:
+    """Marks the variables of factor 0 as not trainable; before the optimizer is built.
+
+    Raises:
+        UsageError: a pattern finds no variable; it lists the paths.
+    """
+    paths = [variable.path for variable in variables]
+    for pattern, _ in lr_scale:
+        if not any(re.search(pattern, path) for path in paths):
+            raise UsageError(f"--lr_scale: {pattern!r} finds none of: {', '.join(paths)}")
+    for variable in variables:
+        if factor_of(variable.path, lr_scale) == 0:
+            variable.trainable = False
+
+
+def factor_of(path: str, lr_scale: Sequence[tuple[str, float]]) -> float:
+    """The factor on a variable's update: that of the first pattern found in its path, else 1."""
+    return next((factor for pattern, factor in lr_scale if re.search(pattern, path)), 1.0)
+
+
+def finish(optimizer, variables: Sequence, lr_scale: Sequence[tuple[str, float]]) -> None:
+    """Builds the optimizer for these variables, and applies decay and factors as the recipe says.
+
+    Decay is for kernels and embeddings only (two dimensions or more). A factor scales the whole
+    update of a variable, its decay included, whatever the optimizer does inside.
+    """
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # under a loss scale
+    scale = [factor_of(variable.path, lr_scale) for variable in variables]
+    scaled = [v for v, factor in zip(variables, scale, strict=True) if factor != 1]
+    if optimizer.weight_decay:
+        optimizer.exclude_from_weight_decay([*scaled, *(v for v in variables if len(v.shape) < 2)])
+    optimizer.build(variables)
+    if not scaled:
+        return
+    update, decay = optimizer.update_step, optimizer.weight_decay or 0.0
+    decayed = [len(v.shape) >= 2 for v in variables]
+
+    def scaled_update(gradient, variable, learning_rate):
+        index = optimizer._get_variable_index(variable)
+        rate = learning_rate * scale[index]
+        if decay and scale[index] != 1 and decayed[index]:
+            optimizer.assign_sub(variable, variable * ops.cast(decay * rate, variable.dtype))
+        update(gradient, variable, rate)
+
+    optimizer.update_step = scaled_update

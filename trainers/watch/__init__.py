@@ -1,1 +1,0 @@
-"""Between the steps: saving, stopping, and what is shown while a run trains."""
