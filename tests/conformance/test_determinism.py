@@ -55,7 +55,6 @@ def test_every_model_trains_with_deterministic_kernels_alone(name, tmp_path):
     """In one process each, twice: no operation is refused, and both end with the same bits."""
     program = (
         "import sys\n"
-        "sys.path.insert(0, 'tests')\n"
         "from tests.conftest import fake_rows, tiny_settings\n"
         "from pipelines.storage import tfds as source\n"
         "from trainers.serving import export\nfrom trainers.training import run\n"

@@ -43,8 +43,8 @@ CODES = {"SIGKILL": -signal.SIGKILL, "SIGTERM": 143, "exception": 1}
 @pytest.fixture(scope="module")
 def live():
     """A function that lets a run live until it dies as it is told; its exit code."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((ROOT, os.path.join(ROOT, "tests")))}
-    command = [sys.executable, os.path.join(ROOT, "tests", "mortal.py")]
+    environment = {**os.environ, "PYTHONPATH": ROOT}
+    command = [sys.executable, "-m", "tests.faults.mortal"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, env=environment, cwd=ROOT, **pipes) as process:
 
