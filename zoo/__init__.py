@@ -1,4 +1,4 @@
-"""The models: one family a file, registered by name, built from a DataSpec."""
+"""The models: one family per file, registered by name, built from a DataSpec."""
 
 from zoo.registry import Listing as Listing
 from zoo.registry import Model as Model

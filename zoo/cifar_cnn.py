@@ -18,6 +18,8 @@ from zoo.spec import DataSpec, Recipe
     ),
     name="cifar_cnn",
     tiny={"filters": (4, 6, 8), "units": 8, "dropout": 0.1},
+    head=("logits",),
+    parameters=122_570,
 )
 def cifar_cnn(
     spec: DataSpec,
@@ -26,12 +28,14 @@ def cifar_cnn(
     units: int = 64,
     dropout: float = 0.0,
 ) -> keras.Model:
-    """Three 3x3 convolutions without padding, two max-pools, two dense layers.
+    """Three 3x3 convolutions, two max-pools and two dense layers: 122 570 parameters on CIFAR-10.
 
-    122 570 parameters for 32x32x3 images and ten classes. Takes images of 18x18 pixels or more.
+    Args:
+        filters: of each convolution.
+        units: of the hidden dense layer, before `dropout`.
 
     Raises:
-        ValueError: the data has no `image`, or it is too small for two pools.
+        ValueError: the data is not one image, or the image is too small for two pools.
     """
     if list(spec.inputs) != ["image"]:
         raise ValueError(f"cifar_cnn takes one input 'image', the data has {sorted(spec.inputs)}")

@@ -1,4 +1,4 @@
-"""Logistic or linear regression on any data: the baseline that the other models have to beat."""
+"""Linear models: logistic or linear regression on any data, the baseline of every other model."""
 
 import math
 
@@ -9,12 +9,16 @@ import zoo
 from zoo.spec import DataSpec, Recipe
 
 
-def bag_of_words(tokens: keras.KerasTensor, spec: DataSpec, name: str) -> keras.KerasTensor:
-    """One weight a word and output, summed over a text: (B, T) token ids to (B, outputs)."""
-    weights = keras.layers.Embedding(spec.vocab_size, spec.num_outputs, name=f"words_{name}")
+def bag_of_words(
+    tokens: keras.KerasTensor, vocab_size: int, num_outputs: int, name: str
+) -> keras.KerasTensor:
+    """One weight per token and output, summed over the text: (B, T) ids to (B, outputs)."""
+    weights = keras.layers.Embedding(
+        vocab_size, num_outputs, embeddings_initializer="zeros", name=f"words_{name}"
+    )
     mask = ops.cast(ops.not_equal(tokens, 0), "float32")  # (B, T); 0 is padding
     total = ops.sum(ops.cast(weights(tokens), "float32") * mask[..., None], axis=1)  # (B, outputs)
-    # Divided by the root of the length: the counts of a text are a vector of length about one.
+    # Divided by the root of the length, so that a text's counts are a vector of norm about 1.
     return total / ops.sqrt(ops.maximum(ops.sum(mask, axis=1, keepdims=True), 1.0))
 
 
@@ -31,17 +35,18 @@ def bag_of_words(tokens: keras.KerasTensor, spec: DataSpec, name: str) -> keras.
     ),
     name="linear",
     tiny={},
+    parameters=31,
 )
 def linear(spec: DataSpec) -> keras.Model:
-    """One weight for each number or word and output: logistic regression, or linear for numbers.
+    """One weight per output for every number or token, and a bias: logistic or linear regression.
 
     Raises:
         ValueError: an input is neither numbers of a fixed size nor tokens.
     """
     inputs, scores, flat = zoo.keras_inputs(spec), [], []
     for name, field in spec.inputs.items():
-        if field.dtype.startswith("int") and len(field.shape) == 1 and spec.vocab_size:
-            scores.append(bag_of_words(inputs[name], spec, name))
+        if field.length and field.ids:
+            scores.append(bag_of_words(inputs[name], field.ids, spec.num_outputs, name))
         elif None not in field.shape and field.dtype.startswith("float"):
             size = math.prod(field.shape)
             flat.append(keras.layers.Reshape((size,), name=f"flatten_{name}")(inputs[name]))
@@ -49,10 +54,16 @@ def linear(spec: DataSpec) -> keras.Model:
             raise ValueError(
                 f"linear takes numbers of a fixed size and tokens; {name!r} is {field}"
             )
-    # Without numbers there is still a bias: the weight of a constant.
-    x = ops.concatenate(flat) if flat else ops.ones_like(scores[0][:, :1])  # (B, features)
+    # Without numbers the bias is the weight of a constant input.
+    x = ops.concatenate(flat, axis=-1) if flat else ops.ones_like(scores[0][:, :1])  # (B, features)
+    # From zero: a convex loss needs no random start, and the weight of a number or token that never
+    # occurs in training stays without effect.
     dense = keras.layers.Dense(
-        spec.num_outputs, use_bias=bool(flat), dtype="float32", name="logits"
+        spec.num_outputs,
+        use_bias=bool(flat),
+        kernel_initializer="zeros",
+        dtype="float32",
+        name="logits",
     )
     logits = sum(scores, start=dense(x))  # (B, outputs)
     return keras.Model(inputs, logits, name="linear")

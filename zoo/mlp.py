@@ -1,4 +1,4 @@
-"""The multi-layer perceptron: two dense layers over whatever numbers the data has."""
+"""The multi-layer perceptron, over numbers of any shape."""
 
 import math
 
@@ -21,7 +21,9 @@ from zoo.spec import DataSpec, Recipe
     ),
     name="mlp_binary",
     tiny={"hidden": (16, 8), "dropout": 0.1},
-    task="binary",
+    tasks=("binary",),
+    head=("logits",),
+    parameters=6_209,
 )
 @zoo.register(
     Recipe(
@@ -35,7 +37,9 @@ from zoo.spec import DataSpec, Recipe
     ),
     name="mlp_classifier",
     tiny={"hidden": (16, 8), "dropout": 0.1},
-    task="classification",
+    tasks=("classification",),
+    head=("logits",),
+    parameters=201_482,
 )
 @zoo.register(
     Recipe(
@@ -51,24 +55,21 @@ from zoo.spec import DataSpec, Recipe
     ),
     name="mlp",
     tiny={"hidden": (16, 8), "dropout": 0.1},
+    head=("logits",),
+    parameters=12_289,
     hidden=(128, 64),
     dropout=0.1,
 )
-def mlp(
-    spec: DataSpec, *, task: str = "", hidden: tuple[int, ...] = (64, 64), dropout: float = 0.0
-) -> keras.Model:
-    """Dense layers with ReLU over all inputs, flattened and joined; logits as the task asks.
+def mlp(spec: DataSpec, *, hidden: tuple[int, ...] = (64, 64), dropout: float = 0.0) -> keras.Model:
+    """Dense layers with ReLU over all inputs, flattened and concatenated.
 
     Args:
-        task: the only one that this variant is for; empty: any.
+        hidden: units of each hidden layer.
+        dropout: fraction dropped after each hidden layer.
 
     Raises:
-        ValueError: the data's task is another, or an input is not numbers of a fixed size.
+        ValueError: an input is not numbers of a fixed size.
     """
-    if task and spec.task != task:
-        raise ValueError(
-            f"this variant of mlp is for task {task!r}, the data has task {spec.task!r}"
-        )
     for name, field in spec.inputs.items():
         if None in field.shape or not field.dtype.startswith(("float", "bfloat")):
             raise ValueError(f"mlp takes numbers of a fixed size; input {name!r} is {field}")

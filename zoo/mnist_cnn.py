@@ -6,8 +6,8 @@ import zoo
 from zoo.spec import DataSpec, Recipe
 
 
-def check(spec: DataSpec, name: str, smallest: int) -> None:
-    """ValueError unless the data is one image of at least `smallest` pixels a side."""
+def check_image(spec: DataSpec, name: str, smallest: int) -> None:
+    """ValueError unless the data is one image of at least `smallest` x `smallest` pixels."""
     if list(spec.inputs) != ["image"]:
         raise ValueError(f"{name} takes one input 'image', the data has {sorted(spec.inputs)}")
     height, width, channels = spec.inputs["image"].shape
@@ -30,6 +30,8 @@ def check(spec: DataSpec, name: str, smallest: int) -> None:
     ),
     name="mnist_cnn",
     tiny={"filters": (4, 6, 8), "units": 8, "dropout": 0.1},
+    head=("logits",),
+    parameters=93_322,
 )
 def mnist_cnn(
     spec: DataSpec,
@@ -38,12 +40,16 @@ def mnist_cnn(
     units: int = 64,
     dropout: float = 0.0,
 ) -> keras.Model:
-    """Three 3x3 convolutions, two max-pools, two dense layers: 93 322 parameters on MNIST.
+    """Three 3x3 convolutions, two max-pools and two dense layers: 93 322 parameters on MNIST.
+
+    Args:
+        filters: of each convolution.
+        units: of the hidden dense layer, before `dropout`.
 
     Raises:
-        ValueError: the data has no `image`, or it is too small for two pools.
+        ValueError: the data is not one image, or the image is too small for two pools.
     """
-    check(spec, "mnist_cnn", 18)
+    check_image(spec, "mnist_cnn", 18)
     inputs = zoo.keras_inputs(spec)
     x = inputs["image"]  # (B, 28, 28, 1)
     x = keras.layers.Conv2D(filters[0], 3, activation="relu", name="conv1")(x)  # (B, 26, 26, 32)
@@ -71,6 +77,8 @@ def mnist_cnn(
     ),
     name="mnist_cnn_5x5",
     tiny={"filters": (4, 6), "units": 8, "dropout": 0.1},
+    head=("logits",),
+    parameters=1_111_946,
 )
 def mnist_cnn_5x5(
     spec: DataSpec,
@@ -79,14 +87,18 @@ def mnist_cnn_5x5(
     units: int = 1024,
     dropout: float = 0.4,
 ) -> keras.Model:
-    """Two 5x5 convolutions without padding, each with a max-pool, and a wide dense layer.
+    """Two 5x5 convolutions, each with a max-pool, and a wide dense layer.
 
-    1 111 946 parameters on MNIST, whose 28x28 pixels become 64x4x4 numbers.
+    1 111 946 parameters on MNIST.
+
+    Args:
+        filters: of each convolution.
+        units: of the hidden dense layer, before `dropout`.
 
     Raises:
-        ValueError: the data has no `image`, or it is too small for two pools.
+        ValueError: the data is not one image, or the image is too small for two pools.
     """
-    check(spec, "mnist_cnn_5x5", 16)
+    check_image(spec, "mnist_cnn_5x5", 16)
     inputs = zoo.keras_inputs(spec)
     x = inputs["image"]  # (B, 28, 28, 1)
     x = keras.layers.Conv2D(filters[0], 5, activation="relu", name="conv1")(x)  # (B, 24, 24, 32)

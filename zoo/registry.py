@@ -1,41 +1,50 @@
 """The registry of models: names, recipes and sizes, read without importing keras.
 
-`names()` and `listing()` read the files without importing them, since `import keras` takes seconds;
-`get(name)` imports the one file that it needs.
+`names()` and `listing()` parse the files, since `import keras` takes seconds; `get(name)` imports
+the one file that it needs.
 """
 
 import ast
-import difflib
 import functools
 import importlib
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from zoo.spec import DataSpec, Recipe
+from zoo.spec import DataSpec, Recipe, nearest
 
-_NOT_HPARAMS = ("name", "tiny", "adapt", "decode")
+_FACTS = ("inputs", "tasks", "head", "positions", "parameters")  # literals of both types below
+_NOT_HPARAMS = ("name", "tiny", "adapt", *_FACTS)
 
 
 class Listing(NamedTuple):
-    """What a file says of one of its models without being imported."""
+    """The facts about a model that are read from its file without importing it."""
 
     module: str
     summary: str
     recipe: Recipe
-    hparams: Mapping[str, Any]  # the builder's keyword defaults, then the variant's own values
+    hparams: Mapping[str, Any]  # the builder's keyword defaults, overridden by the variant
+    inputs: str = ""
+    tasks: tuple[str, ...] = ()
+    head: tuple[str, ...] = ()
+    positions: tuple[str, ...] = ()
+    parameters: int | None = None
 
 
 class Model(NamedTuple):
-    """A registered name: how to build it, and how it is trained unless a flag says otherwise."""
+    """A registered model: how to build and train it."""
 
     name: str
     build: Callable  # build(spec, *, hparams) -> keras.Model that returns logits
     recipe: Recipe
-    hparams: Mapping[str, Any]  # what distinguishes this name from its family
+    hparams: Mapping[str, Any]  # sizes in which this variant differs from the builder's defaults
     tiny: Mapping[str, Any]  # the smallest hparams that still use every code path
-    adapt: Callable | None  # adapt(model, first_inputs): data-dependent start values
-    decode: Callable | None  # one-token step with cache, for generation
+    adapt: Callable | None  # adapt(model, batches) -> initial weights by path
+    inputs: str  # the pipeline's input form; empty: its default
+    tasks: tuple[str, ...]  # tasks that it can be trained for, the default first; empty: any
+    head: tuple[str, ...]  # regular expressions on paths of weights that depend on the task
+    positions: tuple[str, ...]  # the same for weights with one row per position of a sequence
+    parameters: int | None  # at full size on the recipe's data
 
 
 _MODELS: dict[str, Model] = {}
@@ -46,18 +55,36 @@ def register(
     *,
     name: str,
     tiny: Mapping[str, Any],
+    inputs: str = "",
+    tasks: tuple[str, ...] = (),
     adapt: Callable | None = None,
-    decode: Callable | None = None,
+    head: tuple[str, ...] = (),
+    positions: tuple[str, ...] = (),
+    parameters: int | None = None,
     **hparams: Any,
 ) -> Callable[[Callable], Callable]:
     """Decorates `build(spec, *, hparams)`; stack it for variants of one family.
 
-    `recipe`, `name` and hparams are literals (or a module constant holding `Recipe(...)`), so that
-    they can be read without an import.
+    All arguments but `adapt` are literals, so that they can be read without importing keras; the
+    recipe is a call `Recipe(...)` of literals, or a module constant that is one.
+
+    Args:
+        recipe: how the model is trained by default.
+        name: the value of --model.
+        tiny: the smallest hparams that still use every code path, for tests.
+        inputs: the input form that the builder takes; empty: the pipeline's default.
+        tasks: names in trainers/tasks that it can be trained for, the default first; empty: any.
+        adapt: adapt(model, batches) returns initial weights by path, computed from training rows.
+        head: regular expressions on paths of weights that --init_from may leave new.
+        positions: the same for tables with one row per position, which --init_from cuts or extends.
+        parameters: at full size on the recipe's data; a test counts them.
+        **hparams: sizes in which this variant differs from the builder's defaults.
     """
 
     def decorate(build: Callable) -> Callable:
-        _MODELS[name] = Model(name, build, recipe, hparams, tiny, adapt, decode)
+        _MODELS[name] = Model(
+            name, build, recipe, hparams, tiny, adapt, inputs, tasks, head, positions, parameters
+        )
         return build
 
     return decorate
@@ -70,10 +97,10 @@ def get(name: str) -> Model:
 
 
 def describe(name: str) -> Listing:
-    """What its file says of the model `name`, without importing it. ValueError: unknown name."""
+    """The listing of one model, without importing its file. ValueError: unknown name."""
     if name not in listing():
-        close = difflib.get_close_matches(name, names(), n=3, cutoff=0.4) or names()
-        raise ValueError(f"unknown model {name!r}; nearest: {', '.join(close)}; all: --list")
+        close = ", ".join(nearest(name, names()) or names())
+        raise ValueError(f"unknown model {name!r}; nearest: {close}; all: --list")
     return listing()[name]
 
 
@@ -84,16 +111,16 @@ def names() -> list[str]:
 
 @functools.cache
 def listing() -> Mapping[str, Listing]:
-    """Every model in the files of this package, by name. ValueError: a name registered twice."""
-    found: dict[str, Listing] = {}
+    """Every model in the files of this package, by name. ValueError: a name is registered twice."""
+    models: dict[str, Listing] = {}
     for path in sorted(pathlib.Path(__file__).parent.glob("*.py")):
-        for name, entry in _read(path):
-            if name in found:
+        for name, entry in read(path):
+            if name in models:
                 raise ValueError(
-                    f"model {name!r} is in both {found[name].module}.py and {path.name}"
+                    f"model {name!r} is registered in both {models[name].module}.py and {path.name}"
                 )
-            found[name] = entry
-    return found
+            models[name] = entry
+    return models
 
 
 def keras_inputs(spec: DataSpec) -> dict[str, Any]:
@@ -106,7 +133,12 @@ def keras_inputs(spec: DataSpec) -> dict[str, Any]:
     }
 
 
-def _read(path: pathlib.Path) -> list[tuple[str, Listing]]:
+def read(path: pathlib.Path) -> list[tuple[str, Listing]]:
+    """(name, listing) of each registration in a file.
+
+    Raises:
+        ValueError: an argument of `register` is not a literal.
+    """
     tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
     constants = {
         target.id: node.value
@@ -122,7 +154,7 @@ def _read(path: pathlib.Path) -> list[tuple[str, Listing]]:
                 continue
             try:
                 entries.append(_read_registration(path, function, call, constants))
-            except (ValueError, IndexError, KeyError) as error:
+            except (ValueError, TypeError, IndexError, KeyError) as error:
                 raise ValueError(
                     f"{path.name}:{call.lineno}: register takes a literal Recipe(...), a literal "
                     f"name and literal hparams, so that --list need not import keras: {error}"
@@ -133,16 +165,16 @@ def _read(path: pathlib.Path) -> list[tuple[str, Listing]]:
 def _read_registration(
     path: pathlib.Path, function: ast.FunctionDef, call: ast.Call, constants: Mapping[str, ast.expr]
 ) -> tuple[str, Listing]:
-    given = {word.arg: word.value for word in call.keywords}
-    recipe = call.args[0] if call.args else given.pop("recipe")
+    nodes = {keyword.arg: keyword.value for keyword in call.keywords}
+    recipe = call.args[0] if call.args else nodes.pop("recipe")
     if isinstance(recipe, ast.Name):
         recipe = constants[recipe.id]
-    defaults = zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True)
-    hparams = {word.arg: ast.literal_eval(value) for word, value in defaults if value is not None}
-    hparams |= {
-        word: ast.literal_eval(value) for word, value in given.items() if word not in _NOT_HPARAMS
-    }
+    nodes.pop("adapt", None)
+    literals = {key: ast.literal_eval(node) for key, node in nodes.items()}
+    pairs = zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True)
+    hparams = {argument.arg: ast.literal_eval(node) for argument, node in pairs if node is not None}
+    hparams |= {key: value for key, value in literals.items() if key not in _NOT_HPARAMS}
     summary = (ast.get_docstring(function) or "").partition("\n")[0]
-    fields = {word.arg: ast.literal_eval(word.value) for word in recipe.keywords}
-    entry = Listing(path.stem, summary, Recipe(**fields), hparams)
-    return ast.literal_eval(given["name"]), entry
+    fields = {keyword.arg: ast.literal_eval(keyword.value) for keyword in recipe.keywords}
+    facts = {key: literals[key] for key in _FACTS if key in literals}
+    return literals["name"], Listing(path.stem, summary, Recipe(**fields), hparams, **facts)
