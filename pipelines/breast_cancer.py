@@ -1,16 +1,17 @@
 """Breast Cancer Wisconsin (Diagnostic): 569 cell samples, 30 measurements, benign or malignant.
 
-The data (Street, Wolberg, Mangasarian 1993) comes inside scikit-learn, so nothing is downloaded.
+The data (Street, Wolberg, Mangasarian 1993) is part of scikit-learn; nothing is downloaded.
 """
 
 import numpy as np
 import sklearn.datasets
 import tensorflow_datasets as tfds
 
-from pipelines import Pipeline
+from pipelines import Form, Pipeline, classes
 from pipelines.steps import tabular
 from zoo.spec import Field
 
+LIMITS = {"split_seed": (0, 2_147_483_648)}
 _MEASURES = (
     *("radius", "texture", "perimeter", "area", "smoothness"),
     *("compactness", "concavity", "concave_points", "symmetry", "fractal_dimension"),
@@ -50,21 +51,20 @@ def pipeline(*, split_seed: int = 0) -> Pipeline:
     """Stratified 70 / 10 / 20 % for training / validation / test.
 
     Args:
-        split_seed: which of the many such splits.
+        split_seed: another seed gives another split.
     """
 
-    def prepare(rows, state):
-        rows = tabular.stratified(rows["all"], seed=split_seed, validation=0.1, test=0.2)
-        return rows, state or tabular.fit_statistics(rows["train"])
+    def cut(rows):
+        return tabular.stratified(rows["all"], seed=split_seed, validation=0.1, test=0.2)
 
     return Pipeline(
         name="breast_cancer",
         source="breast_cancer:1.0.0",
         splits={"all": "train"},
-        task="binary",
-        target="label",
-        class_names=_CLASSES,
-        raw={name: Field((), "float32") for name in _COLUMNS},
-        prepare=prepare,
-        bind=tabular.standardise,
+        schema=classes({name: Field((), "float32") for name in _COLUMNS}, _CLASSES),
+        cut=cut,
+        forms={
+            "vector": Form(fit=tabular.fit_statistics, make_preprocess=tabular.standardize),
+            "columns": tabular.columns_form(),
+        },
     )

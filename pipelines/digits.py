@@ -1,19 +1,20 @@
 """Digits: 1 797 handwritten digits of 8x8 grey pixels, enlarged to 28x28; needs no download.
 
-The test part of UCI's Optical Recognition of Handwritten Digits (Alpaydin, Kaynak 1998), as it
-comes inside scikit-learn.
+The test part of UCI's Optical Recognition of Handwritten Digits (Alpaydin, Kaynak 1998), a part of
+scikit-learn.
 """
 
 import numpy as np
 import sklearn.datasets
 import tensorflow_datasets as tfds
 
-from pipelines import Pipeline
+from pipelines import Form, Pipeline, classes
 from pipelines.steps import image, tabular
 from zoo.spec import Field
 
+LIMITS = {"split_seed": (0, 2_147_483_648)}
 _CLASSES = tuple("0123456789")
-_ENLARGED = 28  # as MNIST: models for it take these too
+_ENLARGED = 28  # the size of MNIST, so that models for it take these too
 
 
 class Digits(tfds.core.GeneratorBasedBuilder):
@@ -41,31 +42,29 @@ class Digits(tfds.core.GeneratorBasedBuilder):
 
     def _generate_examples(self):
         data = sklearn.datasets.load_digits()
-        # Ink is counted from 0 to 16 there; 0 to 255 is what an image file of it would hold.
-        pictures = np.round(data.images * (255 / 16)).astype(np.uint8)
-        for i, (picture, label) in enumerate(zip(pictures, data.target, strict=True)):
-            yield i, {"image": picture[..., None], "label": int(label)}
+        images = np.round(data.images * (255 / 16)).astype(np.uint8)  # from 0..16 to 0..255
+        for i, (pixels, label) in enumerate(zip(images, data.target, strict=True)):
+            yield i, {"image": pixels[..., None], "label": int(label)}
 
 
 def pipeline(*, split_seed: int = 0) -> Pipeline:
     """Stratified 70 / 10 / 20 % for training / validation / test.
 
     Args:
-        split_seed: which of the many such splits.
+        split_seed: another seed gives another split.
     """
 
-    def prepare(rows, state):
-        parts = tabular.stratified(rows["all"], seed=split_seed, validation=0.1, test=0.2)
-        return parts, state or {}
+    def cut(rows):
+        return tabular.stratified(rows["all"], seed=split_seed, validation=0.1, test=0.2)
+
+    def preprocess(raw):
+        return image.scale({"image": image.resize(raw["image"], _ENLARGED)})
 
     return Pipeline(
         name="digits",
         source="digits:1.0.0",
         splits={"all": "train"},
-        task="classification",
-        target="label",
-        class_names=_CLASSES,
-        raw={"image": Field((8, 8, 1), "uint8")},
-        prepare=prepare,
-        preprocess=lambda raw: image.scale({"image": image.resize(raw["image"], _ENLARGED)}),
+        schema=classes({"image": Field((8, 8, 1), "uint8")}, _CLASSES),
+        cut=cut,
+        forms={"image": Form(preprocess=preprocess)},
     )

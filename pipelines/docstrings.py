@@ -1,6 +1,6 @@
-"""Docstrings of the Python standard library, by the package they document: text without download.
+"""Docstrings of the Python standard library, by the package they document; needs no download.
 
-Read from the source files of the Python that runs; its version is the name of the configuration.
+Read from the source files of the running Python; its version is the name of the configuration.
 """
 
 import ast
@@ -11,12 +11,17 @@ from pathlib import Path
 
 import tensorflow_datasets as tfds
 
-from pipelines import Pipeline
+from pipelines import Pipeline, classes
 from pipelines.core import splits
 from pipelines.steps import text
 from zoo.spec import Field
 
-# Packages of every installation of Python 3.11 to 3.14, and the files that they are in.
+LIMITS = {
+    "vocab_size": (6, None),  # five pieces are special
+    "max_length": (2, None),
+    "split_seed": (0, 2_147_483_648),
+}
+# Packages of every installation of Python 3.11 to 3.14, and their files.
 _PACKAGES = {
     "asyncio": ("asyncio",),
     "datetime": ("datetime.py", "_pydatetime.py"),
@@ -37,12 +42,12 @@ _PACKAGES = {
     "urllib": ("urllib",),
     "xml": ("xml",),
 }
-_SHORTEST = 20  # characters; "See base class." says nothing of the package
+_SHORTEST = 20  # characters; leaves out "See base class."
 _VERSION = f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 
 class Docstrings(tfds.core.GeneratorBasedBuilder):
-    """One example a docstring; one that stands in two packages is in neither."""
+    """One example per docstring, without those that occur in two packages."""
 
     VERSION = tfds.core.Version("1.0.0")
     BUILDER_CONFIGS = [  # noqa: RUF012
@@ -65,18 +70,18 @@ class Docstrings(tfds.core.GeneratorBasedBuilder):
     def _generate_examples(self):
         packages: dict[str, set[str]] = {}
         for package, entries in _PACKAGES.items():
-            for found in read_docstrings(Path(sysconfig.get_path("stdlib")), entries):
-                packages.setdefault(found, set()).add(package)
-        distinct = {found: min(names) for found, names in packages.items() if len(names) == 1}
-        for i, (found, package) in enumerate(sorted(distinct.items())):
-            yield i, {"text": found, "label": package}
+            for docstring in read_docstrings(Path(sysconfig.get_path("stdlib")), entries):
+                packages.setdefault(docstring, set()).add(package)
+        distinct = {key: min(names) for key, names in packages.items() if len(names) == 1}
+        for i, (docstring, package) in enumerate(sorted(distinct.items())):
+            yield i, {"text": docstring, "label": package}
 
 
 def read_docstrings(library: Path, entries: tuple[str, ...]) -> Iterator[str]:
     """Docstrings of modules, classes and functions in these files and folders, tests left out."""
     for entry in entries:
-        place = library / entry
-        files = sorted(place.rglob("*.py")) if place.is_dir() else [place] * place.is_file()
+        path = library / entry
+        files = sorted(path.rglob("*.py")) if path.is_dir() else [path] * path.is_file()
         for file in files:
             if {"test", "tests"} & set(file.relative_to(library).parts):
                 continue
@@ -84,35 +89,29 @@ def read_docstrings(library: Path, entries: tuple[str, ...]) -> Iterator[str]:
                 if isinstance(
                     node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
                 ):
-                    found = ast.get_docstring(node) or ""
-                    if len(found) >= _SHORTEST:
-                        yield found
+                    docstring = ast.get_docstring(node) or ""
+                    if len(docstring) >= _SHORTEST:
+                        yield docstring
 
 
 def pipeline(*, vocab_size: int = 4_000, max_length: int = 128, split_seed: int = 0) -> Pipeline:
     """About 70 / 10 / 20 % for training / validation / test, by content.
 
     Args:
-        vocab_size: pieces in the vocabulary, which is learnt from the training texts.
-        max_length: pieces of a text that are read.
-        split_seed: which of the many such splits.
+        vocab_size: largest number of pieces in the vocabulary, learnt from the training texts.
+        max_length: largest number of pieces of a text; longer texts lose their middle.
+        split_seed: another seed gives another split.
     """
-    learn, bind = text.steps(vocab_size, max_length)
 
-    def prepare(rows, state):
+    def cut(rows):
         digest = splits.digests(rows["all"].table["text"])
-        parts = splits.by_content(rows["all"], digest, seed=split_seed, validation=0.1, test=0.2)
-        return learn(parts, state)
+        return splits.by_content(rows["all"], digest, seed=split_seed, validation=0.1, test=0.2)
 
     return Pipeline(
         name="docstrings",
         source=f"docstrings/{_VERSION}:1.0.0",
         splits={"all": "train"},
-        task="classification",
-        target="label",
-        class_names=tuple(_PACKAGES),
-        raw={"text": Field((), "string")},
-        prepare=prepare,
-        bind=bind,
-        padded=("tokens",),
+        schema=classes({"text": Field((), "string")}, tuple(_PACKAGES)),
+        cut=cut,
+        forms={"pieces": text.pieces_form(vocab_size, max_length)},
     )

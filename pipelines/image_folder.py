@@ -2,23 +2,25 @@
 
 import collections
 import concurrent.futures
+import logging
 import math
 import os
 import pathlib
-import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from pipelines import SPLITS, DataError, Pipeline, Rows
+from pipelines import SPLITS, DataError, Form, Pipeline, Rows, Schema, classes
 from pipelines.core import splits
-from pipelines.core.stream import RAM_BUDGET
+from pipelines.core.rows import RAM_BUDGET
 from pipelines.files import class_folders, photo
 from pipelines.steps import image
 from zoo.spec import Field
 
+_log = logging.getLogger(__name__)
+LIMITS = {"image_size": (1, None), "padding": (0, None), "split_seed": (0, 2_147_483_648)}
 _CHUNK = 1024  # files in work at a time
 _SHOWN = 20  # classes named in the summary
 
@@ -28,9 +30,9 @@ class Images(NamedTuple):
 
     files: tuple[class_folders.File, ...]
     pixels: np.ndarray  # (N, size, size, 3) uint8
-    shapes: np.ndarray  # (N, 2): height and width as they came
+    shapes: np.ndarray  # (N, 2): height and width before resizing
     digest: np.ndarray  # (N,) int64 of the files' bytes
-    bad: tuple[str, ...]  # what was left out, and why
+    bad: tuple[str, ...]  # files that were skipped, with the reason
 
 
 def pipeline(
@@ -44,48 +46,46 @@ def pipeline(
     flip: bool = True,
     skip_bad: bool = False,
 ) -> Pipeline:
-    """A folder for each class, or train/, validation/ and test/ with those in them.
+    """A folder for each class, or train/, validation/ and test/ with such folders in them.
 
-    Images are resized to a square whatever their shape: nothing at the edge is lost, and the
-    exported model, which does the same, sees all of what it is sent. A split without a folder of
-    its own is cut from train by content, so that more files move no old one.
+    Images are resized to a square whatever their aspect ratio, in training and in the exported
+    model, so that nothing at the edges is lost. A split without a folder of its own is cut from
+    train by content, so that adding files does not move the others.
 
     Args:
         data_files: the folder.
-        image_size: pixels a side that images are resized to.
-        split_seed: which of the many splits by content.
-        validation: share of the images, as is `test`.
-        padding: pixels that training images are shifted by at most.
+        image_size: pixels per side.
+        split_seed: another seed gives another split by content.
+        validation: fraction of the images, as is `test`.
+        padding: largest shift of a training image, in pixels.
         flip: mirror half of the training images.
-        skip_bad: leave out files that cannot be read, in place of stopping.
+        skip_bad: skip files that cannot be read.
 
     Raises:
-        DataError: no such folder, no classes in it, a class without images, a damaged image.
+        DataError: a shift as large as the images; (when it is read) no such folder, no classes in
+            it, a class without images, or a damaged image.
     """
     if not 0 <= padding < image_size:
         raise DataError(f"padding={padding} must be less than image_size={image_size}, 0 or more")
-    folder = class_folders.scan(pathlib.Path(data_files).expanduser())
 
     def fit(raw):
         return {"image": image.resize(raw["image"], image_size)}
 
-    def read() -> dict[str, Rows]:
+    def read() -> tuple[dict[str, Rows], Schema]:
+        folder = class_folders.scan(pathlib.Path(data_files).expanduser())
         images = read_all(folder, image_size, skip_bad=skip_bad)
         rows = cut(folder, images, seed=split_seed, validation=validation, test=test)
-        print("\n".join(summary(folder, images, rows)), file=sys.stderr)
-        return rows
+        _log.info("\n".join(summary(folder, images, rows)))
+        schema = classes({"image": Field((None, None, 3), "uint8")}, folder.class_names)
+        # Two classes are two logits too, so that every network for images takes them.
+        return rows, schema._replace(task="classification", outputs=len(folder.class_names))
 
     return Pipeline(
         name="image_folder",
         source=str(data_files),
-        splits={name: name for name in SPLITS},
-        task="classification",
-        target="label",
-        class_names=folder.class_names,
-        raw={"image": Field((None, None, 3), "uint8")},
         read=read,
+        forms={"image": Form(preprocess=lambda raw: image.scale(fit(raw)))},
         augment=image.crop_and_flip(padding, flip=flip) if padding or flip else None,
-        preprocess=lambda raw: image.scale(fit(raw)),
     )
 
 
@@ -120,14 +120,14 @@ def read_all(folder: class_folders.Folder, size: int, *, skip_bad: bool) -> Imag
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         for first in range(0, len(folder.files), _CHUNK):
             chunk = folder.files[first : first + _CHUNK]
-            for file, found in zip(chunk, pool.map(read, chunk), strict=True):
-                if isinstance(found, str):
-                    bad.append(found)
+            for file, result in zip(chunk, pool.map(read, chunk), strict=True):
+                if isinstance(result, str):
+                    bad.append(result)
                     continue
-                table[len(kept)] = found[0]
+                table[len(kept)] = result[0]
                 kept.append(file)
-                shapes.append(found[1])
-                digests.append(found[2])
+                shapes.append(result[1])
+                digests.append(result[2])
     for label, name in enumerate(folder.class_names):
         if not any(file.label == label for file in kept):
             raise DataError(f"class {name!r} has no image that can be read: {bad[0]}")
@@ -135,24 +135,25 @@ def read_all(folder: class_folders.Folder, size: int, *, skip_bad: bool) -> Imag
     return Images(tuple(kept), *arrays, tuple(bad))
 
 
-def cut(folder: class_folders.Folder, images: Images, **shares) -> dict[str, Rows]:
-    """The rows of each split: of its own folder, or cut from train by content."""
+def cut(folder: class_folders.Folder, images: Images, **fractions) -> dict[str, Rows]:
+    """The rows of each split, from its own folder or cut from train by content."""
     labels = np.array([file.label for file in images.files], np.int64)
     size = images.pixels.shape[1]
     fields = {"image": Field((size, size, 3), "uint8"), "label": Field((), "int64")}
     table = {"image": images.pixels, "label": labels}
     rows = Rows(len(labels), fields, "label", table=table)
     parts = np.array([file.split for file in images.files])
-    read = {name: splits.take(rows, np.flatnonzero(parts == name)) for name in folder.given}
-    train = splits.take(rows, np.flatnonzero(parts == "train")) if folder.given else rows
-    if len(folder.given) == 2:
-        return {"train": train, **read}
+    separate = folder.separate
+    by_split = {name: splits.take(rows, np.flatnonzero(parts == name)) for name in separate}
+    train = splits.take(rows, np.flatnonzero(parts == "train")) if separate else rows
+    if len(separate) == 2:
+        return {"train": train, **by_split}
     digest = images.digest[parts == "train"]
-    return read | splits.by_content(train, digest, given=folder.given, **shares)
+    return by_split | splits.by_content(train, digest, separate=separate, **fractions)
 
 
 def summary(folder: class_folders.Folder, images: Images, rows: dict[str, Rows]) -> Iterator[str]:
-    """What was found, what was left out, and what looks wrong."""
+    """Lines about the images that were read or skipped, and what looks wrong."""
     counts = collections.Counter(file.label for file in images.files)
     named = [f"{name} {counts[i]}" for i, name in enumerate(folder.class_names)]
     more = f" and {len(named) - _SHOWN} more" if len(named) > _SHOWN else ""
@@ -160,7 +161,7 @@ def summary(folder: class_folders.Folder, images: Images, rows: dict[str, Rows])
     small, large = (images.shapes[i] for i in (areas.argmin(), areas.argmax()))
     size = images.pixels.shape[1]
     yield (
-        f"{folder.place}: {len(images.files)} images in {len(named)} classes: "
+        f"{folder.path}: {len(images.files)} images in {len(named)} classes: "
         f"{', '.join(named[:_SHOWN])}{more}"
     )
     yield (
@@ -169,9 +170,9 @@ def summary(folder: class_folders.Folder, images: Images, rows: dict[str, Rows])
     )
     if folder.others:
         kinds = ", ".join(f"{number} {kind}" for kind, number in folder.others.most_common())
-        yield f"left out, no images or in no folder of a class: {kinds}"
+        yield f"skipped, not images or not in a class folder: {kinds}"
     if images.bad:
-        yield f"left out, unreadable: {len(images.bad)}, such as {images.bad[0]}"
+        yield f"skipped, unreadable: {len(images.bad)}, such as {images.bad[0]}"
     for name, part in rows.items():
         absent = set(range(len(named))) - set(part.table["label"].tolist())
         if absent:
@@ -196,6 +197,6 @@ def _copies(folder: class_folders.Folder, images: Images) -> Iterator[str]:
             )
         else:
             pairs["are copies of another one of their class"].append((earlier, file))
-    for said, found in pairs.items():
-        one, other = (file.path.relative_to(folder.place) for file in found[0])
-        yield f"warning: {len(found)} image(s) {said}, such as {one} = {other}"
+    for remark, files in pairs.items():
+        one, other = (file.path.relative_to(folder.path) for file in files[0])
+        yield f"warning: {len(files)} image(s) {remark}, such as {one} = {other}"

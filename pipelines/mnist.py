@@ -1,6 +1,6 @@
 """MNIST: 70 000 handwritten digits of 28x28 grey pixels (LeCun, Bottou, Bengio, Haffner 1998)."""
 
-from pipelines import Pipeline
+from pipelines import Form, Pipeline, classes
 from pipelines.steps import image
 from zoo.spec import Field
 
@@ -8,19 +8,16 @@ CLASSES = tuple("0123456789")
 
 
 def pipeline(*, augment: bool = True) -> Pipeline:
-    """55 000 / 5 000 of the training split for training / validation, and 10 000 for testing.
+    """55 000 / 5 000 / 10 000 images for training / validation / test.
 
     Args:
-        augment: rotate by up to 10 degrees, zoom by up to a tenth, shift by up to 2 pixels.
+        augment: rotate by up to 10 degrees, zoom by up to 10%, shift by up to 2 pixels.
     """
     return Pipeline(
         name="mnist",
         source="mnist:3.*.*",
         splits={"train": "train[:55000]", "validation": "train[55000:]", "test": "test"},
-        task="classification",
-        target="label",
-        class_names=CLASSES,
-        raw={"image": Field((28, 28, 1), "uint8")},
+        schema=classes({"image": Field((28, 28, 1), "uint8")}, CLASSES),
+        forms={"image": Form(preprocess=image.scale)},
         augment=image.affine(degrees=10.0, zoom=0.1, shift=2.0) if augment else None,
-        preprocess=image.scale,
     )

@@ -3,36 +3,33 @@
 import numpy as np
 import tensorflow as tf
 
-from pipelines import Pipeline, Rows, mnist
-from pipelines.storage import tfds as source
+from pipelines import Form, Pipeline, Rows, Schema, classes, mnist
+from pipelines.storage.tfds import load
 
-_MEAN, _DEVIATION = 0.1307, 0.3081  # of all training pixels, as parts of 255
+_MEAN, _STD = 0.1307, 0.3081  # of all training pixels, as fractions of 255
 
 
 def pipeline(*, data_dir: str | None = None, augment: bool = False) -> Pipeline:
-    """The rows of `mnist` in the same splits; the target is the remainder of the digit by two.
+    """The rows of `mnist` in the same splits; the target is the digit modulo two.
 
     Args:
         data_dir: TFDS's data folder.
-        augment: as `mnist` does.
+        augment: as in `mnist`.
     """
     digits = mnist.pipeline(augment=augment)
+    own = classes(digits.schema.raw, ("even", "odd"))
 
-    def read() -> dict[str, Rows]:
-        _, rows = source.load(digits, data_dir=data_dir)
-        return {split: parity(part) for split, part in rows.items()}
+    def read() -> tuple[dict[str, Rows], Schema]:
+        _, rows, _ = load(digits, data_dir=data_dir)
+        return {split: parity(part) for split, part in rows.items()}, own
 
     return Pipeline(
         name="mnist_parity",
         source=digits.source,
-        splits=digits.splits,
-        task="binary",
-        target="label",
-        class_names=("even", "odd"),
-        raw=digits.raw,
+        schema=own,
         read=read,
+        forms={"vector": Form(preprocess=standardize)},
         augment=digits.augment,
-        preprocess=standardise,
     )
 
 
@@ -42,7 +39,7 @@ def parity(rows: Rows) -> Rows:
     return rows._replace(table={**rows.table, rows.target: label})
 
 
-def standardise(raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """`image` (B, 28, 28, 1) uint8 to `features` (B, 784) of mean 0 and deviation 1 over MNIST."""
+def standardize(raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """`image` (B, 28, 28, 1) uint8 to `features` (B, 784) of mean 0 and std 1 over MNIST."""
     pixels = tf.cast(tf.reshape(raw["image"], (-1, 784)), tf.float32)
-    return {"features": pixels * (1 / (255 * _DEVIATION)) - _MEAN / _DEVIATION}
+    return {"features": pixels * (1 / (255 * _STD)) - _MEAN / _STD}

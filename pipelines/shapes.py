@@ -1,18 +1,19 @@
-"""Shapes: 32x32 colour images of ten kinds of figure, drawn here, in the format of CIFAR-10.
+"""Shapes: drawn 32x32 colour images of ten kinds of figure, in the format of CIFAR-10.
 
-Place, size, rotation, colours, lighting, noise and clutter vary, and a figure is as often darker as
-lighter than its ground, so no single pixel says anything: a linear model stays near chance.
+Position, size, rotation, colours, lighting, noise and clutter vary, and a figure is as often darker
+as lighter than its background, so a single pixel carries no information: a linear model stays near
+chance.
 """
 
 import numpy as np
 import tensorflow_datasets as tfds
 
-from pipelines import Pipeline
+from pipelines import Form, Pipeline, classes
 from pipelines.steps import image
 from zoo.spec import Field
 
 _SIZE = 32
-_FINE = 2  # drawn at twice the size and averaged, for smooth edges
+_FINE = 2  # figures are drawn at twice the size and averaged, for smooth edges
 _NUM_IMAGES = {"train": 15_000, "test": 3_000}
 
 
@@ -31,7 +32,7 @@ def _triangle(u: np.ndarray, v: np.ndarray) -> np.ndarray:
     return np.maximum.reduce(sides) < 0.55
 
 
-# Inside or outside, at coordinates whose unit is the figure's radius.
+# Whether a point is inside; the unit of u and v is the figure's radius.
 _FIGURES = {
     "bar": lambda u, v: (np.abs(u) < 1.1) & (np.abs(v) < 0.3),
     "circle": lambda u, v: np.hypot(u, v) < 0.85,
@@ -65,12 +66,11 @@ def draw(labels: np.ndarray, random: np.random.Generator) -> np.ndarray:
     for label, figure in enumerate(_FIGURES.values()):
         chosen = labels == label
         inside[chosen] = figure(u[chosen], v[chosen])
-    inside = inside.reshape(num, _SIZE, _FINE, _SIZE, _FINE).mean((2, 4))[
-        ..., None
-    ]  # (N, 32, 32, 1)
+    inside = inside.reshape(num, _SIZE, _FINE, _SIZE, _FINE).mean((2, 4))
+    inside = inside[..., None]  # (N, 32, 32, 1)
 
-    ground = uniform(0.15, 0.85, 1, 1, 3)
-    # Far enough from the ground in two channels, lighter or darker with equal chance.
+    background = uniform(0.15, 0.85, 1, 1, 3)
+    # Distinct from the background in two channels, lighter or darker with equal probability.
     contrast = uniform(0.25, 0.6, 1, 1, 3) * np.sign(uniform(-1, 1, 1, 1, 3))
     contrast[np.arange(num), 0, 0, random.integers(0, 3, num)] = 0
     ramp = np.linspace(-1, 1, _SIZE, dtype=np.float32)
@@ -78,13 +78,13 @@ def draw(labels: np.ndarray, random: np.random.Generator) -> np.ndarray:
         uniform(-0.2, 0.2, 1, 1, 1) * ramp[:, None, None]
         + uniform(-0.2, 0.2, 1, 1, 1) * ramp[:, None]
     )
-    picture = ground + light + inside * contrast + _clutter(num, random)
-    picture += 0.06 * random.standard_normal(picture.shape, np.float32)
-    return np.clip(np.round(picture * 255), 0, 255).astype(np.uint8)
+    pixels = background + light + inside * contrast + _clutter(num, random)
+    pixels += 0.06 * random.standard_normal(pixels.shape, np.float32)
+    return np.clip(np.round(pixels * 255), 0, 255).astype(np.uint8)
 
 
 def _clutter(num: int, random: np.random.Generator) -> np.ndarray:
-    """Three soft blobs of any colour an image, (N, 32, 32, 3): things that are not the figure."""
+    """Three soft blobs of any colour per image: (N, 32, 32, 3)."""
     grid = np.arange(_SIZE, dtype=np.float32)
     clutter = np.zeros((num, _SIZE, _SIZE, 3), np.float32)
     for _ in range(3):
@@ -125,8 +125,8 @@ class Shapes(tfds.core.GeneratorBasedBuilder):
         labels = random.permutation(np.arange(num_images) % len(_FIGURES))  # classes of equal size
         for first in range(0, num_images, 500):
             batch = labels[first : first + 500]
-            for i, (picture, label) in enumerate(zip(draw(batch, random), batch, strict=True)):
-                yield first + i, {"image": picture, "label": int(label)}
+            for i, (pixels, label) in enumerate(zip(draw(batch, random), batch, strict=True)):
+                yield first + i, {"image": pixels, "label": int(label)}
 
 
 def pipeline(*, augment: bool = False) -> Pipeline:
@@ -139,10 +139,7 @@ def pipeline(*, augment: bool = False) -> Pipeline:
         name="shapes",
         source="shapes:1.0.0",
         splits={"train": "train[:90%]", "validation": "train[90%:]", "test": "test"},
-        task="classification",
-        target="label",
-        class_names=tuple(_FIGURES),
-        raw={"image": Field((_SIZE, _SIZE, 3), "uint8")},
+        schema=classes({"image": Field((_SIZE, _SIZE, 3), "uint8")}, tuple(_FIGURES)),
+        forms={"image": Form(preprocess=image.scale)},
         augment=image.crop_and_flip(4) if augment else None,
-        preprocess=image.scale,
     )

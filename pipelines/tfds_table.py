@@ -1,17 +1,21 @@
 """Any table of TFDS by name: --pipeline=tfds_table --dataset=titanic."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 
-from pipelines import DataError, Pipeline
+from pipelines import DataError, Pipeline, Rows, Schema
 from pipelines.core import splits
 from pipelines.files import table
-from pipelines.files.columns import Column
+from pipelines.files.columns import DATE, Column
+from pipelines.steps import tabular
 from pipelines.storage import shards
-from pipelines.storage import tfds as source
+from pipelines.storage.builders import ensure_prepared, find_builder
+
+LIMITS = {"split_seed": (0, 2_147_483_648)}
 
 _CHUNK = 1024  # examples decoded at a time
 _WIDEST = 1000  # numbers of a vector that still count as columns
@@ -28,36 +32,46 @@ def pipeline(
     validation: float = 0.1,
     test: float = 0.2,
 ) -> Pipeline:
-    """Numbers, flags, classes, texts and vectors of numbers, also within dictionaries, as columns.
+    """Numbers, booleans, classes, texts and vectors of numbers, also nested ones, as columns.
 
-    Classes and texts are sent by name. TFDS's own validation and test splits are used where there
-    are any; the rest is cut from the training split by content.
+    Classes and texts are sent by name. TFDS's own validation and test splits are used if it has
+    them; a missing one is cut from the training split by content.
 
     Args:
-        dataset: TFDS's name, with configuration and version where wanted: "penguins/processed".
-        target: the column to predict; default: what TFDS calls supervised, or the only classes.
+        dataset: TFDS's name, with a configuration and version if needed: "penguins/processed".
+        target: the column to predict; empty: TFDS's supervised target, or the only class column.
         data_dir: TFDS's data folder.
-        task: regression, binary, classification or multi_label where it is not to be inferred.
-        ignore: columns to leave out, with commas between them.
-        split_seed: which of the many splits by content.
-        validation: share of the rows, as is `test`.
+        task: regression, binary, classification or multi_label; empty: inferred.
+        ignore: columns to leave out, separated by commas.
+        split_seed: another seed gives another split by content.
+        validation: fraction of the rows, as is `test`.
 
     Raises:
-        DataError: TFDS has no such set, or it is no table, or has no such column.
+        DataError: TFDS has no such set, or it is not a table, or has no such column.
     """
-    builder = source.find_builder(dataset, data_dir)
-    source.ensure_prepared(builder)
+
+    def read() -> tuple[dict[str, Rows], Schema]:
+        builder = find_builder(dataset, data_dir)
+        ensure_prepared(builder)
+        whole, chosen = _whole(builder, dataset, target, ignore)
+        rows, schema = table.read(whole, chosen, task, table.Cut(split_seed, validation, test))
+        return rows, schema._replace(source=whole.source)
+
+    return Pipeline(name="tfds_table", source=dataset, read=read, forms=tabular.forms())
+
+
+def _whole(builder: Any, dataset: str, target: str, ignore: str) -> tuple[table.Table, str]:
+    """All rows of all splits as columns, and the target."""
     info = builder.info
     features = _flat(info.features)
-    names = [word for path in features for word in _names(path, features[path])]
+    names = [name for path in features for name in _names(path, features[path])]
     unused = table.named(names, ignore, "ignore")
     target = target or _supervised(dataset, info, features)
     table.named(names, target, "target")
-    given = [name for name in ("validation", "test") if name in info.splits]
+    separate = [name for name in ("validation", "test") if name in info.splits]
     if "train" not in info.splits:
         raise DataError(f"{dataset} has no train split; it has {sorted(info.splits)}")
-
-    examples = {name: _read(builder, name, list(features)) for name in ("train", *given)}
+    examples = {name: _read(builder, name, list(features)) for name in ("train", *separate)}
     numbers = {name: len(next(iter(read.values()))) for name, read in examples.items()}
     columns = [
         column
@@ -65,31 +79,31 @@ def pipeline(
         for column in _columns(path, feature, np.concatenate([e[path] for e in examples.values()]))
         if column.name not in unused
     ]
-    found = table.Table(
+    whole = table.Table(
         source=":".join(info.full_name.rsplit("/", 1)),
         columns=columns,
         split_of=[name for name, number in numbers.items() for _ in range(number)],
-        given=given,
+        separate=separate,
         digest=splits.digests(
             repr(row).encode() for row in zip(*(c.values.tolist() for c in columns), strict=True)
         ),
     )
-    return table.over("tfds_table", found, target, task, table.Cut(split_seed, validation, test))
+    return whole, target
 
 
 def _flat(features: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    """Path -> feature, "features/age", of all that can be columns."""
-    found: dict[str, Any] = {}
+    """Path -> feature ("features/age") of all features that can be columns."""
+    flat: dict[str, Any] = {}
     for name, feature in features.items():
         if isinstance(feature, tfds.features.FeaturesDict):
-            found |= _flat(feature, f"{before}{name}/")
+            flat |= _flat(feature, f"{before}{name}/")
         elif _width(feature) is not None:
-            found[f"{before}{name}"] = feature
-    return found
+            flat[f"{before}{name}"] = feature
+    return flat
 
 
 def _width(feature: Any) -> int | None:
-    """Length of a vector; 0: a single value; None: what cannot be columns."""
+    """Length of a vector; 0 for a single value, None for what cannot be columns."""
     if isinstance(feature, (tfds.features.Sequence, tfds.features.Image)):
         return None
     shape, dtype = tuple(feature.shape), np.dtype(feature.np_dtype)
@@ -101,20 +115,20 @@ def _width(feature: Any) -> int | None:
 
 
 def _names(path: str, feature: Any) -> list[str]:
-    """The columns of a feature: its last word, with a number for each place of a vector."""
+    """The columns of a feature: the last part of its path, numbered for a vector."""
     width, name = _width(feature), path.rpartition("/")[2]
     return [f"{name}_{i}" for i in range(width)] if width else [name]
 
 
 def _supervised(dataset: str, info: tfds.core.DatasetInfo, features: Mapping[str, Any]) -> str:
     single = {path.rpartition("/")[2]: f for path, f in features.items() if _width(f) == 0}
-    for key in reversed(info.supervised_keys or ()):  # some sets have them the wrong way round
+    for key in reversed(info.supervised_keys or ()):  # some sets have input and target swapped
         if key in single:
             return key
     classes = [name for name, feature in single.items() if getattr(feature, "names", None)]
     if len(classes) == 1:
         return classes[0]
-    raise DataError(f"{dataset} does not say what to predict: --target= one of {', '.join(single)}")
+    raise DataError(f"{dataset} declares no target: choose --target= one of {', '.join(single)}")
 
 
 def _read(builder: tfds.core.DatasetBuilder, name: str, paths: list[str]) -> dict[str, np.ndarray]:
@@ -125,8 +139,8 @@ def _read(builder: tfds.core.DatasetBuilder, name: str, paths: list[str]) -> dic
         for batch in builder.as_dataset(split=name).batch(_CHUNK).as_numpy_iterator():
             for path in paths:
                 value = batch
-                for word in path.split("/"):
-                    value = value[word]
+                for key in path.split("/"):
+                    value = value[key]
                 parts[path].append(value)
     return {path: np.concatenate(values) for path, values in parts.items()}
 
@@ -147,4 +161,5 @@ def _columns(path: str, feature: Any, values: np.ndarray) -> list[Column]:
 
 def _text(name: str, values: np.ndarray, classes: tuple[str, ...]) -> Column:
     distinct = set(values.tolist()) - {b""}
-    return Column(name, "text", values, len(distinct), {}, classes=classes)
+    dates = all(re.fullmatch(DATE.encode(), text) for text in distinct) and distinct and not classes
+    return Column(name, "date" if dates else "text", values, len(distinct), {}, classes=classes)

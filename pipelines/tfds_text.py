@@ -1,64 +1,60 @@
 """Any text-classification set of TFDS by name: --pipeline=tfds_text --dataset=ag_news_subset."""
 
+from typing import Any
+
 import tensorflow_datasets as tfds
 
-from pipelines import DataError, Pipeline
+from pipelines import DataError, Pipeline, Schema, classes
+from pipelines.core.splits import by_percent
 from pipelines.steps import text
-from pipelines.storage import tfds as source
 from zoo.spec import Field
+
+LIMITS = {
+    "vocab_size": (6, None),  # five pieces are special
+    "max_length": (2, None),
+    "validation_percent": (1, 100),
+}
 
 
 def pipeline(
     *,
     dataset: str,
-    data_dir: str | None = None,
     field: str = "",
     vocab_size: int = 16_000,
     max_length: int = 256,
     validation_percent: int = 10,
 ) -> Pipeline:
-    """The last part of the training split is validation; `test`, or else `validation`, is test.
+    """Validation is the end of the training split; test is TFDS's `test`, or else `validation`.
 
     Args:
-        dataset: TFDS's name, with configuration and version where wanted: "glue/sst2".
-        data_dir: TFDS's data folder.
-        field: the text; needed where there are several.
-        vocab_size: pieces in the vocabulary, which is learnt from the training texts.
-        max_length: pieces of a text that are read; longer ones lose their middle.
-        validation_percent: of the training split, held out.
+        dataset: TFDS's name, with a configuration and version if needed: "glue/sst2".
+        field: name of the text; required if there are several.
+        vocab_size: largest number of pieces in the vocabulary, learnt from the training texts.
+        max_length: largest number of pieces of a text; longer texts lose their middle.
+        validation_percent: percentage of the training split.
 
     Raises:
-        DataError: TFDS has no such set, or it is not one of texts with one class each.
+        DataError: (once its description is read) it does not have texts with one class each.
     """
-    info = source.find_builder(dataset, data_dir).info
-    features = info.features
-    texts = [n for n, f in features.items() if isinstance(f, tfds.features.Text)]
-    classes = [name for name, f in features.items() if getattr(f, "num_classes", None)]
-    if len(classes) != 1 or not texts:
-        raise DataError(f"{dataset} has no text with one label; it has {sorted(features)}")
-    if field not in texts and (field or len(texts) > 1):
-        raise DataError(
-            f"{dataset} has texts {', '.join(texts)}: choose --pipeline_options=field={texts[0]}"
-        )
-    test = next((split for split in ("test", "validation") if split in info.splits), None)
-    if info.splits and test is None:
-        raise DataError(f"{dataset} has no test split; it has {sorted(info.splits)}")
-    names = tuple(features[classes[0]].names)
-    field = field or texts[0]
-    prepare, bind = text.steps(vocab_size, max_length, field)
+
+    def declare(info: Any) -> tuple[Schema, dict[str, str]]:
+        features = info.features
+        texts = [name for name, f in features.items() if isinstance(f, tfds.features.Text)]
+        labels = [name for name, f in features.items() if getattr(f, "num_classes", None)]
+        if len(labels) != 1 or not texts:
+            raise DataError(f"{dataset} has no text with one label; it has {sorted(features)}")
+        if field not in texts and (field or len(texts) > 1):
+            raise DataError(
+                f"{dataset} has texts {', '.join(texts)}: "
+                f"choose --pipeline_options=field={texts[0]}"
+            )
+        raw = {field or texts[0]: Field((), "string")}
+        schema = classes(raw, tuple(features[labels[0]].names), target=labels[0])
+        return schema, by_percent(dataset, info.splits, validation_percent)
+
     return Pipeline(
         name="tfds_text",
         source=dataset,
-        splits={
-            "train": f"train[:{100 - validation_percent}%]",
-            "validation": f"train[{100 - validation_percent}%:]",
-            "test": test or "test",
-        },
-        task="binary" if len(names) == 2 else "classification",
-        target=classes[0],
-        class_names=names,
-        raw={field: Field((), "string")},
-        prepare=prepare,
-        bind=bind,
-        padded=("tokens",),
+        declare=declare,
+        forms={"pieces": text.pieces_form(vocab_size, max_length, field)},
     )

@@ -1,1 +1,1 @@
-"""What every data set passes through: declaration, splits, order, randomness and batches."""
+"""Code that all data sets share: declaration, splits, order, randomness and batches."""

@@ -1,10 +1,11 @@
-"""All randomness of the data: one counter hash of (seed, epoch, example, draw).
+"""Random numbers for the data: a counter-based hash of (seed, epoch, example, draw).
 
-A draw depends on nothing else, so another batch size, a worker's share of a batch, a resumed run
-and any number of threads see the same numbers. The hash is the finaliser of splitmix64 (Steele,
-Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014), applied once per coordinate.
+A number depends on nothing else, so it is the same for every batch size, worker and number of
+threads, and in a resumed run. The hash is the finaliser of splitmix64 (Steele, Lea, Flood: Fast
+Splittable Pseudorandom Number Generators, 2014), applied once per coordinate.
 """
 
+import hashlib
 from typing import NamedTuple
 
 import numpy as np
@@ -16,36 +17,55 @@ _MIX_2 = 0x94D049BB133111EB
 
 
 class Keys(NamedTuple):
-    """What every random draw of a batch hangs on."""
+    """The coordinates of every random number of a batch; they broadcast against each other."""
 
     seed: tf.Tensor  # () int64
-    epoch: tf.Tensor  # () int64; evaluation draws with epoch 0
+    epoch: tf.Tensor  # () or (B,) int64; 0 in evaluation
     index: tf.Tensor  # (B,) int64: the example's row in its split
 
+    def named(self, name: str) -> "Keys":
+        """Keys with independent numbers, so that two steps with different names share none.
 
-def bits(keys: Keys, draw: int) -> tf.Tensor:
-    """64 random bits for each example, (B,) uint64; `draw` numbers the draws of one example."""
+        Names nest: `named("a").named("b")` and `named("b").named("a")` differ.
+        """
+        digest = hashlib.sha256(name.encode()).digest()[:8]
+        folded = tf.constant(int.from_bytes(digest, "little"), tf.uint64)
+        # Mixed after the addition: sums alone would not depend on the order of the names.
+        seed = _mix(tf.cast(self.seed, tf.uint64) + folded)
+        return self._replace(seed=tf.cast(seed, tf.int64))
+
+    def per_position(self) -> "Keys":
+        """Keys for a number per position: with `draw` of shape (1, T), numbers are (B, T)."""
+        epoch = self.epoch if self.epoch.shape.rank == 0 else self.epoch[:, None]
+        return self._replace(epoch=epoch, index=self.index[:, None])
+
+
+def bits(keys: Keys, draw: int | tf.Tensor) -> tf.Tensor:
+    """64 random bits per example: (B,) uint64.
+
+    Args:
+        draw: index of the draw within an example; a tensor broadcasts, so `keys.per_position()`
+            and `tf.range(T)[None]` give (B, T).
+    """
     state = tf.zeros([], tf.uint64)
-    for coordinate in (keys.seed, keys.epoch, tf.constant(draw, tf.int64), keys.index):
+    for coordinate in (keys.seed, keys.epoch, tf.cast(draw, tf.int64), keys.index):
         state = _mix(state + tf.cast(coordinate, tf.uint64) + tf.constant(_GAMMA, tf.uint64))
     return state
 
 
-def uniform(keys: Keys, draw: int) -> tf.Tensor:
-    """A number in [0, 1) for each example, (B,) float32, of 24 random bits."""
-    return tf.cast(tf.bitwise.right_shift(bits(keys, draw), _shift(40)), tf.float32) / 2.0**24
+def uniform(keys: Keys, draw: int | tf.Tensor) -> tf.Tensor:
+    """A float32 in [0, 1) per example, from 24 random bits; shaped like `bits`."""
+    return tf.cast(tf.bitwise.right_shift(bits(keys, draw), _u64(40)), tf.float32) / 2.0**24
 
 
-def integers(keys: Keys, draw: int, limit: int) -> tf.Tensor:
-    """An integer in [0, limit) for each example, (B,) int32. `limit` is small against 2**32."""
-    high = tf.bitwise.right_shift(bits(keys, draw), _shift(32))
-    return tf.cast(
-        tf.bitwise.right_shift(high * tf.constant(limit, tf.uint64), _shift(32)), tf.int32
-    )
+def integers(keys: Keys, draw: int | tf.Tensor, limit: int) -> tf.Tensor:
+    """An int32 in [0, limit) per example; `limit` is small against 2**32."""
+    high = tf.bitwise.right_shift(bits(keys, draw), _u64(32))
+    return tf.cast(tf.bitwise.right_shift(high * tf.constant(limit, tf.uint64), _u64(32)), tf.int32)
 
 
 def bits_numpy(seed: int, epoch: int, draw: int, index: np.ndarray) -> np.ndarray:
-    """The same bits as `bits`, in NumPy: for `plan`, which runs before there is a tensor."""
+    """The same as `bits`, in NumPy, for plans and splits."""
     state = np.zeros([1], np.uint64)
     for coordinate in (seed, epoch, draw, index):
         coordinate = np.atleast_1d(np.asarray(coordinate, np.int64)).astype(np.uint64)
@@ -58,10 +78,10 @@ def bits_numpy(seed: int, epoch: int, draw: int, index: np.ndarray) -> np.ndarra
 
 def _mix(state: tf.Tensor) -> tf.Tensor:
     for shift, factor in ((30, _MIX_1), (27, _MIX_2)):
-        state = tf.bitwise.bitwise_xor(state, tf.bitwise.right_shift(state, _shift(shift)))
+        state = tf.bitwise.bitwise_xor(state, tf.bitwise.right_shift(state, _u64(shift)))
         state = state * tf.constant(factor, tf.uint64)
-    return tf.bitwise.bitwise_xor(state, tf.bitwise.right_shift(state, _shift(31)))
+    return tf.bitwise.bitwise_xor(state, tf.bitwise.right_shift(state, _u64(31)))
 
 
-def _shift(places: int) -> tf.Tensor:
-    return tf.constant(places, tf.uint64)
+def _u64(number: int) -> tf.Tensor:
+    return tf.constant(number, tf.uint64)

@@ -1,98 +1,120 @@
-"""What a data set declares, and what it is once its rows are split and its state is fitted."""
+"""The declaration of a data set. Nothing here reads a file or imports TensorFlow."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-from zoo.spec import DataSpec, Field
+from zoo.spec import Field
 
 SPLITS = ("train", "validation", "test")
-Table = Mapping[str, Any]  # field name -> (num_rows, ...) np.ndarray
-State = Mapping[str, Any]  # what `prepare` learnt from the training rows: name -> np.ndarray
+Table = Mapping[str, Any]  # column -> (num_rows, ...) np.ndarray
+Tensors = Mapping[str, Any]  # field or input -> tensor of a batch
+Part = Mapping[str, Any]  # a part of the fitted state: name -> np.ndarray
+State = Mapping[str, Part]  # fitted on the training rows: "inputs/<form>" and "target" -> part
 
 
 class DataError(ValueError):
-    """The data is missing, unreachable or not what was declared."""
+    """The data is missing, unreachable or not as declared."""
+
+
+class MissingDataError(DataError):
+    """The data does not exist under its path or name, and cannot be prepared."""
 
 
 class Rows(NamedTuple):
-    """The examples of one split: a table in memory, or a reader by row number."""
+    """The examples of one split, in one of three forms: `table`, `read` or `take`."""
 
     num_rows: int
-    fields: Mapping[str, Field]  # as stored, the target among them
-    target: str
-    table: Table | None = None
-    read: Callable[[Any], Table] | None = None
+    fields: Mapping[str, Field]  # the columns as stored, with the target
+    target: str | None  # the target's column; None: there is no target
+    table: Table | None = None  # all rows in memory
+    read: Callable[[Any], Table] | None = None  # row numbers (B,) -> their columns, in NumPy
+    take: Callable[[Any], Tensors] | None = None  # the same in graph operations
+    are_inputs: bool = False  # whether the columns are what `preprocess` returns
+    lengths: Mapping[str, Any] | None = None  # padded input -> (num_rows,) length of each row
+    identity: str = ""  # of rows on disk: hash of their files' names, sizes and counts
+    cache: str = ""  # of rows on disk: folder in which their inputs are stored
+
+
+class Schema(NamedTuple):
+    """The facts about a data set that only its files or a TFDS builder know."""
+
+    raw: Mapping[str, Field]  # what a client of the exported model sends
+    task: str  # the pipeline's task: the name of a file in trainers/tasks
+    target: Field | None  # as stored; with `ids` if it is a class; None: there is no target
+    class_names: tuple[str, ...] = ()
+    outputs: int | Callable[[State], int] = 1  # width of the logits
+    target_name: str = "label"  # the target's column
+    source: str = ""  # where only `read` knows it: a TFDS name with its exact version
+
+
+class Preprocess(Protocol):
+    """Raw fields to inputs: batched, deterministic, row by row, TensorFlow operations only."""
+
+    def __call__(self, raw: Tensors) -> Tensors: ...
+
+
+class Augment(Protocol):
+    """Changes a training batch of raw fields and its target at random, by `keys` alone."""
+
+    def __call__(self, raw: Tensors, target: Any, keys: Any) -> tuple[Tensors, Any]: ...
+
+
+class Example(Protocol):
+    """Inputs and target of a batch to (x, y, weight); may add inputs, also random ones."""
+
+    def __call__(self, inputs: Tensors, target: Any, keys: Any) -> tuple[Tensors, Any, Any]: ...
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Form:
+    """One way to turn rows into inputs. Its `preprocess` is part of the exported model.
+
+    Either `preprocess`, or `fit` and `make_preprocess`, which makes it from the fitted part.
+    """
+
+    preprocess: Preprocess | None = None
+    fit: Callable[[Rows], Part] | None = None  # training rows -> part of the state
+    make_preprocess: Callable[[Part], Preprocess] | None = None
+    fields: Callable[[Part], Mapping[str, Field]] | None = None  # of inputs with ids or a length
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Pipeline:
-    """One data set: where its examples are and the steps from an example to (x, y, weight).
+    """One data set: the source of its examples and the steps from an example to (x, y, weight).
 
-    `preprocess` is the function that training uses and that the exported model carries. A pipeline
-    whose `preprocess` needs fitted state gives `bind` instead, which makes it from the state.
+    Rows come from TFDS (`source` with `splits` and `schema`, or with `declare`, which makes both
+    from the builder's info), or from `read`.
     """
 
     name: str
-    source: str  # TFDS name with version, "cifar10:3.*.*"
-    splits: Mapping[str, str]  # ours -> TFDS's: {"train": "train[:90%]", ...}
-    task: str
-    target: str
-    class_names: tuple[str, ...] = ()
-    raw: Mapping[str, Field]  # what a client of the exported model sends, without batch dimension
-    store: Callable | None = None  # one raw example -> what is kept of it, where raw sizes differ
-    prepare: Callable | None = None  # (rows by split, state or None) -> (rows by split, state)
-    read: Callable | None = None  # () -> rows by split, of data that is not TFDS's
-    bind: Callable | None = None  # state -> preprocess
-    augment: Callable | None = None  # (raw, target, keys) -> (raw, target); batches, training only
-    preprocess: Callable | None = (
-        None  # raw -> inputs; batches, deterministic, row by row; EXPORTED
+    source: str  # TFDS name with version, "cifar10:3.*.*"; or the files, for messages
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # set by registry.get
+    splits: Mapping[str, str] = dataclasses.field(default_factory=dict)  # our split -> TFDS's
+    schema: Schema | None = None
+    declare: Callable[[Any], tuple[Schema, Mapping[str, str]]] | None = None
+    read: Callable[[], tuple[Mapping[str, Rows], Schema]] | None = None
+    shrink: Callable[[Tensors], Tensors] | None = None  # one raw example -> what is stored of it
+
+    cut: Callable[[Mapping[str, Rows]], Mapping[str, Rows]] | None = None  # rows by SPLITS
+    forms: Mapping[str, Form]  # the first is the default
+    fit_target: Callable[[Rows], Part] | None = None  # training rows -> the state's part "target"
+    encode: Callable[[Part], Callable[[Any], Any]] | None = None  # part "target" -> target -> y
+    arrange: Callable[[Rows, Preprocess], Rows] | None = None  # raw rows -> rows of inputs
+    augment: Augment | None = None  # training only
+    tta_views: Callable[[Tensors], list[tuple[float, Tensors]]] | None = None  # (weight, raw) each
+    example: Example | None = None  # None: inputs and target as they are, weight 1
+
+
+def classes(
+    raw: Mapping[str, Field], class_names: tuple[str, ...], *, target: str = "label"
+) -> Schema:
+    """The schema of rows with one class each; the task is `binary` for two classes."""
+    return Schema(
+        raw=raw,
+        task="binary" if len(class_names) == 2 else "classification",
+        target=Field((), "int64", ids=len(class_names)),
+        class_names=tuple(class_names),
+        outputs=1 if len(class_names) == 2 else len(class_names),
+        target_name=target,
     )
-    views: Callable | None = None  # raw -> [(share, raw)]: what an example looks like from sides
-    padded: tuple[str, ...] = ()  # inputs (B, T) of preprocess whose rows end in zeros: cut to need
-    example: Callable | None = None  # (inputs, target, keys) -> (x, y, weight); None: as they are
-
-    rows: Mapping[str, Rows] = dataclasses.field(
-        default_factory=dict, repr=False
-    )  # from `prepared`
-    state: State = dataclasses.field(default_factory=dict, repr=False)  # from `prepared` or `bound`
-
-    @property
-    def served(self) -> dict[str, Field]:
-        """What `preprocess` returns, traced: the inputs of the exported model."""
-        from pipelines.core import specs
-
-        return specs.served(self)
-
-    @property
-    def spec(self) -> DataSpec:
-        """What `example` returns as x, traced, with the task: all that a model may know."""
-        from pipelines.core import specs
-
-        return specs.spec(self)
-
-
-def prepared(pipeline: Pipeline, rows: Mapping[str, Rows], state: State | None = None) -> Pipeline:
-    """The pipeline with its rows split and its state fitted; `stream` takes no other.
-
-    Args:
-        rows: by the names of `pipeline.splits`, from `source.load`.
-        state: what an earlier run fitted, to be used as it is; None: learn it from `rows`.
-
-    Raises:
-        DataError: a split without examples, or numbers that no model can learn from.
-    """
-    if pipeline.prepare is not None:
-        rows, state = pipeline.prepare(rows, state)
-    from pipelines.core import checks
-
-    pipeline = bound(pipeline, state or {})
-    checks.check_rows(pipeline, rows)
-    return dataclasses.replace(pipeline, rows=rows)
-
-
-def bound(pipeline: Pipeline, state: State) -> Pipeline:
-    """The pipeline with `preprocess` made from stored state: enough to serve, without any rows."""
-    if pipeline.bind is None:
-        return pipeline
-    return dataclasses.replace(pipeline, preprocess=pipeline.bind(state), bind=None, state=state)

@@ -1,10 +1,11 @@
 """The registry of data sets: names and options, read without importing TensorFlow.
 
 A file of this package with a function `pipeline(**options) -> Pipeline` is a data set of its name.
+A literal `LIMITS` beside it bounds its numeric options.
 """
 
 import ast
-import difflib
+import dataclasses
 import functools
 import importlib
 import pathlib
@@ -12,29 +13,32 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from pipelines.core.pipeline import Pipeline
+from zoo.spec import nearest
 
 _FOLDER = pathlib.Path(__file__).parents[1]
 
 
 class Listing(NamedTuple):
-    """What a data-set file says of itself without being imported."""
+    """The facts about a data set that are read from its file without importing it."""
 
     summary: str
     options: Mapping[str, Any]  # keyword -> default
     required: tuple[str, ...]  # keywords without a default
+    limits: Mapping[str, tuple[float, float | None]]  # option -> (least, upper bound, exclusive)
 
 
 def get(name: str, **options: Any) -> Pipeline:
-    """The pipeline in `pipelines/<name>.py`; imports it, and with it TensorFlow."""
-    describe(name)
-    return importlib.import_module(f"pipelines.{name}").pipeline(**options)
+    """The pipeline of `pipelines/<name>.py`; imports the file, and with it TensorFlow."""
+    defaults = describe(name).options
+    pipeline = importlib.import_module(f"pipelines.{name}").pipeline(**options)
+    return dataclasses.replace(pipeline, options={**defaults, **options})
 
 
 def describe(name: str) -> Listing:
-    """What its file says of the data set `name`, without importing it. ValueError: unknown name."""
+    """The listing of one data set, without importing its file. ValueError: unknown name."""
     if name not in listing():
-        close = difflib.get_close_matches(name, names(), n=3, cutoff=0.4) or names()
-        raise ValueError(f"unknown pipeline {name!r}; nearest: {', '.join(close)}; all: --list")
+        close = ", ".join(nearest(name, names()) or names())
+        raise ValueError(f"unknown pipeline {name!r}; nearest: {close}; all: --list")
     return listing()[name]
 
 
@@ -46,16 +50,28 @@ def names() -> list[str]:
 @functools.cache
 def listing() -> Mapping[str, Listing]:
     """Every data-set file of this package, by name."""
-    found = {}
-    for path in sorted(_FOLDER.glob("*.py")):
-        tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
-        for node in tree.body:
-            if isinstance(node, ast.FunctionDef) and node.name == "pipeline":
-                words = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
-                options = {word.arg: value for word, value in words}
-                found[path.stem] = Listing(
-                    summary=(ast.get_docstring(tree) or "").partition("\n")[0],
-                    options={k: ast.literal_eval(v) for k, v in options.items() if v is not None},
-                    required=tuple(k for k, v in options.items() if v is None),
-                )
-    return found
+    return {
+        path.stem: entry
+        for path in sorted(_FOLDER.glob("*.py"))
+        if (entry := _read(path)) is not None
+    }
+
+
+def _read(path: pathlib.Path) -> Listing | None:
+    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    function, limits = None, {}
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and node.name == "pipeline":
+            function = node
+        elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "LIMITS":
+            limits = ast.literal_eval(node.value)
+    if function is None:
+        return None
+    pairs = zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True)
+    options = {argument.arg: default for argument, default in pairs}
+    return Listing(
+        summary=(ast.get_docstring(tree) or "").partition("\n")[0],
+        options={k: ast.literal_eval(v) for k, v in options.items() if v is not None},
+        required=tuple(k for k, v in options.items() if v is None),
+        limits=limits,
+    )

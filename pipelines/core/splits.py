@@ -1,7 +1,7 @@
-"""Which split an example belongs to, by its content: one file or folder cut in three.
+"""Splitting one set of rows into train, validation and test by content.
 
-An example's split is a function of its bytes and the seed alone. Adding files moves no old example,
-and two copies of one example are never on two sides of a cut.
+An example's split is a function of its bytes and the seed alone: adding files does not move the
+others, and copies of an example are always in the same split.
 """
 
 import hashlib
@@ -9,11 +9,11 @@ from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 
-from pipelines import DataError, Rows
 from pipelines.core.keys import bits_numpy
+from pipelines.core.pipeline import DataError, Rows
 
-_PARTS = (("train", 2), ("validation", 1), ("test", 0))  # from the low end: test
-_CUT = -3  # number of the draw; -1 and -2 are the plan's
+_PARTS = (("train", 2), ("validation", 1), ("test", 0))  # test has the lowest hashes
+_CUT = -3  # draw of `bits`; the plan uses -1, -2 and those from -4 down
 
 
 def digests(examples: Iterable[bytes]) -> np.ndarray:
@@ -29,29 +29,29 @@ def by_content(
     seed: int,
     validation: float,
     test: float,
-    given: Collection[str] = (),
+    separate: Collection[str] = (),
 ) -> dict[str, Rows]:
-    """The rows of train, validation and test; every class gets its share but for a draw's luck.
+    """The rows of each split that has no files of its own; each class gets about its fraction.
 
     Args:
         digest: (num_rows,) int64, from `digests`.
-        seed: which of the many such splits.
-        validation: share of the rows, as is `test`; the rest is for training.
-        given: of validation and test, what has files of its own; its share stays in training.
+        seed: of the hash; another seed gives another split.
+        validation: fraction of the rows, as is `test`; the rest is for training.
+        separate: validation or test, where it has files of its own; its fraction stays in training.
 
     Raises:
-        DataError: the shares are no shares, or a split gets no example.
+        DataError: the fractions leave nothing for training, or a split gets no example.
     """
     if not (validation > 0 and test > 0 and validation + test < 1):
         raise DataError(
-            "validation and test are shares above 0 that leave some for training, received "
+            "validation and test are fractions above 0 that leave some for training, received "
             f"{validation} and {test}"
         )
-    place = bits_numpy(seed, 0, _CUT, digest).astype(np.float64) * 2.0**-64  # in [0, 1)
-    part = np.digitize(place, [test, test + validation])
+    position = bits_numpy(seed, 0, _CUT, digest).astype(np.float64) * 2.0**-64  # in [0, 1)
+    part = np.digitize(position, [test, test + validation])
     numbers = dict(_PARTS)
-    part[np.isin(part, [numbers[name] for name in given])] = numbers["train"]
-    parts = {name: np.flatnonzero(part == i) for name, i in _PARTS if name not in given}
+    part[np.isin(part, [numbers[name] for name in separate])] = numbers["train"]
+    parts = {name: np.flatnonzero(part == i) for name, i in _PARTS if name not in separate}
     for name, index in parts.items():
         if not len(index):
             raise DataError(
@@ -60,14 +60,31 @@ def by_content(
     return {name: take(rows, index) for name, index in parts.items()}
 
 
+def by_percent(dataset: str, available: Collection[str], validation: int) -> dict[str, str]:
+    """TFDS's names of our splits; validation is the last part of its training split.
+
+    Args:
+        available: its splits; empty before it is prepared.
+        validation: percent of the training split.
+
+    Raises:
+        DataError: it has neither a test nor a validation split.
+    """
+    test = next((split for split in ("test", "validation") if split in available), None)
+    if available and test is None:
+        raise DataError(f"{dataset} has no test split; it has {sorted(available)}")
+    kept = 100 - validation
+    return {"train": f"train[:{kept}%]", "validation": f"train[{kept}%:]", "test": test or "test"}
+
+
 def duplicates(digest: Mapping[str, np.ndarray]) -> dict[str, int]:
-    """How many examples of each other split are in the training split too, where there are any."""
+    """Number of examples of validation and test that are also in train, where there are any."""
     train = digest["train"]
-    found = {name: int(np.isin(d, train).sum()) for name, d in digest.items() if name != "train"}
-    return {name: number for name, number in found.items() if number}
+    counts = {name: int(np.isin(d, train).sum()) for name, d in digest.items() if name != "train"}
+    return {name: number for name, number in counts.items() if number}
 
 
 def take(rows: Rows, index: np.ndarray) -> Rows:
-    """Some of the rows."""
+    """The rows at `index` (n,), in memory."""
     table = {name: column[index] for name, column in rows.table.items()}
     return rows._replace(num_rows=len(index), table=table)

@@ -1,27 +1,29 @@
-"""Prepared rows in, batches of (x, y, weight) out, as a pure function of (seed, step)."""
+"""Batches of (x, y, weight) from prepared rows, as a pure function of (seed, step)."""
+
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
-from pipelines import Pipeline, Rows
+from pipelines.core import tf_data
 from pipelines.core.keys import Keys
-from pipelines.core.plan import evaluation_plan, plan
-from pipelines.core.specs import cut, example_of, preprocess_function
-from pipelines.core.tf_data import until_exit, untuned
+from pipelines.core.order import order
+from pipelines.core.padding import cut
+from pipelines.core.plan import Plan, evaluation_plan, training_plan
+from pipelines.core.prepared import Prepared
+from pipelines.core.rows import reader
 
-RAM_BUDGET = 4 * 2**30  # bytes that the rows of one split may take in memory
-_WIDTHS = 16  # padded batches are cut to a multiple of this
-_CHUNK = 1024  # rows preprocessed at a time when the table is made
+_PREFETCHED = 4  # batches
 
 
-def num_steps(pipeline: Pipeline, split: str, *, batch_size: int, training: bool) -> int:
+def num_steps(prepared: Prepared, split: str, *, batch_size: int, training: bool) -> int:
     """Steps of one pass over the split: whole batches in training, all examples in evaluation."""
-    num_rows = pipeline.rows[split].num_rows
+    num_rows = prepared.num_rows(split)
     return num_rows // batch_size if training else -(-num_rows // batch_size)
 
 
 def stream(
-    pipeline: Pipeline,
+    prepared: Prepared,
     split: str,
     *,
     batch_size: int,
@@ -29,172 +31,92 @@ def stream(
     seed: int,
     start_step: int = 0,
     shard: tuple[int, int] = (0, 1),
+    plan: Plan | None = None,
+    threads: int = 0,
 ) -> tf.data.Dataset:
-    """Batches of (x, y, weight) from step `start_step` on.
+    """Batches of (x, y, weight) from step `start_step` on: `assemble` mapped over `order`.
 
-    Training never ends: epoch follows epoch, each by its own plan, and the trainer says how many
-    steps it takes. Evaluation is one pass that drops no example: the last batch is filled up with
-    examples of weight 0.
+    Training is endless, each epoch in another order. Evaluation is one pass over all examples; the
+    last batch is filled with examples of weight 0.
 
     Args:
-        pipeline: with its rows (`pipelines.prepared`).
-        batch_size: examples a step over all shards together.
-        start_step: steps to leave out, as if they had been taken.
-        shard: (i, n) yields worker i's columns of every batch; n divides `batch_size`.
+        batch_size: examples per step, over all shards together.
+        start_step: the first step; those before it are skipped without being computed.
+        shard: (i, n) yields worker i's part of every batch; n divides `batch_size`.
+        plan: an order that replaces `default_plan`.
+        threads: number of them that make batches; 0: one for rows in memory, where more would take
+            cores from the training kernels, and four for rows on disk.
 
     Raises:
         ValueError: the split does not fill one batch, or `batch_size` does not divide by n.
     """
-    shard_index, num_shards = shard
-    if batch_size % num_shards:
-        raise ValueError(f"batch_size {batch_size} does not divide over {num_shards} shards")
-    width = batch_size // num_shards
-    columns = slice(shard_index * width, (shard_index + 1) * width)
-    rows = pipeline.rows[split]
-    augment = pipeline.augment if training else None
-    preprocess, example = pipeline.preprocess, example_of(pipeline)
-    if augment is None and rows.table is not None:
-        table = preprocessed_table(pipeline, rows)
-        if table is not None:
-            rows, preprocess = rows._replace(table=table), None
+    worker, workers = shard
+    if batch_size % workers:
+        raise ValueError(f"batch_size {batch_size} does not divide over {workers} shards")
+    local_batch_size = batch_size // workers
+    lengths = _lengths(prepared, split, training)
+    plan = plan or default_plan(
+        prepared, split, batch_size=batch_size, training=training, seed=seed
+    )
+    rows = order(
+        plan,
+        start_step=start_step,
+        columns=slice(worker * local_batch_size, (worker + 1) * local_batch_size),
+        lengths=lengths,
+        most={name: prepared.serving_inputs[name].length for name in prepared.padded},
+    )
+    threads = threads or (4 if prepared.rows[split].read is not None else 1)
+    made = assemble(prepared, split, training=training, seed=seed)
+    dataset = rows.map(made, num_parallel_calls=threads)
+    return dataset.prefetch(_PREFETCHED).with_options(tf_data.options(threads))
 
-    lengths = None
-    if pipeline.padded and preprocess is None:  # the table holds what was padded
-        counts = [np.count_nonzero(rows.table[name], axis=1) for name in pipeline.padded]
-        lengths = np.maximum.reduce(counts)
-    if training:
-        order = _training_order(rows.num_rows, batch_size, seed, start_step, columns, lengths)
-    else:
-        order = _evaluation_order(rows.num_rows, batch_size, start_step, columns, lengths)
-    take = _reader(rows)
+
+def default_plan(
+    prepared: Prepared, split: str, *, batch_size: int, training: bool, seed: int
+) -> Plan:
+    """The plan of training: a permutation per epoch; or of evaluation: the stored order."""
+    num_rows = prepared.num_rows(split)
+    if not training:
+        return evaluation_plan(num_rows, batch_size=batch_size)
+    lengths = _lengths(prepared, split, training)
+    longest = np.maximum.reduce(list(lengths.values())) if lengths else None
+    return training_plan(num_rows, batch_size=batch_size, seed=seed, lengths=longest)
+
+
+def assemble(prepared: Prepared, split: str, *, training: bool, seed: int) -> Callable:
+    """The function of (epoch (), row numbers (B,), widths (P,)) that returns (x, y, weight).
+
+    Row number -1 stands for no example, with weight 0.
+    """
+    augment = prepared.pipeline.augment if training else None
+    stored = _takes_stored(prepared, training)
+    rows = prepared.rows[split] if stored else prepared.inputs_of(split)
+    take, example, padded = reader(rows), prepared.example, prepared.padded
 
     @tf.autograph.experimental.do_not_convert
-    def assemble(epoch: tf.Tensor, index: tf.Tensor, width: tf.Tensor) -> tuple:
+    def batch(epoch: tf.Tensor, index: tf.Tensor, widths: tf.Tensor) -> tuple:
         real = index >= 0
         keys = Keys(tf.constant(seed, tf.int64), epoch, tf.maximum(index, 0))
-        raw, target = take(keys.index)
+        inputs, target = take(keys.index)
         if augment is not None:
-            raw, target = augment(raw, target, keys)
-        inputs = cut(pipeline, raw if preprocess is None else preprocess(raw), width)
-        x, y, weight = example(inputs, target, keys)
-        weight = weight * tf.cast(
-            tf.reshape(real, [-1] + [1] * (weight.shape.rank - 1)), weight.dtype
-        )
-        return x, y, weight
+            inputs, target = augment(inputs, target, keys)
+        if not rows.are_inputs:
+            inputs = prepared.preprocess(inputs)
+        x, y, weight = example(cut(inputs, padded, widths), target, keys)
+        real = tf.reshape(real, [-1] + [1] * (weight.shape.rank - 1))
+        return x, y, weight * tf.cast(real, weight.dtype)
 
-    in_memory = rows.table is not None
-    # One thread feeds the steps: more would take cores from the training kernels.
-    threads = 1 if in_memory else 4
-    dataset = order.map(assemble, num_parallel_calls=threads)
-    options = untuned()
-    options.threading.private_threadpool_size = threads
-    options.threading.max_intra_op_parallelism = 1
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    options.deterministic = True
-    return dataset.prefetch(4).with_options(options)
+    return batch
 
 
-def _training_order(
-    num_rows: int,
-    batch_size: int,
-    seed: int,
-    start_step: int,
-    columns: slice,
-    lengths: np.ndarray | None,
-) -> tf.data.Dataset:
-    """(epoch, row numbers, places needed) of every step from `start_step` on, without end."""
-    steps, share = num_rows // batch_size, columns.stop - columns.start
-
-    def rows_of(epoch: np.int64) -> tuple[np.ndarray, np.ndarray]:
-        order = plan(num_rows, batch_size=batch_size, seed=seed, epoch=int(epoch), lengths=lengths)
-        return order[:, columns], _widths(order, lengths)
-
-    @tf.autograph.experimental.do_not_convert
-    def steps_of(epoch: tf.Tensor) -> tf.data.Dataset:
-        order, widths = tf.numpy_function(until_exit(rows_of), [epoch], (tf.int64, tf.int64))
-        order, widths = tf.ensure_shape(order, (steps, share)), tf.ensure_shape(widths, (steps,))
-        return tf.data.Dataset.from_tensor_slices((tf.repeat(epoch, steps), order, widths))
-
-    rows_of(np.int64(0))  # too few rows are refused here, not inside the data set
-    return tf.data.Dataset.counter(start_step // steps).flat_map(steps_of).skip(start_step % steps)
-
-
-def _evaluation_order(
-    num_rows: int, batch_size: int, start_step: int, columns: slice, lengths: np.ndarray | None
-) -> tf.data.Dataset:
-    """(0, row numbers, places needed) of one pass; -1 where the last batch is filled up."""
-    order = evaluation_plan(num_rows, batch_size=batch_size)[start_step:]
-    epoch = np.zeros(len(order), np.int64)
-    return tf.data.Dataset.from_tensor_slices((epoch, order[:, columns], _widths(order, lengths)))
-
-
-def _widths(order: np.ndarray, lengths: np.ndarray | None) -> np.ndarray:
-    """Places that the longest row of each step needs, over all shards, in a few different sizes."""
-    if lengths is None:
-        return np.full(len(order), np.iinfo(np.int32).max, np.int64)
-    longest = np.maximum(lengths[np.maximum(order, 0)].max(axis=1), 1)
-    return -(-longest // _WIDTHS) * _WIDTHS
-
-
-def preprocessed_table(pipeline: Pipeline, rows: Rows) -> dict[str, np.ndarray] | None:
-    """The table after `preprocess`, or None where it would be too large.
-
-    Texts are worth any table that fits the memory budget. Pixels are not: floats are read slower,
-    at four bytes each, than made again from bytes.
-    """
-    size = sum(
-        np.prod([rows.num_rows, *(n or 1 for n in field.shape)]) * tf.as_dtype(field.dtype).size
-        for field in pipeline.served.values()
-    )
-    texts = any(rows.fields[name].dtype == "string" for name in pipeline.raw)
-    grown = size > 2 * sum(rows.table[name].nbytes for name in pipeline.raw)
-    if size > RAM_BUDGET or (grown and not texts):
+def _lengths(prepared: Prepared, split: str, training: bool) -> dict[str, np.ndarray] | None:
+    """Lengths of the padded inputs of each row; None if they are not preprocessed beforehand."""
+    if not prepared.padded or _takes_stored(prepared, training):
         return None
-    stored = tuple((name, rows.fields[name]) for name in pipeline.raw)
-    preprocess = preprocess_function(pipeline.preprocess, stored)
-    table: dict[str, np.ndarray] = {}
-    for first in range(0, rows.num_rows, _CHUNK):
-        places = slice(first, first + _CHUNK)
-        chunk = preprocess({name: tf.constant(rows.table[name][places]) for name in pipeline.raw})
-        for name, column in chunk.items():
-            if name not in table:  # joined at the end, half a gigabyte would be there twice
-                shape = (rows.num_rows, *column.shape[1:])
-                table[name] = np.empty(shape, column.dtype.as_numpy_dtype)
-            table[name][places] = column
-    return {**table, pipeline.target: rows.table[pipeline.target]}
+    return prepared.inputs_of(split).lengths
 
 
-def _reader(rows: Rows):
-    """A function of row numbers (B,) that returns their fields and their target."""
-    if rows.table is not None:
-        # Put on the device once: captured, it is neither copied into the graph nor read again.
-        with tf.device("CPU:0"):
-            table = {name: tf.constant(column) for name, column in rows.table.items()}
-        fields = {name: column for name, column in table.items() if name != rows.target}
-
-        def take(index: tf.Tensor):
-            taken = {name: tf.gather(column, index) for name, column in fields.items()}
-            return taken, tf.gather(table[rows.target], index)
-
-        return take
-
-    names = sorted(rows.fields)
-    specs = [rows.fields[name] for name in names]
-
-    def read(index: np.ndarray) -> list[np.ndarray]:
-        batch = rows.read(index)
-        return [
-            np.asarray(batch[name], spec.dtype) for name, spec in zip(names, specs, strict=True)
-        ]
-
-    def take(index: tf.Tensor):
-        dtypes = [tf.as_dtype(spec.dtype) for spec in specs]
-        columns = tf.numpy_function(until_exit(read), [index], dtypes)
-        taken = {
-            name: tf.ensure_shape(column, (*index.shape, *spec.shape))
-            for name, spec, column in zip(names, specs, columns, strict=True)
-        }
-        target = taken.pop(rows.target)
-        return taken, target
-
-    return take
+def _takes_stored(prepared: Prepared, training: bool) -> bool:
+    """Whether raw rows are read, since they are augmented before they are preprocessed."""
+    augmented = training and prepared.pipeline.augment is not None
+    return augmented and prepared.pipeline.arrange is None

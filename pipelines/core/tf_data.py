@@ -1,9 +1,9 @@
-"""Data sets that can be left at any time: two ways in which tf.data keeps a process waiting.
+"""Guards against two ways in which tf.data blocks a process that stops reading.
 
-A Python function must not be running when the interpreter shuts down: a thread of tf.data that asks
-for the interpreter then never gets it, and the process hangs or aborts instead of ending. A data
-set reads ahead, so leaving in the middle of an epoch is enough. And the thread that tunes a data
-set sleeps for up to a minute, which now and then whoever drops the data set has to sit out.
+A Python function inside a data set must not run while the interpreter shuts down: its thread then
+waits for the interpreter for ever, and the process hangs or aborts. Data sets read ahead, so ending
+a process in the middle of an epoch is enough. And the thread that tunes a data set sleeps for up to
+a minute, and dropping the data set waits for it.
 """
 
 import atexit
@@ -16,20 +16,20 @@ import tensorflow as tf
 _QUIET = 0.1  # seconds without a call after which the buffers of all data sets are full
 
 _lock = threading.Lock()
-_leaving = threading.Event()
+_exiting = threading.Event()
 _running = 0
 _last = float("-inf")  # when a call began or ended
 
 
-def until_exit(function: Callable) -> Callable:
-    """The function, for tf.numpy_function: at the interpreter's exit it refuses to begin."""
+def refuse_at_exit(function: Callable) -> Callable:
+    """The function for tf.numpy_function, except that it raises once the interpreter exits."""
 
     def call(*arguments):
         global _running, _last
         with _lock:
             _running, _last = _running + 1, time.monotonic()
         try:
-            if _leaving.is_set():
+            if _exiting.is_set():
                 raise RuntimeError("the interpreter is shutting down")
             return function(*arguments)
         finally:
@@ -40,19 +40,30 @@ def until_exit(function: Callable) -> Callable:
 
 
 def untuned() -> tf.data.Options:
-    """Options of a data set that nothing tunes: AUTOTUNE stands for a fixed number of threads.
+    """Options of a data set without tuning; AUTOTUNE then means a fixed number of threads.
 
-    TensorFlow 2.21 joins the tuning thread when an iterator goes; woken too early, it sleeps on to
-    the end of its period, which doubles from 10 ms up to 60 s (RootDataset::Iterator).
+    TensorFlow 2.21 joins the tuning thread when an iterator is deleted. If it is notified too
+    early, it sleeps to the end of its period, which doubles from 10 ms up to 60 s
+    (RootDataset::Iterator).
     """
     options = tf.data.Options()
     options.autotune.enabled = False
     return options
 
 
+def options(threads: int) -> tf.data.Options:
+    """Options of a stream of batches: untuned, in order, on its own threads, unsharded."""
+    chosen = untuned()
+    chosen.threading.private_threadpool_size = threads
+    chosen.threading.max_intra_op_parallelism = 1
+    chosen.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    chosen.deterministic = True
+    return chosen
+
+
 @atexit.register
-def _leave() -> None:
-    """Lets calls end; data sets then fill their buffers with refusals, and ask for no more."""
-    _leaving.set()
+def _wait_for_calls() -> None:
+    """Waits for running calls; data sets then fill their buffers with errors and stop calling."""
+    _exiting.set()
     while _running or time.monotonic() - _last < _QUIET:
         time.sleep(_QUIET / 10)

@@ -1,4 +1,4 @@
-"""Columns of a table: what each holds, found from its cells, and which can be learnt from."""
+"""Columns of a table: their types, inferred from their cells, and which of them are useful."""
 
 import re
 from collections import Counter
@@ -7,15 +7,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipelines import DataError
+from pipelines.core.pipeline import DataError
 from pipelines.files.table_file import LARGEST, MISSING, number
 
 DATE = "[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([T ].*)?"  # for Python and for RE2
-_MOSTLY = 0.99  # share of the cells that makes a column one of numbers, the others being faults
+_MOSTLY = 0.99  # fraction of numbers from which on the other cells of a column are errors
 _COMMAS = re.compile(r"[+-]?[0-9.]*(,[0-9]+)+(\.[0-9]+)?")  # 3,14 or 1,234.50
-_ODD = re.compile(r"(?m)[^0-9eE.+\-\n]|^[+-]?0[0-9]")
+_NOT_PLAIN = re.compile(r"(?m)[^0-9eE.+\-\n]|^[+-]?0[0-9]")  # other than 1.5e-3, or 007
 _IDENTIFIER = re.compile(r"(?i:(.*[ _.-])?(id|index|key|no|nr|row))|.*[a-z]I[dD]|")
-_NEARLY_ALL = 0.95  # share of different cells from which on they name their rows
+_NEARLY_ALL = 0.95  # fraction of distinct cells from which on a column is an identifier
 _SHOWN = 30  # columns of a wide table that are printed
 
 
@@ -25,10 +25,10 @@ class Column(NamedTuple):
     name: str
     kind: str  # number, date or text
     values: np.ndarray  # (N,) float64, NaN: missing; or objects, bytes in UTF-8, b"": missing
-    distinct: int  # different values, missing ones apart
-    spelled: Mapping[str, int]  # how missing cells were written, and how often
+    distinct: int  # number of different values that are not missing
+    spelled: Mapping[str, int]  # spelling of missing cells -> their number
     remark: str = ""
-    classes: tuple[str, ...] = ()  # in their order, where that is known
+    classes: tuple[str, ...] = ()  # in order, if it is known
 
     @property
     def missing(self) -> np.ndarray:
@@ -37,43 +37,43 @@ class Column(NamedTuple):
 
 
 def infer(name: str, cells: Sequence[str], where: Callable[[int], str], text: bool) -> Column:
-    """The column that these cells make: numbers, ISO dates or text.
+    """The column with the type of its cells: number, date or text.
 
     Args:
         where: row -> "file:line", for messages.
-        text: take the cells as they are.
+        text: whether the type is text in any case.
 
     Raises:
-        DataError: nearly all cells are numbers, but not this one; or they have decimal commas.
+        DataError: nearly all cells are numbers, but not all; or they have decimal commas.
     """
     values = None if text else _plain_numbers(cells)
     if values is not None:
         empty = cells.count("")
         return _numbers(name, values, {"": empty} if empty else {})
-    words = set(cells)
-    known = {word: number(word) for word in words}
-    faults = {word for word, value in known.items() if value is None}
-    spelled = {word: cells.count(word) for word in words if word.lower() in MISSING}
-    if not (faults or text):
+    distinct = set(cells)
+    known = {cell: number(cell) for cell in distinct}
+    not_numbers = {cell for cell, value in known.items() if value is None}
+    spelled = {cell: cells.count(cell) for cell in distinct if cell.lower() in MISSING}
+    if not (not_numbers or text):
         values = np.fromiter((known[cell] for cell in cells), np.float64, len(cells))
         return _numbers(name, values, spelled)
-    coded = {word: b"" if word in spelled else word.encode() for word in words}
-    values = np.array([coded[cell] for cell in cells], object)
-    column = Column(name, "text", values, len(words) - len(spelled), spelled)
+    encoded = {cell: b"" if cell in spelled else cell.encode() for cell in distinct}
+    values = np.array([encoded[cell] for cell in cells], object)
+    column = Column(name, "text", values, len(distinct) - len(spelled), spelled)
     if text:
         return column
 
-    wrong = [i for i, cell in enumerate(cells) if cell in faults]
+    wrong = [i for i, cell in enumerate(cells) if cell in not_numbers]
     present = len(cells) - sum(spelled.values())
     first = f"{where(wrong[0])}: column {name!r}: {cells[wrong[0]][:40]!r}"
     if len(wrong) <= (1 - _MOSTLY) * present:
         raise DataError(
-            f"{first} is no number, {present - len(wrong)} others are: mend it, leave it empty, "
-            f"or take all as words with --pipeline_options=categories={name}"
+            f"{first} is not a number, {present - len(wrong)} others are: correct it, leave it "
+            f"empty, or take all as text with --pipeline_options=categories={name}"
         )
-    if all(_COMMAS.fullmatch(word) for word in faults):
+    if all(_COMMAS.fullmatch(cell) for cell in not_numbers):
         raise DataError(f"{first} is a number with a comma: write a decimal point, and 1234 whole")
-    if all(re.fullmatch(DATE, word) for word in words if coded[word]):
+    if all(re.fullmatch(DATE, cell) for cell in distinct if encoded[cell]):
         return column._replace(kind="date")
     if 2 * len(wrong) < present:
         return column._replace(remark=f"taken as text for {len(wrong)} cells, first {first}")
@@ -85,8 +85,8 @@ def _numbers(name: str, values: np.ndarray, spelled: Mapping[str, int]) -> Colum
 
 
 def _plain_numbers(cells: Sequence[str]) -> np.ndarray | None:
-    """The values where all cells are plain numbers or empty; None: each must be looked at."""
-    if _ODD.search("\n".join(cells)):
+    """The values if all cells are plain numbers or empty, otherwise None."""
+    if _NOT_PLAIN.search("\n".join(cells)):
         return None
     try:
         values = np.array([float(cell or "nan") for cell in cells])
@@ -96,7 +96,7 @@ def _plain_numbers(cells: Sequence[str]) -> np.ndarray | None:
 
 
 def unlearnable(column: Column) -> str:
-    """Why nothing can be learnt from the column; empty: something can."""
+    """Why the column is left out; empty if it is used."""
     present = column.values[~column.missing]
     if not len(present):
         return "all cells are missing"
@@ -111,7 +111,7 @@ def unlearnable(column: Column) -> str:
 
 
 def describe(columns: Sequence[Column]) -> list[str]:
-    """A short table: name, kind, missing cells, different values, range or an example."""
+    """A short table: name, kind, missing cells, distinct values, range or most frequent value."""
     lines = [f"{'column':24} {'kind':7} {'missing':>8} {'distinct':>9}  values"]
     for column in columns[:_SHOWN]:
         present = column.values[~column.missing]

@@ -1,11 +1,11 @@
-"""Image files to pixels, one way for training and for questions. Pillow and NumPy only."""
+"""Image files to pixels, for training and for `trainers.predict`. Pillow and NumPy only."""
 
 import io
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from pipelines import DataError
+from pipelines.core.pipeline import DataError
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
 SUFFIXES = (*(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"),)
@@ -13,7 +13,7 @@ _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*
 
 
 def decode(content: bytes, channels: int = 3) -> np.ndarray:
-    """The first frame of an image file, turned upright as its EXIF says: (H, W, channels) uint8.
+    """The first frame of an image file, rotated by its EXIF tag: (H, W, channels) uint8.
 
     Transparent parts become white. 16-bit grey keeps its upper eight bits. Colour profiles are not
     applied.
@@ -22,7 +22,7 @@ def decode(content: bytes, channels: int = 3) -> np.ndarray:
         channels: 3 for colour, 1 for grey.
 
     Raises:
-        DataError: no image, cut short, or of more pixels than Pillow's limit against bombs.
+        DataError: not an image, cut short, or of more pixels than Pillow's limit against bombs.
     """
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
@@ -33,7 +33,7 @@ def decode(content: bytes, channels: int = 3) -> np.ndarray:
     except DataError:
         raise
     except Image.UnidentifiedImageError as error:
-        raise DataError(f"no image that can be read ({', '.join(FORMATS)})") from error
+        raise DataError(f"not an image that can be read ({', '.join(FORMATS)})") from error
     except (
         Exception
     ) as error:  # damaged files raise a dozen kinds, from struct.error to SyntaxError
@@ -42,7 +42,7 @@ def decode(content: bytes, channels: int = 3) -> np.ndarray:
 
 
 def looks_like_image(head: bytes) -> bool:
-    """Whether a file of any name begins as JPEG, PNG, GIF, TIFF or WebP files do."""
+    """Whether the first bytes are those of a JPEG, PNG, GIF, TIFF or WebP file."""
     return head.startswith(_SIGNATURES) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
 
 

@@ -1,135 +1,135 @@
-"""From the columns of a table to its pipeline: what is used, what is predicted, which split."""
+"""Rows and schema of a table from its columns: which are inputs, and which is the target."""
 
+import logging
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from pipelines import SPLITS, DataError, Pipeline, Rows
 from pipelines.core import splits
+from pipelines.core.pipeline import SPLITS, DataError, Rows, Schema
 from pipelines.files import columns, table_file, targets
 from pipelines.files.columns import Column
-from pipelines.steps import tabular
-from zoo.spec import Field
+from zoo.spec import Field, nearest
+
+_log = logging.getLogger(__name__)
 
 
 class Table(NamedTuple):
     """All rows of all splits, by column."""
 
     source: str
-    columns: Sequence[Column]  # without those that were asked to be left out
+    columns: Sequence[Column]  # without ignored ones
     split_of: Sequence[str]  # of each row
-    given: Collection[str]  # of validation and test, what is not cut from train
+    separate: Collection[str]  # validation or test, where it has files of its own
     digest: np.ndarray  # (N,) int64 of each row's content
 
 
 class Cut(NamedTuple):
-    """How the splits that are not given are cut from train."""
+    """How splits without files of their own are cut from train."""
 
     seed: int
     validation: float
     test: float
 
 
-def over(name: str, table: Table, target: str, task: str, cut: Cut) -> Pipeline:
-    """The pipeline `name` over the table.
+def read(table: Table, target: str, task: str, cut: Cut) -> tuple[dict[str, Rows], Schema]:
+    """The rows of every split and their schema; logs a summary.
 
     Args:
-        target: the column to predict; several of 0 and 1 with commas between them.
+        target: the column to predict, or several columns of 0 and 1, separated by commas.
         task: of targets.TASKS; empty: inferred.
 
     Raises:
-        DataError: no such column, no column to learn from, a target of no known task.
+        DataError: no such column, no usable input, or a target that does not fit the task.
     """
     known = [column.name for column in table.columns]
     wanted = named(known, target, "target")
-    found = targets.choose([column for column in table.columns if column.name in wanted], task)
+    chosen = targets.choose([column for column in table.columns if column.name in wanted], task)
     inputs = [column for column in table.columns if column.name not in wanted]
-    left_out = {column.name: columns.unlearnable(column) for column in inputs}
-    used = [column for column in inputs if not left_out[column.name]]
-    why = _listed(f"{name or 'the first'} ({why})" for name, why in left_out.items() if why)
+    reasons = {column.name: columns.unlearnable(column) for column in inputs}
+    used = [column for column in inputs if not reasons[column.name]]
+    left_out = _listed(f"{name or 'the first'} ({why})" for name, why in reasons.items() if why)
     if not used:
-        raise DataError(f"{table.source}: no column to learn from {target} is left; {why}")
-    rows, digest = _rows(used, found, target), table.digest[found.present]
-    parts = np.array([SPLITS.index(name) for name in table.split_of])[found.present]
-    told = [
-        f"{table.source}: {len(found.present)} rows, {len(known)} columns",
+        raise DataError(f"{table.source}: no column is left to learn {target} from: {left_out}")
+    rows, digest = _rows(used, chosen, target), table.digest[chosen.present]
+    parts = np.array([SPLITS.index(name) for name in table.split_of])[chosen.present]
+    lines = [
+        f"{table.source}: {len(chosen.present)} rows, {len(known)} columns",
         *columns.describe(used),
-        *([f"left out: {why}"] if why else []),
+        *([f"left out: {left_out}"] if left_out else []),
         *_remarks(table.columns, digest, parts),
-        f"target {target}: {found.told()}",
+        f"target {target}: {chosen.summary()}",
     ]
-    if not found.present.all():
-        told.append(f"{np.sum(~found.present)} rows without {target} are left out")
-    dates = {table_file.field_name(column.name) for column in used if column.kind == "date"}
-
-    def read() -> dict[str, Rows]:
-        by_name = {name: np.flatnonzero(parts == i) for i, name in enumerate(SPLITS)}
-        train = by_name["train"]
-        read = {name: splits.take(rows, by_name[name]) for name in ("train", *table.given)}
-        if len(table.given) < 2:
-            shares, given = cut._asdict(), table.given
-            read |= splits.by_content(read["train"], digest[train], given=given, **shares)
-        return read
-
-    return Pipeline(
-        name=name,
-        source=table.source,
-        splits={name: name for name in SPLITS},
-        task=found.task,
-        target=target,
-        class_names=found.class_names,
+    if not chosen.present.all():
+        lines.append(f"{np.sum(~chosen.present)} rows without {target} are left out")
+    _log.info("\n".join(lines))
+    schema = Schema(
         raw={name: field for name, field in rows.fields.items() if name != target},
-        read=read,
-        prepare=tabular.fitting(told, dates=dates),
-        bind=tabular.encode,
+        task=chosen.task,
+        target=rows.fields[target],
+        class_names=chosen.class_names,
+        outputs=chosen.outputs,
+        target_name=target,
     )
+    return _by_split(rows, digest, parts, table.separate, cut), schema
 
 
-def named(known: Sequence[str], words: str, option: str) -> list[str]:
-    """The column names that an option holds. DataError: there is none such; it says the nearest."""
-    wanted = [words] if words in known else [word.strip() for word in words.split(",")]
-    for word in filter(None, wanted):
-        if word not in known:
-            close = table_file.nearest(word, known)
-            raise DataError(f"{option}={words}: no column {word!r}; nearest: {close}")
-    return [word for word in wanted if word]
+def _by_split(
+    rows: Rows, digest: np.ndarray, parts: np.ndarray, separate: Collection[str], cut: Cut
+) -> dict[str, Rows]:
+    index = {name: np.flatnonzero(parts == i) for i, name in enumerate(SPLITS)}
+    by_split = {name: splits.take(rows, index[name]) for name in ("train", *separate)}
+    if len(separate) < 2:
+        fractions, train = cut._asdict(), digest[index["train"]]
+        by_split |= splits.by_content(by_split["train"], train, separate=separate, **fractions)
+    return by_split
 
 
-def _rows(used: Sequence[Column], found: targets.Target, target: str) -> Rows:
-    """The rows that have a target, their columns by the names that a client sends."""
+def named(known: Sequence[str], value: str, option: str) -> list[str]:
+    """The column names in an option's value. DataError: a column does not exist."""
+    wanted = [value] if value in known else [name.strip() for name in value.split(",")]
+    for name in filter(None, wanted):
+        if name not in known:
+            close = ", ".join(nearest(name, known) or known[:10])
+            raise DataError(f"{option}={value}: no column {name!r}; nearest: {close}")
+    return [name for name in wanted if name]
+
+
+def _rows(used: Sequence[Column], chosen: targets.Target, target: str) -> Rows:
+    """The rows that have a target, with columns named as a client sends them."""
     table, fields = {}, {}
     for column in used:
         name, number = table_file.field_name(column.name), column.kind == "number"
-        values = column.values[found.present]
+        values = column.values[chosen.present]
         if name in fields:
             raise DataError(f"two columns would be sent as {name!r}: ignore {column.name!r}")
         table[name] = values.astype(np.float32) if number else values
         fields[name] = Field((), "float32" if number else "string")
-    table[target] = found.values
-    fields[target] = Field(found.values.shape[1:], found.values.dtype.name)
-    return Rows(len(found.values), fields, target, table=table)
+    table[target] = chosen.values
+    fields[target] = chosen.field
+    return Rows(len(chosen.values), fields, target, table=table)
 
 
-def _listed(words) -> str:
-    words = list(words)
-    return ", ".join(words[:20]) + (f" and {len(words) - 20} more" if len(words) > 20 else "")
+def _listed(items: Iterable[str]) -> str:
+    items = list(items)
+    return ", ".join(items[:20]) + (f" and {len(items) - 20} more" if len(items) > 20 else "")
 
 
 def _remarks(typed: Sequence[Column], digest: np.ndarray, parts: np.ndarray) -> list[str]:
-    """How missing cells are written, and copies of rows, where there are any."""
-    said = []
+    """Lines about the spelling of missing cells and about copies of rows, if there are any."""
+    lines = []
     missing = sum((Counter(column.spelled) for column in typed), Counter())
     if missing:
-        ways = (
-            f"{number} {word!r}" if word else f"{number} empty" for word, number in missing.items()
+        spellings = (
+            f"{number} {text!r}" if text else f"{number} empty" for text, number in missing.items()
         )
-        said.append(f"missing cells: {_listed(ways)}")
+        lines.append(f"missing cells: {_listed(spellings)}")
     copies = len(digest) - len(np.unique(digest))
     if copies:
-        said.append(f"{copies} rows are copies of an earlier one")
+        lines.append(f"{copies} rows are copies of an earlier one")
     by_split = {name: digest[parts == i] for i, name in enumerate(SPLITS)}
     for name, number in splits.duplicates(by_split).items():
-        said.append(f"{number} rows of {name} are in train too: its figures flatter the model")
-    return said
+        lines.append(f"{number} rows of {name} are in train too: its figures flatter the model")
+    return lines

@@ -1,27 +1,26 @@
-"""Tables as text files: encoding, delimiter, quotes, missing values; faults by file and line.
+"""Tables as text files: encoding, delimiter, quotes, missing values; errors with file and line.
 
-One reading for training (`pipelines/csv.py`) and for `trainers.predict`. Standard library only.
+Used by training (`pipelines/csv.py`) and by `trainers.predict`. Standard library only.
 """
 
 import csv
-import difflib
 import keyword
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
-from pipelines import DataError
+from pipelines.core.pipeline import DataError
 from pipelines.files import text_files
 
 MISSING = ("", "?", "n/a", "na", "nan", "none", "null")  # in any case
-SPACE = " \t\n\v\f\r"  # what tf.strings.strip takes off, so that files and requests are equal
-LARGEST = 1e38  # of a number; float32 ends at 3.4e38
+SPACE = " \t\n\v\f\r"  # the characters that tf.strings.strip removes in the exported model
+LARGEST = 1e38  # number; the limit of float32 is 3.4e38
 _NUMBER = re.compile(r"[+-]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
 class TableFile(NamedTuple):
-    """A text file with a header, and how it is read."""
+    """A text file with a header."""
 
     path: str
     encoding: str
@@ -30,17 +29,17 @@ class TableFile(NamedTuple):
 
 
 def open_table(path: str, encoding: str = "") -> TableFile:
-    """Finds out the encoding (by its mark, else UTF-8) and the delimiter, and reads the header.
+    """The file with its encoding (by its byte order mark, else UTF-8), delimiter and header.
 
     Raises:
-        DataError: the file is not there, empty, no text, or its header names no columns.
+        DataError: the file does not exist, is empty or not text, or its header names no columns.
     """
     encoding = text_files.encoding_of(path, encoding)
     headers, fault = [], None
     for delimiter in (",", ";", "\t"):
         try:
             first = next(_records(TableFile(path, encoding, delimiter, ())), None)
-        except csv.Error as error:  # the quotes do not go with this delimiter
+        except csv.Error as error:  # the quotes do not fit this delimiter
             fault = error
             continue
         if first is None:
@@ -55,10 +54,10 @@ def open_table(path: str, encoding: str = "") -> TableFile:
 
 
 def rows(table: TableFile) -> Iterator[tuple[int, list[str]]]:
-    """(line, cells without space around them) of every row; blank lines are passed over.
+    """(line, stripped cells) of every row; blank lines are skipped.
 
     Raises:
-        DataError: a row with more or fewer cells than the header, bytes that are no text, quotes
+        DataError: a row with more or fewer cells than the header, bytes that are not text, quotes
             that are not closed.
     """
     width, records = len(table.names), _records(table)
@@ -75,9 +74,9 @@ def rows(table: TableFile) -> Iterator[tuple[int, list[str]]]:
 
 
 def number(cell: str) -> float | None:
-    """The value of a cell; NaN: it is missing; None: it is no number, or none that float32 holds.
+    """The value of a cell; NaN if it is missing, None if it is not a number within float32.
 
-    Codes such as 007 and words such as 1_000 or inf are no numbers.
+    Codes such as 007 and texts such as 1_000 or inf are not numbers.
     """
     if cell.lower() in MISSING:
         return float("nan")
@@ -88,9 +87,9 @@ def number(cell: str) -> float | None:
 
 
 def field_name(column: str) -> str:
-    """The name under which a column is sent to an exported model: letters, digits, underscores.
+    """The name of a column in requests to an exported model: letters, digits, underscores.
 
-    TensorFlow takes no other names as arguments of a signature: "Größe (cm)" is "Gro_u00dfe_cm".
+    TensorFlow accepts no other argument names in a signature: "Größe (cm)" is "Gro_u00dfe_cm".
     """
     plain = "".join(
         c for c in unicodedata.normalize("NFKD", column) if not unicodedata.combining(c)
@@ -102,17 +101,12 @@ def field_name(column: str) -> str:
     return name if name[:1].isalpha() else f"column_{name}".rstrip("_")
 
 
-def nearest(name: str, names: Sequence[str]) -> str:
-    """The names most like it, for a message."""
-    return ", ".join(difflib.get_close_matches(name, names, n=3, cutoff=0.4) or names[:10])
-
-
 def _records(table: TableFile) -> Iterator[tuple[int, list[str]]]:
-    """(first line, cells) of every record that is not blank, the header among them."""
+    """(first line, cells) of every record that is not blank, from the header on."""
     line = 1
     try:
-        found = text_files.lines(table.path, table.encoding)
-        reader = csv.reader(found, delimiter=table.delimiter, strict=True)
+        lines = text_files.lines(table.path, table.encoding)
+        reader = csv.reader(lines, delimiter=table.delimiter, strict=True)
         for record in reader:
             cells = [cell.strip(SPACE) for cell in record]
             first, line = line, reader.line_num + 1

@@ -1,1 +1,1 @@
-"""Steps that several data sets share, one kind of data a module."""
+"""Steps that several data sets share, one module per kind of data."""

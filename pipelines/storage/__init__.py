@@ -1,1 +1,1 @@
-"""Where stored examples come from: TFDS builders and their files."""
+"""Stored examples: TFDS builders, their files, and a cache of preprocessed rows."""

@@ -1,6 +1,7 @@
-"""Which file of a prepared TFDS set is damaged: each is read alone, once reading all failed."""
+"""Finds the damaged file of a prepared TFDS set, by reading each file alone."""
 
 import contextlib
+import hashlib
 import json
 import mmap
 import pathlib
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from pipelines import DataError
+from pipelines.core.pipeline import DataError
 
 _TFRECORD = tfds.core.file_adapters.FileFormat.TFRECORD
 _ARRAY_RECORD = tfds.core.file_adapters.FileFormat.ARRAY_RECORD
@@ -20,10 +21,10 @@ _FAULTS = (tf.errors.OpError, RuntimeError, ValueError, IndexError, KeyError, OS
 
 @contextlib.contextmanager
 def named(builder: tfds.core.DatasetBuilder, split: str) -> Iterator[None]:
-    """Reading a split within this block raises a DataError that names the damaged file.
+    """A block in which errors of reading a split become a DataError with the damaged file.
 
     Args:
-        split: as TFDS has it: "train[:90%]".
+        split: TFDS's name: "train[:90%]".
     """
     try:
         yield
@@ -34,27 +35,41 @@ def named(builder: tfds.core.DatasetBuilder, split: str) -> Iterator[None]:
         for file in builder.info.splits[split].file_instructions:
             fault = _fault(builder, file)
             if fault:
-                raise DataError(f"{what}: {_told(file, fault)}") from error
+                raise DataError(f"{what}: {_message(file, fault)}") from error
         raise DataError(f"{what}: {first_line(error)}") from error
 
 
 def check_files(builder: tfds.core.DatasetBuilder, split: str) -> None:
     """Counts the examples in every file of a split, without decoding them.
 
-    TFDS itself takes no notice of a file that has more than is declared.
+    TFDS itself does not notice a file with more examples than declared.
 
     Raises:
-        DataError: a file is not there, cut short, or has another number than is declared.
+        DataError: a file is missing, truncated, or has another number of examples than declared.
     """
     for file in builder.info.splits[split].file_instructions:
         fault = _count_fault(builder, file)
         if fault:
             what = f"{builder.info.full_name} {split} cannot be read"
-            raise DataError(f"{what}: {_told(file, _fault(builder, file) or fault)}")
+            raise DataError(f"{what}: {_message(file, _fault(builder, file) or fault)}")
+
+
+def identity(builder: tfds.core.DatasetBuilder, split: str) -> str:
+    """A short hash of a split's files without reading them.
+
+    It covers each file's name, size and examples in the split, and TFDS's dataset_info.json.
+    """
+    folder = pathlib.Path(builder.data_dir)
+    digest = hashlib.sha256((folder / "dataset_info.json").read_bytes())
+    for file in builder.info.splits[split].file_instructions:
+        path = pathlib.Path(file.filename)
+        parts = (path.name, path.stat().st_size, file.skip, file.take, file.examples_in_shard)
+        digest.update(repr(parts).encode())
+    return digest.hexdigest()[:16]
 
 
 def damaged_descriptions(folder: pathlib.Path) -> list[str]:
-    """The files below a set's folder that TFDS wrote as JSON and that are none."""
+    """The dataset_info.json files in a folder, at any depth, that cannot be parsed."""
     damaged = []
     for path in sorted(folder.rglob("dataset_info.json")):
         try:
@@ -65,17 +80,17 @@ def damaged_descriptions(folder: pathlib.Path) -> list[str]:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, in one line, without the names of TensorFlow's nodes."""
+    """The first line of an error's message, without the names of TensorFlow's nodes."""
     text = re.sub(r"\{\{.*?\}\} ?|\[Op:.*", "", str(error)).strip()
     return (text or type(error).__name__).splitlines()[0].strip()
 
 
-def _told(file, fault: str) -> str:
-    return f"{file.filename}: {fault}; prepare the set anew"
+def _message(file, fault: str) -> str:
+    return f"{file.filename}: {fault}; prepare the set again"
 
 
 def _fault(builder: tfds.core.DatasetBuilder, file) -> str:
-    """What is wrong with one file; empty: nothing, or it is of a format that is not looked into."""
+    """What is wrong with one file; empty if nothing is, or if its format cannot be checked."""
     if not pathlib.Path(file.filename).exists():
         return "no such file"
     if builder.info.file_format == _TFRECORD:
@@ -93,7 +108,7 @@ def _tfrecord_fault(builder: tfds.core.DatasetBuilder, file) -> str:
             number += 1
     except _FAULTS as error:
         return f"example {number}: {first_line(error)}"
-    return _declared(file, number)
+    return _count_message(file, number)
 
 
 def _array_record_fault(builder: tfds.core.DatasetBuilder, file) -> str:
@@ -109,31 +124,31 @@ def _array_record_fault(builder: tfds.core.DatasetBuilder, file) -> str:
 def _count_fault(builder: tfds.core.DatasetBuilder, file) -> str:
     try:
         if builder.info.file_format == _TFRECORD:
-            return _declared(file, _num_tfrecords(pathlib.Path(file.filename)))
+            return _count_message(file, _num_tfrecords(pathlib.Path(file.filename)))
         if builder.info.file_format == _ARRAY_RECORD:
-            return _declared(file, _array_records(file.filename).num_records())
+            return _count_message(file, _array_records(file.filename).num_records())
     except _FAULTS as error:
         return first_line(error)
     return ""
 
 
-def _declared(file, number: int) -> str:
+def _count_message(file, number: int) -> str:
     if number == file.examples_in_shard:
         return ""
-    return f"{file.examples_in_shard} examples are declared, {number} are there"
+    return f"expected {file.examples_in_shard} examples, received {number}"
 
 
 def _num_tfrecords(path: pathlib.Path) -> int:
-    """Each is a length of 8 bytes, its CRC of 4, so many bytes, and their CRC of 4."""
-    size, at, number = path.stat().st_size, 0, 0
+    """Number of records: each is a length (8 bytes), its CRC (4), the data and its CRC (4)."""
+    size, position, number = path.stat().st_size, 0, 0
     if not size:
         return 0
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        while at + 8 <= size:
-            at += 16 + int.from_bytes(content[at : at + 8], "little")
+        while position + 8 <= size:
+            position += 16 + int.from_bytes(content[position : position + 8], "little")
             number += 1
-    if at != size:
-        raise ValueError(f"cut short within example {number - (at > size)}")
+    if position != size:
+        raise ValueError(f"truncated within example {number - (position > size)}")
     return number
 
 

@@ -1,177 +1,87 @@
-"""Stored examples of a TFDS data set as rows: prepared once, then read by number.
+"""Stored examples of a TFDS data set as rows.
 
-Splits that fit the memory budget become one array per field. Larger ones stay on disk as
-array_record files and are read by row number, by the same plan.
+Splits within the memory budget become one array per field. Larger ones stay on disk as array_record
+files and are read by row number, in the same order.
 """
 
-import contextlib
 import dataclasses
-import difflib
-import http.client
-import importlib
-import os
-import pathlib
-import threading
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping
 
 import numpy as np
-import requests
 import tensorflow as tf
 import tensorflow_datasets as tfds
-from google.protobuf import json_format
-from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
 
-import pipelines
-from pipelines import DataError, Pipeline, Rows, Table
 from pipelines.core.checks import check_target
-from pipelines.core.stream import RAM_BUDGET
+from pipelines.core.pipeline import DataError, Pipeline, Rows, Schema, Table
+from pipelines.core.rows import RAM_BUDGET
 from pipelines.core.tf_data import untuned
 from pipelines.storage import shards
+from pipelines.storage.builders import ensure_prepared, find_builder
+from pipelines.storage.progress import progress
 from pipelines.storage.shards import first_line
 from zoo.spec import Field
 
-_REACHABLE = "https://storage.googleapis.com/tfds-data/"  # where TFDS keeps checksums and archives
 _CHUNK = 1024  # examples decoded at a time
-_PATIENCE = 5  # seconds that a server has to answer in
-_WAYS_OUT = (
-    "(1) prepare it where there is a network and name that folder with --data_dir or "
-    "TFDS_DATA_DIR; (2) put its archives into a folder and prepare it from there: "
-    "python -m pipelines.fetch {name} --mirror=FOLDER, which says what is missing; (3) choose a "
-    "set that needs no download: shapes, digits, breast_cancer"
-)
 
 
-def load(pipeline: Pipeline, *, data_dir: str | None = None) -> tuple[Pipeline, dict[str, Rows]]:
-    """The pipeline under the exact version that is there, and the rows of every split.
+def load(
+    pipeline: Pipeline, *, data_dir: str | None = None
+) -> tuple[Pipeline, dict[str, Rows], Schema]:
+    """The pipeline with its exact version as source, the rows of every split, and their schema.
 
-    Prepares the data set first where that has not been done.
+    Prepares the data set unless it is prepared.
 
     Args:
         data_dir: TFDS's data folder; None: `TFDS_DATA_DIR`, then TFDS's default.
 
     Raises:
-        DataError: unknown set or split, not prepared and not reachable, or not what was declared.
+        DataError: unknown set or split, not prepared and not reachable, or not as declared.
     """
     if pipeline.read is not None:
-        rows = pipeline.read()
-        for split in rows:
-            check_target(pipeline, split, rows[split].table[pipeline.target])
-        return pipeline, rows
+        rows, schema = pipeline.read()
+        for split, part in rows.items():
+            if part.target is not None and part.table is not None:
+                check_target(schema, f"{pipeline.source} {split}", part.table[part.target])
+        exact = schema.source or pipeline.source
+        return dataclasses.replace(pipeline, source=exact), dict(rows), schema
     builder = find_builder(pipeline.source, data_dir)
+    if pipeline.declare is not None:
+        pipeline.declare(builder.info)  # refused before anything is downloaded
     ensure_prepared(builder)
-    _check_features(pipeline, builder)  # TFDS knows the names of the classes only now
+    if pipeline.declare is not None:
+        schema, splits = pipeline.declare(builder.info)
+        pipeline = dataclasses.replace(pipeline, schema=schema, splits=splits)
+    _check_features(pipeline, builder)  # class names are known only once the set is prepared
     name, _, version = builder.info.full_name.rpartition("/")
     pipeline = dataclasses.replace(pipeline, source=f"{name}:{version}")
     splits = pipeline.splits.items()
-    return pipeline, {ours: _load_split(pipeline, builder, theirs) for ours, theirs in splits}
-
-
-def find_builder(source: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
-    """TFDS's builder of `source`. DataError: TFDS has no such set, or not in that version."""
-    tfds.disable_progress_bar()
-    name = source.partition(":")[0].partition("/")[0]
-    if name in pipelines.names():  # a set of our own: its file registers it with TFDS
-        importlib.import_module(f"pipelines.{name}")
-    known = tfds.list_builders(with_community_datasets=False)
-    if name not in known:
-        close = [word for word in known if name in word][:3]
-        close = close or difflib.get_close_matches(name, known, n=3, cutoff=0.4)
-        raise DataError(f"TFDS has no data set {name!r}; nearest: {', '.join(close) or 'none'}")
-    try:
-        return tfds.builder(source, data_dir=data_dir, try_gcs=False)
-    except (
-        *(AssertionError, ValueError, RuntimeError, OSError, json_format.Error),
-        tfds.core.DatasetNotFoundError,
-    ) as error:
-        damaged = shards.damaged_descriptions(data_dir_in_use(data_dir) / name)
-        if damaged:
-            raise DataError(
-                f"{', '.join(damaged)} is damaged: remove its folder and prepare {source} anew"
-            ) from error
-        raise DataError(f"TFDS cannot open {source!r}: {first_line(error)}") from error
-
-
-def is_prepared(builder: tfds.core.DatasetBuilder) -> bool:
-    """Whether the files of the builder's version are on disk."""
-    return pathlib.Path(builder.data_dir).joinpath("dataset_info.json").exists()
-
-
-def ensure_prepared(builder: tfds.core.DatasetBuilder, file_format: str | None = None) -> None:
-    """Prepares the data set unless it is; a set that must be downloaded only with a network.
-
-    TFDS alone takes 205 seconds to notice that there is no network. It would also take a file that
-    it has registered no hash of, or a prepared set from its own bucket, which nothing verifies.
-    """
-    if is_prepared(builder):
-        return
-    where = f"{builder.info.full_name} is not prepared in {builder._data_dir_root}"
-    ways_out = _WAYS_OUT.format(name=builder.info.full_name.rpartition("/")[0])
-    if not getattr(builder, "BUILT_IN", False) and not _reachable(_first_url(builder)):
-        raise DataError(f"{where} and {_first_url(builder)} cannot be reached: {ways_out}")
-    try:
-        config = tfds.download.DownloadConfig(
-            force_checksums_validation=True, try_download_gcs=False
-        )
-        builder.download_and_prepare(download_config=config, file_format=file_format)
-    except NonMatchingChecksumError as error:
-        why = f"what was downloaded is not it: {first_line(error)}"
-        raise DataError(f"{where}: {why}: {ways_out}") from error
-    except (
-        *(tfds.download.DownloadError, urllib.error.URLError),
-        *(requests.RequestException, ConnectionError),
-    ) as error:
-        raise DataError(f"{where} and could not be: {first_line(error)}: {ways_out}") from error
-    except ValueError as error:
-        if "Missing checksums" not in str(error):
-            raise
-        raise DataError(f"{where}: TFDS has no hash for one of its files: {error}") from error
-
-
-def _first_url(builder: tfds.core.DatasetBuilder) -> str:
-    """Where one of the set's archives is, or where TFDS is at home."""
-    urls = [url for url in builder.url_infos or () if url.startswith(("http://", "https://"))]
-    return urls[0] if urls else _REACHABLE
-
-
-def _reachable(url: str) -> bool:
-    answers = []
-
-    def ask() -> None:
-        request = urllib.request.Request(url, method="HEAD")
-        try:
-            with contextlib.closing(urllib.request.urlopen(request, timeout=_PATIENCE)):
-                answers.append(True)
-        except urllib.error.HTTPError as error:
-            # An answer, also where it does not like to be asked this way; but TFDS would ask a
-            # server that is down for two minutes.
-            answers.append(error.code < 500 or error.code == http.HTTPStatus.NOT_IMPLEMENTED)
-        except (OSError, http.client.HTTPException):
-            pass
-
-    # In a thread, since the timeout of a socket covers neither the look-up of its name nor several
-    # addresses in a row.
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    thread.join(_PATIENCE)
-    return any(answers)
+    rows = {ours: _load_split(pipeline, builder, theirs) for ours, theirs in splits}
+    return pipeline, rows, pipeline.schema
 
 
 def _check_features(pipeline: Pipeline, builder: tfds.core.DatasetBuilder) -> None:
-    features = builder.info.features
-    missing = {*pipeline.raw, pipeline.target} - set(features)
+    features, schema = builder.info.features, pipeline.schema
+    missing = {*schema.raw, *_target(schema)} - set(features)
     if missing:
         raise DataError(f"{pipeline.source} has no {sorted(missing)}; it has {sorted(features)}")
-    for name, field in pipeline.raw.items():
-        found = Field(tuple(features[name].shape), features[name].tf_dtype.name)
-        if found != field:
+    for name, field in schema.raw.items():
+        stored = Field(tuple(features[name].shape), features[name].tf_dtype.name)
+        if stored != field:
             raise DataError(
-                f"{pipeline.source}: {name} is {found}, {pipeline.name} expects {field}"
+                f"{pipeline.source}: {name} is {stored.dtype} {stored.shape}, {pipeline.name} "
+                f"expects {field.dtype} {field.shape}"
             )
-    names = getattr(features[pipeline.target], "names", None) or pipeline.class_names
-    if tuple(names) != pipeline.class_names:
-        raise DataError(f"{pipeline.source}: classes are {names}, expected {pipeline.class_names}")
+    for name in _target(schema):
+        names = getattr(features[name], "names", None) or schema.class_names
+        if tuple(names) != schema.class_names:
+            raise DataError(
+                f"{pipeline.source}: classes are {names}, expected {schema.class_names}"
+            )
+
+
+def _target(schema: Schema) -> tuple[str, ...]:
+    """The target's column, if there is one."""
+    return () if schema.target is None else (schema.target_name,)
 
 
 def _load_split(pipeline: Pipeline, builder: tfds.core.DatasetBuilder, split: str) -> Rows:
@@ -181,40 +91,60 @@ def _load_split(pipeline: Pipeline, builder: tfds.core.DatasetBuilder, split: st
         raise DataError(f"{pipeline.source} has no {split!r}: {first_line(error)}") from error
     if not num_rows:
         raise DataError(f"{pipeline.source}: split {split!r} has no examples")
-    shards.check_files(builder, split)
-    fields = _stored_fields(pipeline, builder.info.features)
+    fields, target = _stored_fields(pipeline, builder.info.features), _target(pipeline.schema)
+    target_name = target[0] if target else None
     by_number = builder.info.file_format == tfds.core.file_adapters.FileFormat.ARRAY_RECORD
-    size = num_rows * sum(
-        np.prod(f.shape) * (64 if f.dtype == "string" else np.dtype(f.dtype).itemsize)
-        for f in fields.values()
-    )
+    size = _size(builder, split, num_rows, fields)
+    # Before the files are checked, which takes minutes for a set of this size.
+    if size > RAM_BUDGET and not by_number:
+        raise DataError(
+            f"{pipeline.source} {split} has {size / 2**30:.1f} GiB, more than "
+            f"{RAM_BUDGET / 2**30:.0f}, and is stored as {builder.info.file_format.value}: prepare "
+            "it into another --data_dir with "
+            f"python -m pipelines.fetch {builder.name} --file_format=array_record"
+        )
+    shards.check_files(builder, split)
     if size > RAM_BUDGET:
-        if not by_number:
-            raise DataError(
-                f"{pipeline.source} {split} exceeds {RAM_BUDGET / 2**30:.0f} GiB and is stored as "
-                f"{builder.info.file_format.value}: prepare it into another --data_dir with "
-                f"python -m pipelines.fetch {builder.name} --file_format=array_record"
-            )
-        return Rows(num_rows, fields, pipeline.target, read=_reader(pipeline, builder, split))
+        read = _reader(pipeline, builder, split)
+        identity, cache = shards.identity(builder, split), str(builder.data_dir)
+        return Rows(num_rows, fields, target_name, read=read, identity=identity, cache=cache)
     batches = (_read_through if by_number else _decode)(pipeline, builder, split, num_rows)
+    total = -(-num_rows // _CHUNK)
     with shards.named(builder, split):
-        table = _table(batches, num_rows)
-    check_target(pipeline, split, table[pipeline.target])
-    return Rows(num_rows, fields, pipeline.target, table=table)
+        table = _table(progress(batches, total, f"reading {pipeline.source} {split}"), num_rows)
+    if target_name is not None:
+        check_target(pipeline.schema, f"{pipeline.source} {split}", table[target_name])
+    return Rows(num_rows, fields, target_name, table=table)
+
+
+def _size(
+    builder: tfds.core.DatasetBuilder, split: str, num_rows: int, fields: Mapping[str, Field]
+) -> int:
+    """Bytes of a split's rows in memory; for texts, the stored bytes."""
+    fixed = sum(
+        int(np.prod(field.shape)) * np.dtype(field.dtype).itemsize
+        for field in fields.values()
+        if field.dtype != "string"
+    )
+    size = num_rows * fixed
+    if any(field.dtype == "string" for field in fields.values()):
+        whole = builder.info.splits[split.partition("[")[0]]
+        size += whole.num_bytes * num_rows // whole.num_examples
+    return size
 
 
 def _stored(pipeline: Pipeline, example: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """What is kept of one example: raw fields, made smaller by `store`, and the target."""
-    raw = {name: example[name] for name in pipeline.raw}
-    if pipeline.store is not None:
-        raw = pipeline.store(raw)
-    return {**raw, pipeline.target: example[pipeline.target]}
+    """What is stored of one example: raw fields, through `shrink`, and the target."""
+    raw = {name: example[name] for name in pipeline.schema.raw}
+    if pipeline.shrink is not None:
+        raw = pipeline.shrink(raw)
+    return {**raw, **{name: example[name] for name in _target(pipeline.schema)}}
 
 
 def _stored_fields(pipeline: Pipeline, features: tfds.features.FeaturesDict) -> dict[str, Field]:
     specs = {
         name: tf.TensorSpec(features[name].shape, features[name].tf_dtype)
-        for name in (*pipeline.raw, pipeline.target)
+        for name in (*pipeline.schema.raw, *_target(pipeline.schema))
     }
     traced = tf.function(lambda e: _stored(pipeline, e), autograph=False)
     outputs = traced.get_concrete_function(specs).structured_outputs
@@ -239,12 +169,12 @@ def _read_through(
 
 
 def _reader(pipeline: Pipeline, builder: tfds.core.DatasetBuilder, split: str):
-    """Reads rows by their numbers, from array_record files."""
+    """A function that reads rows by number, from array_record files."""
     raw = tfds.core.decode.DeserializeMethod.RAW_BYTES
     source = builder.as_data_source(split=split, deserialize_method=raw)
     features = builder.info.features
 
-    # A batch at a time and in TensorFlow: in Python an image takes ten times as long.
+    # By batch and in TensorFlow: decoding an image in Python takes ten times as long.
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
     def decode(records: tf.Tensor) -> dict[str, tf.Tensor]:
         examples = tf.data.Dataset.from_tensor_slices(records).map(
@@ -256,14 +186,15 @@ def _reader(pipeline: Pipeline, builder: tfds.core.DatasetBuilder, split: str):
         with shards.named(builder, split):
             records = source.__getitems__([int(i) for i in index])
             taken = {name: column.numpy() for name, column in decode(records).items()}
-        check_target(pipeline, split, taken[pipeline.target], index)
+        for name in _target(pipeline.schema):
+            check_target(pipeline.schema, f"{pipeline.source} {split}", taken[name], index)
         return taken
 
     return read
 
 
 def _table(batches: Iterator[Table], num_rows: int) -> dict[str, np.ndarray]:
-    """All examples as one array per field, filled in place: no second copy at the peak."""
+    """All examples as one array per field, allocated once so that memory is not needed twice."""
     table: dict[str, np.ndarray] = {}
     filled = 0
     for batch in batches:
@@ -273,11 +204,5 @@ def _table(batches: Iterator[Table], num_rows: int) -> dict[str, np.ndarray]:
             table[name][filled : filled + len(column)] = column
         filled += len(column)
     if filled != num_rows:
-        raise ValueError(f"{num_rows} examples are declared, {filled} are there")
+        raise ValueError(f"expected {num_rows} examples, received {filled}")
     return table
-
-
-def data_dir_in_use(data_dir: str | None) -> pathlib.Path:
-    """The folder that TFDS reads and writes for this `--data_dir`."""
-    chosen = data_dir or os.environ.get("TFDS_DATA_DIR") or tfds.core.constants.DATA_DIR
-    return pathlib.Path(chosen).expanduser()

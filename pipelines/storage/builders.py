@@ -1,0 +1,143 @@
+"""TFDS builders: find one by name and prepare it, or fail within seconds without a network."""
+
+import contextlib
+import http.client
+import importlib
+import os
+import pathlib
+import sys
+import threading
+import urllib.error
+import urllib.request
+
+import requests
+import tensorflow_datasets as tfds
+from google.protobuf import json_format
+from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
+
+from pipelines.core import registry
+from pipelines.core.pipeline import DataError, MissingDataError
+from pipelines.storage import shards
+from pipelines.storage.shards import first_line
+from zoo.spec import nearest
+
+_REACHABLE = "https://storage.googleapis.com/tfds-data/"  # TFDS's own server
+_PATIENCE = 5  # seconds in which a server has to answer
+_WAYS_OUT = (
+    "(1) prepare it on a machine with a network and pass its folder with --data_dir or "
+    "TFDS_DATA_DIR; (2) put its archives into a folder and prepare it from there: "
+    "python -m pipelines.fetch {name} --mirror=FOLDER, which lists what is missing; (3) choose a "
+    "set that needs no download: shapes, digits, breast_cancer"
+)
+
+
+def data_dir_in_use(data_dir: str | None) -> pathlib.Path:
+    """TFDS's data folder for this value of `--data_dir`."""
+    chosen = data_dir or os.environ.get("TFDS_DATA_DIR") or tfds.core.constants.DATA_DIR
+    return pathlib.Path(chosen).expanduser()
+
+
+def find_builder(source: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
+    """TFDS's builder of `source`. DataError: unknown data set, version or configuration."""
+    tfds.disable_progress_bar()
+    name = source.partition(":")[0].partition("/")[0]
+    if name in registry.names():  # our own builder, which is registered when its file is imported
+        importlib.import_module(f"pipelines.{name}")
+    known = tfds.list_builders(with_community_datasets=False)
+    if name not in known:
+        close = [other for other in known if name in other][:3] or nearest(name, known)
+        raise DataError(f"TFDS has no data set {name!r}; nearest: {', '.join(close) or 'none'}")
+    try:
+        return tfds.builder(source, data_dir=data_dir, try_gcs=False)
+    except (
+        *(AssertionError, ValueError, RuntimeError, OSError, json_format.Error),
+        tfds.core.DatasetNotFoundError,
+    ) as error:
+        damaged = shards.damaged_descriptions(data_dir_in_use(data_dir) / name)
+        if damaged:
+            raise DataError(
+                f"{', '.join(damaged)} is damaged: remove its folder and prepare {source} again"
+            ) from error
+        raise DataError(f"TFDS cannot open {source!r}: {first_line(error)}") from error
+
+
+def is_prepared(builder: tfds.core.DatasetBuilder) -> bool:
+    """Whether the files of the builder's version are on disk."""
+    return pathlib.Path(builder.data_dir).joinpath("dataset_info.json").exists()
+
+
+def check_prepared(source: str, data_dir: str | None) -> None:
+    """Downloads nothing. MissingDataError: the data set would have to be downloaded."""
+    builder = find_builder(source, data_dir)
+    if not is_prepared(builder) and not getattr(builder, "BUILT_IN", False):
+        raise MissingDataError(f"{builder.info.full_name} is not prepared in {_folder_of(builder)}")
+
+
+def _folder_of(builder: tfds.core.DatasetBuilder) -> pathlib.Path:
+    """The folder of all data sets, above those of name, configuration and version."""
+    return pathlib.Path(builder.data_dir).parents[builder.info.full_name.count("/")]
+
+
+def ensure_prepared(builder: tfds.core.DatasetBuilder, file_format: str | None = None) -> None:
+    """Prepares the data set unless it is prepared.
+
+    TFDS alone takes 205 seconds to notice that the network is missing. It would also accept files
+    without a registered hash, and prepared sets from its own bucket, which nothing verifies.
+
+    Raises:
+        MissingDataError: it must be downloaded and its server cannot be reached.
+        DataError: the download failed, or its hash differs or is not registered.
+    """
+    if is_prepared(builder):
+        return
+    where = f"{builder.info.full_name} is not prepared in {_folder_of(builder)}"
+    ways_out = _WAYS_OUT.format(name=builder.info.full_name.rpartition("/")[0])
+    if not getattr(builder, "BUILT_IN", False) and not _reachable(_first_url(builder)):
+        raise MissingDataError(f"{where} and {_first_url(builder)} cannot be reached: {ways_out}")
+    try:
+        config = tfds.download.DownloadConfig(
+            force_checksums_validation=True, try_download_gcs=False
+        )
+        with contextlib.redirect_stdout(sys.stderr):  # TFDS reports there; stdout is for answers
+            builder.download_and_prepare(download_config=config, file_format=file_format)
+    except NonMatchingChecksumError as error:
+        why = f"the download has another hash: {first_line(error)}"
+        raise DataError(f"{where}: {why}: {ways_out}") from error
+    except (
+        *(tfds.download.DownloadError, urllib.error.URLError),
+        *(requests.RequestException, ConnectionError),
+    ) as error:
+        raise DataError(f"{where} and could not be: {first_line(error)}: {ways_out}") from error
+    except ValueError as error:
+        if "Missing checksums" not in str(error):
+            raise
+        raise DataError(f"{where}: TFDS has no hash for one of its files: {error}") from error
+
+
+def _first_url(builder: tfds.core.DatasetBuilder) -> str:
+    """The URL of one of the set's archives, or of TFDS's own server."""
+    urls = [url for url in builder.url_infos or () if url.startswith(("http://", "https://"))]
+    return urls[0] if urls else _REACHABLE
+
+
+def _reachable(url: str) -> bool:
+    answers = []
+
+    def ask() -> None:
+        request = urllib.request.Request(url, method="HEAD")
+        try:
+            with contextlib.closing(urllib.request.urlopen(request, timeout=_PATIENCE)):
+                answers.append(True)
+        except urllib.error.HTTPError as error:
+            # Any answer counts, also one that refuses HEAD, but not that of a server that is down:
+            # TFDS would retry it for two minutes.
+            answers.append(error.code < 500 or error.code == http.HTTPStatus.NOT_IMPLEMENTED)
+        except (OSError, http.client.HTTPException):
+            pass
+
+    # In a thread, since the timeout of a socket covers neither the look-up of its host nor several
+    # addresses in a row.
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(_PATIENCE)
+    return any(answers)
