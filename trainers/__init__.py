@@ -1,1 +1,1 @@
-"""How a model is trained, tested and exported: the only place that knows models and data."""
+"""Trains, tests and exports models: the one package that imports both the zoo and the pipelines."""

@@ -14,13 +14,13 @@ from trainers.errors import import_tensorflow, run_command
 
 def main(argv: list[str]) -> None:
     """The command."""
-    given = small_command(__doc__, argv, data_dir="")
-    if given is None:
+    options = small_command(__doc__, argv, data_dir="")
+    if options is None:
         return
     import_tensorflow()
     from trainers.devices.doctor import examine
 
-    text, problems = examine(given["data_dir"] or None)
+    text, problems = examine(options["data_dir"] or None)
     print(text)
     for problem in problems:
         print(f"problem: {problem}")

@@ -1,6 +1,7 @@
 """What can go wrong, as exceptions; at the command line one line and an exit code each."""
 
 import contextlib
+import logging
 import os
 import re
 import sys
@@ -8,6 +9,10 @@ import traceback
 from collections.abc import Callable, Iterator
 
 from pipelines import DataError
+
+# Exit codes. 0: done; 1: an exception that was not foreseen, a defect; 128 + n: signal n.
+USAGE, DATA, ARTEFACT, NON_FINITE, SYSTEM, BUSY, OUT_OF_TIME = 2, 3, 4, 5, 6, 75, 124
+_DEFECT, _SIGNALLED = 1, 128
 
 
 class UsageError(ValueError):
@@ -38,37 +43,46 @@ class InterruptedRunError(RuntimeError):
         self.exit_code = exit_code
 
 
+_CODES = (
+    (BusyError, BUSY),
+    (NonFiniteError, NON_FINITE),
+    (ArtefactError, ARTEFACT),
+    (DataError, DATA),
+    ((OSError, MemoryError), SYSTEM),
+    (UsageError, USAGE),
+)
+
+
 def exit_code(error: BaseException) -> int:
     """The exit code that stands for this exception."""
     if isinstance(error, InterruptedRunError):
         return error.exit_code
-    for kinds, code in (
-        (BusyError, 75),
-        (NonFiniteError, 5),
-        (ArtefactError, 4),
-        (DataError, 3),
-        ((OSError, MemoryError), 6),
-        (KeyboardInterrupt, 130),
-        (UsageError, 2),
-    ):
+    if isinstance(error, KeyboardInterrupt):
+        return signalled(2)
+    for kinds, code in _CODES:
         if isinstance(error, kinds):
             return code
     # Matched by name, since a refusal must not import TensorFlow.
-    return 6 if type(error).__name__ == "ResourceExhaustedError" else 1
+    return SYSTEM if type(error).__name__ == "ResourceExhaustedError" else _DEFECT
+
+
+def signalled(number: int) -> int:
+    """The exit code of a process that a signal ended, as a shell reports it."""
+    return _SIGNALLED + number
 
 
 @contextlib.contextmanager
 def data_errors() -> Iterator[None]:
     """Raises a DataError as such that was raised while a data set was read.
 
-    TensorFlow makes an error of its own of it, with the traceback in its message.
+    TensorFlow wraps it in an error of its own, with the traceback in its message.
     """
     try:
         yield
     except Exception as error:
-        found = re.search(r"\bDataError: (.*)", str(error))
-        if found and type(error).__module__.startswith("tensorflow"):
-            raise DataError(found[1]) from error
+        match = re.search(r"\bDataError: (.*)", str(error))
+        if match and type(error).__module__.startswith("tensorflow"):
+            raise DataError(match[1]) from error
         raise
 
 
@@ -92,20 +106,21 @@ def import_tensorflow() -> None:
 def run_command(command: Callable[[list[str]], None]) -> None:
     """Runs `command(argv)` as a program: errors are one line on stderr, a traceback with --debug.
 
-    An exception that is not foreseen keeps its traceback: it is a defect of ours.
+    What the library logs goes to stderr, so that stdout holds the answer alone. An exception that
+    is not foreseen keeps its traceback: it is a defect of ours.
     """
     debug = any(argument.lstrip("-").partition("=")[0] == "debug" for argument in sys.argv[1:])
     if not debug:  # TensorFlow prints a dozen lines at every start otherwise
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        with data_errors():
+        with _logged(), data_errors():
             command(sys.argv)
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader, `head` say, has had enough: no error
+    except BrokenPipeError:  # the reader, `head` say, has closed the pipe: not an error
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (Exception, KeyboardInterrupt) as error:
         code = exit_code(error)
-        if debug or code == 1:
+        if debug or code == _DEFECT:
             traceback.print_exc()
         else:
             text = " ".join(str(error).split()) or type(error).__name__
@@ -113,3 +128,29 @@ def run_command(command: Callable[[list[str]], None]) -> None:
                 text = f"out of memory: choose a smaller --batch_size ({text[:200]})"
             print(f"error: {text}", file=sys.stderr)
         sys.exit(code)
+
+
+def _one_line(record: logging.LogRecord) -> str:
+    prefix = "warning: " if record.levelno >= logging.WARNING else ""
+    return prefix + record.getMessage()
+
+
+@contextlib.contextmanager
+def _logged() -> Iterator[None]:
+    """Shows what our packages log, warnings with a prefix."""
+    handler, formatter = logging.StreamHandler(sys.stderr), logging.Formatter()
+    formatter.format = _one_line
+    handler.setFormatter(formatter)
+    loggers = [logging.getLogger(package) for package in ("pipelines", "trainers")]
+    before = [(logger.level, logger.propagate) for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        logger.propagate = False  # absl, which TensorFlow imports, may listen at the root
+    try:
+        yield
+    finally:
+        for logger, (level, propagate) in zip(loggers, before, strict=True):
+            logger.removeHandler(handler)
+            logger.setLevel(level)
+            logger.propagate = propagate

@@ -1,4 +1,4 @@
-"""Exports a finished run once more, as the next version.
+"""Exports a finished run once more, as the next version; its data is not needed.
 
 python -m trainers.export --workdir=runs/... [--keep=best]
 """
@@ -11,15 +11,15 @@ from trainers.errors import UsageError, import_tensorflow, run_command
 
 def main(argv: list[str]) -> None:
     """The command: exports a finished run once more."""
-    given = small_command(__doc__, argv, workdir=None, keep="")
-    if given is None:
+    flags = small_command(__doc__, argv, workdir=None, keep="")
+    if flags is None:
         return
-    if given["keep"] not in ("", "last", "best"):
-        raise UsageError(f"--keep is last or best, received {given['keep']!r}")
+    if flags["keep"] not in ("", "last", "best"):
+        raise UsageError(f"--keep is last or best, received {flags['keep']!r}")
     import_tensorflow()
     from trainers.serving.export import export_run
 
-    print(export_run(pathlib.Path(given["workdir"]), given["keep"]))
+    print(export_run(pathlib.Path(flags["workdir"]), flags["keep"]))
 
 
 if __name__ == "__main__":

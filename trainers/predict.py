@@ -19,24 +19,25 @@ TABLES = (".csv", ".tsv")
 
 
 def main(argv: list[str]) -> None:
-    """The command."""
-    given = small_command(__doc__, argv, files=True, workdir=None)
-    if given is None:
+    """The command: answers for each example in the files."""
+    flags = small_command(__doc__, argv, files=True, workdir=None)
+    if flags is None:
         return
-    files = [pathlib.Path(name) for name in given["files"]]
+    files = [pathlib.Path(name) for name in flags["files"]]
     if not files:
         raise UsageError("name the files to predict: images, .csv, .txt or .json")
     for path in files:
         if not path.is_file():
-            raise UsageError(f"{path} is not there")
+            raise UsageError(f"{path} does not exist")
         if path.suffix.lower() not in (*photo.SUFFIXES, *TABLES, ".txt", ".json"):
             raise UsageError(
                 f"{path}: expected an image ({' '.join(photo.SUFFIXES)}), .csv, .tsv, .txt or .json"
             )
     import_tensorflow()
-    from trainers.serving.predict import newest_export, predict
+    from trainers.serving.predict import predict
+    from trainers.store import exports
 
-    for line in predict(newest_export(pathlib.Path(given["workdir"])), files):
+    for line in predict(exports.newest(pathlib.Path(flags["workdir"])), files):
         print(json.dumps(line))
 
 

@@ -16,7 +16,7 @@ import json
 import sys
 
 from trainers.config import flags
-from trainers.errors import UsageError, run_command
+from trainers.errors import UsageError, run_command, signalled
 from trainers.store.run_folder import write_json
 from trainers.studies.repeat import (
     common_path,
@@ -32,26 +32,26 @@ from trainers.studies.repeat import (
 
 def main(argv: list[str]) -> None:
     """The command. Exits with the code of the first run that failed."""
-    place = argv.index("--") if "--" in argv else len(argv)
-    own, words = argv[:place], argv[place + 1 :]
-    if place == len(argv) and not {"--help", "-h", "-help"} & set(argv):
+    split = argv.index("--") if "--" in argv else len(argv)
+    own, run_flags = argv[:split], argv[split + 1 :]
+    if split == len(argv) and not {"--help", "-h", "-help"} & set(argv):
         raise UsageError("write the flags of trainers.run after '--': --seeds=5 -- --model=...")
-    given = flags.small_command(__doc__, own, seeds="5")
-    if given is None:
+    values = flags.small_command(__doc__, own, seeds="5")
+    if values is None:
         return
-    runs = plan(parse_seeds(given["seeds"]), words)
+    runs = plan(parse_seeds(values["seeds"]), run_flags)
     if runs is None:  # --help or --list among the run's flags
         return
     outcomes, stopped = [], 0
     print(f"{len(runs)} runs; output in {log_path(runs[0].run_dir)} and so on", flush=True)
     for settings in runs:
-        outcome, number = run_seed(settings, words)
+        outcome, number = run_seed(settings, run_flags)
         outcomes.append(outcome)
         print(outcome_line(outcome), flush=True)
         if number:
-            stopped = outcome.exit_code or 128 + number
+            stopped = outcome.exit_code or signalled(number)
             break
-    result = summary(runs[0], words, outcomes)
+    result = summary(runs[0], run_flags, outcomes)
     if result["seeds"]:  # an earlier result is not given up for nothing
         path = common_path(runs[0], "repeat.json")
         write_json(path, result)

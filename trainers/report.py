@@ -1,4 +1,4 @@
-"""Writes report.html of a finished run once more, from its export and its data.
+"""Writes report.html of a finished run once more, from what the run has kept.
 
 python -m trainers.report --workdir=runs/...
 """
@@ -10,14 +10,14 @@ from trainers.errors import import_tensorflow, run_command
 
 
 def main(argv: list[str]) -> None:
-    """The command."""
-    given = small_command(__doc__, argv, workdir=None)
-    if given is None:
+    """The command: writes the page again, and prints its path."""
+    flags = small_command(__doc__, argv, workdir=None)
+    if flags is None:
         return
     import_tensorflow()
     from trainers.reports.write import write_again
 
-    print(write_again(pathlib.Path(given["workdir"])))
+    print(write_again(pathlib.Path(flags["workdir"])))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     python -m trainers.run --model=cifar_cnn --flagfile=shapes
 
-`train(...)` is the same for notebooks. TensorFlow is imported once the flags are found good.
+`train(...)` is the same for notebooks. TensorFlow is imported once the flags are checked.
 """
 
 import json
@@ -10,18 +10,22 @@ import pathlib
 import shlex
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
-from trainers.config import flags as recipe_flags
+from trainers.config import flags
 from trainers.config.settings import resolve
 from trainers.errors import import_tensorflow, run_command
 
 
-def train(model: str, **changes: Any) -> dict[str, Any]:
+def train(model: str, *, callbacks: Sequence[Any] = (), **changes: Any) -> dict[str, Any]:
     """Trains, tests and exports; the report that the command writes to report.json.
+
+    Progress and warnings are logged to the loggers of `trainers` and `pipelines`.
 
     Args:
         model: a name of `zoo.names()`.
+        callbacks: Keras callbacks of your own, for `fit`.
         **changes: fields of Recipe and Settings, as the flags: `epochs=3`, `hparams={"units": 32}`.
 
     Raises:
@@ -29,13 +33,13 @@ def train(model: str, **changes: Any) -> dict[str, Any]:
     """
     from trainers.training.run import run
 
-    return run(resolve(model, changes))
+    return run(resolve(model, changes), callbacks=callbacks)
 
 
 def main(argv: list[str]) -> None:
     """The command."""
     started = time.perf_counter()
-    settings = recipe_flags.parse(argv)
+    settings = flags.parse(argv)
     if settings is None:  # --help or --list
         return
     import_tensorflow()
@@ -53,14 +57,14 @@ def _table(report: dict[str, Any]) -> str:
     """Where things are, what was measured, and what to type next."""
     folder = pathlib.Path(report["workdir"])
     exported, seconds = folder / report["export"], report["seconds"]
-    measured = [
+    figures = [
         f"{split:11} " + "  ".join(f"{name} {value:.4f}" for name, value in report[split].items())
         for split in ("validation", "test")
     ]
     predict = [sys.executable, "-m", "trainers.predict", f"--workdir={folder}"]
     predict.append(str(exported / "assets.extra" / "request.json"))
     rows = [
-        *measured,
+        *figures,
         f"{'seconds':11} fit {seconds['fit']:.1f}  total {seconds['total']:.1f}",
         f"{'report':11} {folder / 'report.html'}",
         f"{'export':11} {exported}",

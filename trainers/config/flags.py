@@ -1,33 +1,29 @@
-"""Flags from the fields of Recipe and Settings, one each, and flagfiles wherever they stand.
+"""Flags from the fields of Recipe and Settings, one each.
 
-The model's recipe comes first, then flagfiles, then the command line.
+The model's recipe comes first, then flagfiles wherever they stand, then the command line.
 """
 
-import ast
-import dataclasses
-import pathlib
-import re
-import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from absl import flags
 
-import pipelines
 import zoo
-from trainers.config.settings import Settings, resolve
+from trainers.config import fields
+from trainers.config.catalogue import listing
+from trainers.config.flagfiles import expand
+from trainers.config.settings import FIELDS, Settings, resolve, values
 from trainers.errors import UsageError
-from zoo.spec import Recipe
 
-RECIPES = pathlib.Path(__file__).parent / "recipes"
 _USAGE = """\
 Trains a model of the zoo, tests it and exports it: data in, SavedModel out.
 
   python -m trainers.run --model=NAME [--flagfile=NAME_OR_PATH ...] [--flag=value ...]
 
-The model's own recipe holds unless a flagfile changes it, and flagfiles unless the command line
-does. The same command again continues the run. Other commands: trainers.repeat, trainers.evaluate,
-trainers.export, trainers.predict, trainers.report, trainers.doctor, pipelines.fetch.
+The values are those of the model's own recipe unless a flagfile sets them, and those of flagfiles
+unless the command line does. The same command again continues the run. Other commands:
+trainers.repeat, trainers.evaluate, trainers.export, trainers.predict, trainers.report,
+trainers.doctor, pipelines.fetch.
 """
 
 
@@ -35,217 +31,102 @@ def parse(argv: Sequence[str]) -> Settings | None:
     """The settings that a command line asks for; None after `--help` or `--list`, which print.
 
     Raises:
-        UsageError: an unknown flag or a value that cannot be meant.
+        UsageError: an unknown flag or a wrong value.
     """
-    values = flags.FlagValues()
-    fields = {f.name: f for cls in (Settings, Recipe) for f in dataclasses.fields(cls)}
-    del fields["recipe"]
-    for name, field in fields.items():
+    parsed = flags.FlagValues()
+    for name, field in FIELDS.items():
         define = flags.DEFINE_boolean if field.type is bool else flags.DEFINE_string
-        define(name, None, field.metadata["help"], flag_values=values)
-    flags.DEFINE_boolean("list", False, "print models and data sets", flag_values=values)
-    flags.DEFINE_boolean("help", False, "print this text", short_name="h", flag_values=values)
-    read(values, expand_flagfiles(argv))
-    if values["help"].value:
-        print(_help(fields))
+        define(name, None, field.metadata["help"], flag_values=parsed)
+    flags.DEFINE_boolean("list", False, "print all names", flag_values=parsed)
+    flags.DEFINE_boolean("help", False, "print this text", short_name="h", flag_values=parsed)
+    read(parsed, expand(argv))
+    if parsed["help"].value:
+        print(_help())
         return None
-    if values["list"].value:
+    if parsed["list"].value:
         print(listing())
         return None
-    given = {
-        name: _convert(name, fields[name].type, values[name].value)
-        for name in fields
-        if values[name].value is not None
+    changes = {
+        name: fields.parse(field, parsed[name].value)
+        for name, field in FIELDS.items()
+        if parsed[name].value is not None
     }
-    if "model" not in given:
+    if "model" not in changes:
         raise UsageError(f"--model is missing; choose one of: {', '.join(zoo.names())}")
-    return resolve(given.pop("model"), given)
+    return resolve(changes.pop("model"), changes)
 
 
 def command_line(settings: Settings) -> list[str]:
     """The flags that ask for these settings without any flagfile; `parse` reads them back."""
-    own = zoo.describe(settings.model).recipe
-    words = [f"--model={settings.model}"]
-    for part, default in ((settings.recipe, own), (settings, None)):
-        for field in dataclasses.fields(part):
-            if field.name in ("model", "recipe"):
-                continue
-            value = getattr(part, field.name)
-            if (value or None) != (
-                (getattr(default, field.name) if default else field.default) or None
-            ):
-                words.append(f"--{field.name}={_written(value)}")
-    return words
+    return [f"--model={settings.model}"] + [
+        f"--{name}={fields.text(FIELDS[name], value)}"
+        for name, value in values(settings).items()
+        if name != "model" and value != own_value(settings.model, name)
+    ]
 
 
-def read(values: flags.FlagValues, argv: Sequence[str], *, files: bool = False) -> list[str]:
-    """Sets flags from a command line whose first word is the program.
+def own_value(model: str, name: str) -> Any:
+    """The value of a flag for this model where neither flagfile nor command line sets it."""
+    recipe = zoo.describe(model).recipe
+    return getattr(recipe, name, fields.default(FIELDS[name]))
+
+
+def read(parsed: flags.FlagValues, argv: Sequence[str], *, files: bool = False) -> list[str]:
+    """Sets flags from a command line, the program's name first.
 
     Args:
-        files: whether words that are no flags are allowed; they are returned.
+        files: whether arguments that are not flags are allowed; they are returned.
 
     Raises:
-        UsageError: a flag that is unknown or malformed, or a word that is no flag.
+        UsageError: a flag is unknown or malformed, or an argument is not a flag.
     """
     try:
-        words = values(list(argv))[1:]
-    except flags.Error as error:
+        rest = parsed(list(argv))[1:]
+    except (flags.Error, ValueError) as error:  # ValueError: --nodebug=1
         raise UsageError(str(error).removeprefix("FATAL Flags parsing error:")) from error
-    if words and not files:
-        raise UsageError(f"{words[0]!r} is not a flag; write --name=value")
-    return words
+    if rest and not files:
+        raise UsageError(f"{rest[0]!r} is not a flag; write --name=value")
+    return rest
 
 
 def small_command(
-    doc: str, argv: Sequence[str], *, files: bool = False, **words: str
+    doc: str, argv: Sequence[str], *, files: bool = False, **defaults: str | None
 ) -> dict[str, Any] | None:
-    """Flags of a command that takes a few texts: name -> value, "files" for the other words.
+    """The flags of a command that takes a few texts: name -> value, "files" for other arguments.
 
     Args:
         doc: what `--help` prints.
-        **words: flag names and their default; one with the default `None` must be given.
+        **defaults: flags by name; one whose default is None has to be set.
 
     Returns:
         None after `--help`.
 
     Raises:
-        UsageError: a flag that is unknown, malformed or missing.
+        UsageError: a flag is unknown, malformed or missing.
     """
-    values = flags.FlagValues()
-    for name, default in words.items():
-        flags.DEFINE_string(name, default, "", flag_values=values)
-    flags.DEFINE_boolean("debug", False, "", flag_values=values)
-    flags.DEFINE_boolean("help", False, "", short_name="h", flag_values=values)
-    rest = read(values, argv, files=files)
-    if values["help"].value:
+    parsed = flags.FlagValues()
+    for name, default in defaults.items():
+        flags.DEFINE_string(name, default, "", flag_values=parsed)
+    flags.DEFINE_boolean("debug", False, "", flag_values=parsed)
+    flags.DEFINE_boolean("help", False, "", short_name="h", flag_values=parsed)
+    rest = read(parsed, argv, files=files)
+    if parsed["help"].value:
         print(doc.strip())
         return None
-    for name, default in words.items():
-        if default is None and values[name].value is None:
+    for name, default in defaults.items():
+        if default is None and parsed[name].value is None:
             raise UsageError(f"--{name} is missing; see --help")
-    return {name: values[name].value for name in words} | {"files": rest}
+    return {name: parsed[name].value for name in defaults} | {"files": rest}
 
 
-def expand_flagfiles(argv: Sequence[str]) -> list[str]:
-    """The command line with the contents of its flagfiles before its other flags.
-
-    A bare name is looked up among the recipes that come with the package.
-
-    Raises:
-        UsageError: a flagfile that is not there, or that includes itself.
-    """
-    from_files, rest = _split_flagfiles(list(argv[1:]), ())
-    return [argv[0], *from_files, *rest]
-
-
-def listing() -> str:
-    """Models, data sets and recipes with their one line each."""
-    models = [(name, entry.summary) for name, entry in sorted(zoo.listing().items())]
-    sets = [(name, entry.summary) for name, entry in sorted(pipelines.listing().items())]
-    recipes = [(path.stem, _first_comment(path)) for path in sorted(RECIPES.glob("*.flags"))]
-    lines = []
-    for title, flag, entries in (
-        ("models", "--model", models),
-        ("data sets", "--pipeline", sets),
-        ("recipes", "--flagfile", recipes),
-    ):
-        width = max((len(name) for name, _ in entries), default=0)
-        lines += [
-            f"{title} ({flag}=...)",
-            *(f"  {name:{width}}  {text}" for name, text in entries),
-            "",
-        ]
-    return "\n".join(lines).rstrip()
-
-
-def _split_flagfiles(
-    words: list[str], inside: tuple[pathlib.Path, ...]
-) -> tuple[list[str], list[str]]:
-    from_files, rest = [], []
-    while words:
-        word = words.pop(0)
-        name, equals, value = word.partition("=")
-        if name.lstrip("-") != "flagfile" or not name.startswith("-"):
-            rest.append(word)
-            continue
-        if not equals:
-            if not words:
-                raise UsageError("--flagfile needs a name or a path")
-            value = words.pop(0)
-        path = _flagfile(value)
-        if path in inside:
-            raise UsageError(f"flagfile {path} includes itself")
-        lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
-        content = [line for line in lines if line and not line.startswith(("#", "//"))]
-        nested, own = _split_flagfiles(content, (*inside, path))
-        from_files += [*nested, *own]
-    return from_files, rest
-
-
-def _flagfile(value: str) -> pathlib.Path:
-    bundled = RECIPES / f"{value}.flags"
-    path = bundled if "/" not in value and bundled.exists() else pathlib.Path(value).expanduser()
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in RECIPES.glob("*.flags")))
-        raise UsageError(f"flagfile {value!r} is neither a file nor a recipe; recipes: {known}")
-    return path.resolve()
-
-
-def _convert(name: str, kind: Any, text: Any) -> Any:
-    """The value of a flag's text for a field of this type."""
-    if kind in (bool, str):
-        return text
-    try:
-        if kind in (int, float):
-            return kind(text)
-        if typing.get_origin(kind) is Mapping:
-            return dict(_assignments(text))
-        if name == "lr_scale":
-            return tuple((pattern, float(factor)) for pattern, factor in _assignments(text))
-        return (
-            text if text == "balanced" else tuple(float(part) for part in text.split(",") if part)
-        )
-    except ValueError as error:
-        raise UsageError(f"--{name}={text}: {error}") from error
-
-
-def _written(value: Any) -> str:
-    """A field's value as the text of its flag."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, Mapping):
-        return ",".join(f"{key}={part!r}" for key, part in value.items())
-    if isinstance(value, tuple):  # lr_scale: pairs; class_weights: numbers
-        parts = (f"{p[0]}={p[1]!r}" if isinstance(p, tuple) else repr(p) for p in value)
-        return ",".join(parts)
-    return str(value)
-
-
-def _assignments(text: str) -> list[tuple[str, Any]]:
-    pairs = []
-    for part in re.split(r",(?=[^,=()\[\]]+=)", text) if text else []:
-        key, equals, value = part.partition("=")
-        if not equals:
-            raise ValueError(f"expected name=value, received {part!r}")
-        try:
-            pairs.append((key.strip(), ast.literal_eval(value)))
-        except (ValueError, SyntaxError):
-            pairs.append((key.strip(), value))
-    return pairs
-
-
-def _first_comment(path: pathlib.Path) -> str:
-    return path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
-
-
-def _help(fields: Mapping[str, dataclasses.Field]) -> str:
+def _help() -> str:
     lines = [_USAGE, "flags:"]
-    for name, field in fields.items():
-        default = field.default
-        shown = "" if default in ("", (), None, dataclasses.MISSING) else f" ({default})"
+    for name, field in FIELDS.items():
+        default = fields.default(field)
+        shown = f" ({fields.text(field, default)})" if default not in ("", (), {}, None) else ""
         lines.append(f"  --{name:20} {field.metadata['help']}{shown}")
-    lines.append(
-        f"  --{'flagfile':20} a file of flags, or the name of a recipe that comes with the package"
-    )
-    lines.append(f"  --{'list':20} print models, data sets and recipes")
+    lines += [
+        f"  --{'flagfile':20} a file of flags, or the name of a recipe that comes with the package",
+        f"  --{'list':20} print the names of models, data sets, tasks, ways and recipes",
+    ]
     return "\n".join(lines)

@@ -1,102 +1,127 @@
-"""Everything a run is told, checked before TensorFlow is imported."""
+"""The settings of a run, checked before TensorFlow is imported."""
 
 import dataclasses
-import difflib
-import math
-import numbers
+import os
 import pathlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pipelines
 import zoo
+from trainers.config import fields, optimizers
+from trainers.config.fields import check_name, check_option
 from trainers.errors import UsageError
-from zoo.spec import Recipe
+from trainers.tasks import registry as tasks
+from trainers.ways import registry as ways
+from zoo.spec import Recipe, setting
 
-# Keras's optimizers and our schedules by name, typed here so that a wrong name is refused without
-# importing keras; tests/test_optimizers.py holds them against what exists.
-OPTIMIZERS = (
-    *("sgd", "adam", "adamw", "adagrad", "adadelta", "adamax", "nadam", "ftrl", "rmsprop"),
-    *("adafactor", "lion", "lamb", "muon", "muon_sgd"),
-)
-SCHEDULES = ("constant", "linear", "cosine", "step", "one_cycle")
-PRECISIONS = ("auto", "float32", "bfloat16", "float16")
-KERNELS = ("auto", "keras")
-# Metrics of each task, the loss first; tests/test_tasks.py holds them against trainers.tasks.
-METRICS = {
-    "classification": ("loss", "accuracy", "top_5_accuracy"),
-    "binary": ("loss", "accuracy", "precision", "recall", "f1", "auc"),
-    "multi_label": ("loss", "accuracy", "exact_match", "f1"),
-    "regression": ("loss", "mean_absolute_error", "root_mean_squared_error", "r2"),
-}
-LOWER_IS_BETTER = ("loss", "mean_absolute_error", "root_mean_squared_error")
-
-
-# Options that several data sets have: lowest allowed, and the first not allowed.
-_OPTION_LIMITS = {
-    "image_size": (0, math.inf),  # 0: as they come
-    "padding": (0, math.inf),
-    "cutout": (0, math.inf),
-    "split_seed": (0, 2**31),
-    "vocab_size": (6, math.inf),  # five pieces are special
-    "max_length": (2, math.inf),
-    "validation_percent": (1, 100),
-}
-# Flags that say which data, handed to the pipelines that take them, with an example of each.
+# Flags that name the data, for the pipelines that take them, with an example of each.
 _DATA_EXAMPLES = {"dataset": "mnist", "data_files": "table.csv", "target": "price"}
-
-
-def _setting(default: Any, meaning: str) -> Any:
-    return dataclasses.field(default=default, metadata={"help": meaning})
+# What --init_from takes besides paths: no source of the model's own, and the model's `adapt`.
+START_SOURCES = ("none", "statistics")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
     """One run: a model, its recipe as changed by flags, and where and how it runs."""
 
-    model: str = dataclasses.field(metadata={"help": "what to train; see --list"})
-    recipe: Recipe = dataclasses.field(metadata={"help": ""})
-    hparams: Mapping[str, Any] = _setting(
-        None, "sizes of the model that differ: units=32,dropout=0.2"
+    model: str = setting(dataclasses.MISSING, "model to train; see --list")
+    recipe: Recipe
+    hparams: Mapping[str, Any] = setting(
+        {}, "sizes of the model that differ from its own: units=32,dropout=0.2", kind="options"
     )
-    dataset: str = _setting("", "TFDS name, for pipelines that take any: mnist, svhn_cropped")
-    data_files: str = _setting(
-        "", "your own data, for csv, image_folder, text_lines: a file or folder"
+    task: str = setting("", "what to train the model for (default: its own, else the data set's)")
+    dataset: str = setting("", "TFDS name, for pipelines that take any: mnist, svhn_cropped")
+    data_files: str = setting(
+        "",
+        "your own data, a file or folder, for csv, image_folder, text_lines",
+        changes_numbers=False,  # the fingerprint of the data says whether it is the same
     )
-    target: str = _setting("", "the column to predict, for tables: price")
-    data_dir: str = _setting("", "TFDS's data folder (default: TFDS_DATA_DIR, then TFDS's own)")
-    pipeline_options: Mapping[str, Any] = _setting(None, "options of the data set: augment=False")
-    workdir: str = _setting(
-        "", "folder of the run (default: runs/<model>-<pipeline>[-<dataset>]-s<seed>)"
+    target: str = setting("", "the column to predict, for tables: price")
+    data_dir: str = setting(
+        "",
+        "TFDS's data folder (default: TFDS_DATA_DIR, then TFDS's own)",
+        changes_numbers=False,  # as data_files
     )
-    init_from: str = _setting(
-        "", "what to start from: a finished run's folder (weights, vocabulary) or a .keras file"
+    pipeline_options: Mapping[str, Any] = setting(
+        {}, "options of the data set: augment=False", kind="options"
     )
-    replicas: int = _setting(0, "devices to train on; 0: all GPUs there are, or one CPU")
-    histograms: bool = _setting(False, "write histograms of the weights for TensorBoard")
-    profile: bool = _setting(False, "write a profile of a few steps for TensorBoard")
-    report_baseline: bool = _setting(True, "train a linear model to stand beside it in report.html")
-    checkpoint_minutes: float = _setting(5.0, "save within an epoch that often, besides at its end")
-    max_minutes: float = _setting(0.0, "save and stop with exit code 124 after that time; 0: never")
-    recover_tries: int = _setting(
-        0, "times to go back to the last checkpoint and halve the rate where numbers blow up"
+    workdir: str = setting(
+        "",
+        "folder of the run (default: runs/<model>-<pipeline>[-<dataset>][-<task>]-s<seed>)",
+        changes_numbers=False,
     )
-    deterministic: bool = _setting(
+    init_from: tuple[str, ...] = setting(
+        (),
+        "sources of initial weights in order: a finished run (with its vocabulary), a .keras file",
+        kind="paths",
+    )
+    init_new: tuple[str, ...] = setting(
+        (),
+        "weights that --init_from may leave new, by regular expressions on their paths",
+        kind="patterns",
+    )
+    way: tuple[str, ...] = setting(
+        (), "other ways to take a training step, in order: accumulate", kind="names"
+    )
+    way_options: Mapping[str, Any] = setting(
+        {}, "options of the ways: accumulate.steps=4", kind="options"
+    )
+    replicas: int = setting(
+        0,
+        "devices to train on; 0: all GPUs, or one CPU",
+        at_least=0,
+        changes_numbers=False,  # equal up to rounding
+    )
+    histograms: bool = setting(
+        False, "write histograms of the weights for TensorBoard", changes_numbers=False
+    )
+    profile: bool = setting(
+        False, "write a profile of a few steps for TensorBoard", changes_numbers=False
+    )
+    report_baseline: bool = setting(
+        True, "train a linear model to compare with in report.html", changes_numbers=False
+    )
+    checkpoint_minutes: float = setting(
+        5.0,
+        "minutes between checkpoints within an epoch (one is always saved at its end)",
+        at_least=0,
+        changes_numbers=False,
+    )
+    max_minutes: float = setting(
+        0.0,
+        "save and stop with exit code 124 after so many minutes; 0 never stops",
+        at_least=0,
+        changes_numbers=False,
+    )
+    recover_tries: int = setting(
+        0,
+        "after a NaN or infinity, resume from the last checkpoint at half the learning rate, so "
+        "many times at most",
+        at_least=0,
+        changes_numbers=False,  # of a run without NaN
+    )
+    deterministic: bool = setting(
         False, "refuse operations whose result depends on timing; slower (BUILD_NOTES.md)"
     )
-    resume_with_changes: bool = _setting(False, "continue a run whose settings were others")
-    dry_run: bool = _setting(False, "print what would be done, with size and time; write nothing")
-    debug: bool = _setting(False, "print tracebacks and TensorFlow's log")
+    resume_with_changes: bool = setting(
+        False, "continue a run under settings that differ from its own", changes_numbers=False
+    )
+    dry_run: bool = setting(
+        False, "print what would be done, with size and time; write nothing", changes_numbers=False
+    )
+    debug: bool = setting(False, "print tracebacks and TensorFlow's log", changes_numbers=False)
 
     @property
     def run_dir(self) -> pathlib.Path:
-        """Where the run lives."""
-        recipe = self.recipe
+        """The folder of the run; in its default name the task stands where --task is set."""
+        if self.workdir:
+            return pathlib.Path(self.workdir).expanduser()
         data = self.dataset or pathlib.Path(self.data_files.partition(",")[0]).stem
-        named = re.sub(r"[^A-Za-z0-9._-]+", "-", data)
-        parts = (self.model, recipe.pipeline, *([named] if named else []), f"s{recipe.seed}")
-        return pathlib.Path(self.workdir or pathlib.Path("runs", "-".join(parts))).expanduser()
+        parts = [self.model, self.recipe.pipeline, data, self.task, f"s{self.recipe.seed}"]
+        safe = [re.sub(r"[^A-Za-z0-9._-]+", "-", part) for part in parts if part]
+        return pathlib.Path("runs", "-".join(safe))
 
     @property
     def keep(self) -> str:
@@ -104,12 +129,44 @@ class Settings:
         return self.recipe.keep or ("best" if self.recipe.early_stopping else "last")
 
     def identity(self) -> dict[str, Any]:
-        """What must be the same for a run to be continued: all that changes the numbers."""
-        words = ("model", "hparams", "dataset", "target", "pipeline_options", "init_from")
-        words = (*words, "deterministic")
-        recipe = dataclasses.asdict(self.recipe)
-        del recipe["steps_per_execution"]  # the same steps, looked at more or less often
-        return {word: getattr(self, word) for word in words} | recipe
+        """What must be the same for a run to be continued: all but the fields marked otherwise."""
+        return {
+            name: fields.as_json(value)
+            for name, value in values(self).items()
+            if FIELDS[name].metadata["changes_numbers"]
+        }
+
+
+RECIPE_FIELDS = {field.name: field for field in dataclasses.fields(Recipe)}
+FIELDS = {
+    **{field.name: field for field in dataclasses.fields(Settings) if field.name != "recipe"},
+    **RECIPE_FIELDS,
+}  # of all flags
+
+
+def values(settings: Settings) -> dict[str, Any]:
+    """The value of every flag by name."""
+    return {
+        name: getattr(settings.recipe if name in RECIPE_FIELDS else settings, name)
+        for name in FIELDS
+    }
+
+
+def recorded_identity(recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """The identity that an earlier version recorded, as this one writes it.
+
+    A field that it lacks did not exist, and so had its default.
+
+    Raises:
+        UsageError: a value is of a type that the field cannot have.
+    """
+    changing = {n: f for n, f in FIELDS.items() if f.metadata["changes_numbers"]}
+    defaults = {name: fields.default(field) for name, field in changing.items()}
+    accepted = {
+        name: fields.accept(changing[name], value) if name in changing else value
+        for name, value in recorded.items()
+    }
+    return fields.as_json({**defaults, **accepted})
 
 
 def resolve(model: str, changes: Mapping[str, Any]) -> Settings:
@@ -118,167 +175,119 @@ def resolve(model: str, changes: Mapping[str, Any]) -> Settings:
     Raises:
         UsageError: an unknown name or a value that cannot be meant; it says what was expected.
     """
-    try:
-        described = zoo.describe(model)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
-    # NumPy's numbers, as notebooks have them, are taken as Python's: a run is recorded as JSON.
-    numpy_too = {k: v for k, v in changes.items() if isinstance(v, numbers.Number)}
-    changes = {**changes, **{k: v.item() for k, v in numpy_too.items() if hasattr(v, "item")}}
-    recipe_words = {field.name for field in dataclasses.fields(Recipe)}
-    own_words = {field.name for field in dataclasses.fields(Settings)} - {"model", "recipe"}
-    for word in changes:
-        _known("setting", word, sorted(recipe_words | own_words))
-    recipe = dataclasses.replace(
-        described.recipe, **{k: v for k, v in changes.items() if k in recipe_words}
-    )
-    own = {word: changes[word] for word in own_words & set(changes)}
-    own |= {word: dict(own.get(word) or {}) for word in ("hparams", "pipeline_options")}
-    settings = Settings(model=model, recipe=recipe, **own)
-    _check_types(settings)
+    described = _described(zoo.describe, model)
+    for name in changes:
+        check_name("setting", name, sorted(FIELDS.keys() - {"model"}))
+    asked = {"model": model, **vars(described.recipe), **changes}
+    accepted = {name: fields.accept(FIELDS[name], value) for name, value in asked.items()}
+    recipe = Recipe(**{k: v for k, v in accepted.items() if k in RECIPE_FIELDS})
+    rest = {k: v for k, v in accepted.items() if k not in RECIPE_FIELDS}
+    settings = Settings(recipe=recipe, **rest)
     for name, value in settings.hparams.items():
-        _known(f"hparam of {model}", name, sorted(described.hparams))
-        _same_type(f"--hparams: {name}", value, described.hparams[name])
-    _check_recipe(recipe)
+        check_name(f"hparam of {model}", name, sorted(described.hparams))
+        check_option(f"--hparams: {name}", value, described.hparams[name])
+    optimizers.check(recipe)
+    _check_task(settings, described.tasks)
     _check_pipeline(settings)
+    _check_ways(settings)
     _check_run(settings)
     return settings
+
+
+def task_of(settings: Settings, own: str) -> str:
+    """The task of a run: that of --task, else the model's first, else the data's `own`.
+
+    Raises:
+        UsageError: the model is not for it.
+    """
+    of_model = zoo.describe(settings.model).tasks
+    task = settings.task or next(iter(of_model), own)
+    if of_model and task not in of_model:
+        raise UsageError(f"{settings.model} is for {' or '.join(of_model)}, not for task {task}")
+    return task
 
 
 def pipeline_arguments(settings: Settings) -> dict[str, Any]:
     """The options that the pipeline's function is called with."""
     described = pipelines.describe(settings.recipe.pipeline)
     offered = {*described.options, *described.required}
-    given = {word: getattr(settings, word) for word in ("data_dir", *_DATA_EXAMPLES)}
-    given = {word: value for word, value in given.items() if value and word in offered}
-    return given | dict(settings.pipeline_options)
+    flags = {name: getattr(settings, name) for name in ("data_dir", *_DATA_EXAMPLES)}
+    flags = {name: value for name, value in flags.items() if value and name in offered}
+    return flags | dict(settings.pipeline_options)
 
 
-def _known(kind: str, name: str, choices) -> None:
-    if name in choices:
-        return
-    close = difflib.get_close_matches(name, choices, n=3, cutoff=0.5)
-    hint = f"nearest: {', '.join(close)}; " if close else ""
-    raise UsageError(f"unknown {kind} {name!r}; {hint}known: {', '.join(choices) or 'none'}")
+def _described(describe: Callable[[str], Any], name: str) -> Any:
+    try:
+        return describe(name)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
-def _same_type(where: str, value: Any, default: Any) -> None:
-    kind = type(default)
-    if default is None or (kind is bool and isinstance(value, bool)):
-        return
-    allowed = {float: (float, int), tuple: (tuple, list)}.get(kind, kind)
-    if isinstance(value, bool) or not isinstance(value, allowed):
-        raise UsageError(f"{where} takes {kind.__name__} like {default!r}, received {value!r}")
-
-
-def _check_types(settings: Settings) -> None:
-    for part in (settings, settings.recipe):
-        for field in dataclasses.fields(part):
-            value = getattr(part, field.name)
-            if field.type in (bool, int, float, str):
-                _same_type(f"--{field.name}", value, field.type())
-
-
-def _check_recipe(recipe: Recipe) -> None:
-    _known("optimizer", recipe.optimizer, OPTIMIZERS)
-    _known("schedule", recipe.schedule, SCHEDULES)
-    _known("precision", recipe.precision, PRECISIONS)
-    _known("kernels", recipe.kernels, KERNELS)
-    _known(
-        "monitor", recipe.monitor, sorted({name for names in METRICS.values() for name in names})
-    )
-    _known("keep", recipe.keep or "last", ("last", "best"))
-    limits = {  # field: (lowest, highest, whether the lowest itself is allowed)
-        "batch_size": (1, math.inf, True),
-        "epochs": (1, math.inf, True),
-        "learning_rate": (0, math.inf, False),
-        "warmup_steps": (0, math.inf, True),
-        "momentum": (0, 1, True),
-        "weight_decay": (0, math.inf, True),
-        "clip_norm": (0, math.inf, True),
-        "ema": (0, 1, True),
-        "label_smoothing": (0, 1, True),
-        "l1": (0, math.inf, True),
-        "l2": (0, math.inf, True),
-        "early_stopping": (0, math.inf, True),
-        "plateau": (0, math.inf, True),
-        "steps_per_execution": (0, math.inf, True),
-        "seed": (0, 2**31, True),
-    }
-    for name, (low, high, closed) in limits.items():
-        value = getattr(recipe, name)
-        # Comparisons with NaN are false; the highest value itself is never allowed.
-        if not ((low <= value if closed else low < value) and value < high):
-            bounds = f"{'at least' if closed else 'more than'} {low}"
-            bounds += "" if high == math.inf else f" and less than {high}"
-            raise UsageError(f"--{name} must be {bounds}, received {value}")
-    if isinstance(recipe.class_weights, str) and recipe.class_weights != "balanced":
-        raise UsageError(
-            f"--class_weights takes 'balanced' or numbers, received {recipe.class_weights!r}"
-        )
-    for pattern, factor in recipe.lr_scale:
-        if not (factor >= 0 and math.isfinite(factor)):
-            raise UsageError(f"--lr_scale takes factors of at least 0, received {pattern}={factor}")
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            raise UsageError(
-                f"--lr_scale: {pattern!r} is no regular expression: {error}"
-            ) from error
+def _check_task(settings: Settings, of_model: tuple[str, ...]) -> None:
+    for task in of_model:
+        check_name(f"task of {settings.model}", task, tasks.names())
+    if settings.task:
+        check_name("task", settings.task, tasks.names())
+        task_of(settings, settings.task)
+    metrics = {name for task in tasks.names() for name in tasks.describe(task).metrics}
+    check_name("monitor", settings.recipe.monitor, sorted(metrics))
 
 
 def _check_pipeline(settings: Settings) -> None:
     name = settings.recipe.pipeline
-    try:
-        described = pipelines.describe(name)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
+    described = _described(pipelines.describe, name)
     offered = {*described.options, *described.required}
     for option, value in settings.pipeline_options.items():
-        _known(f"option of pipeline {name}", option, sorted(offered))
-        if option in described.options:
-            _same_type(f"--pipeline_options: {option}", value, described.options[option])
-            low, high = _OPTION_LIMITS.get(option, (-math.inf, math.inf))
-            if isinstance(described.options[option], int) and not low <= value < high:
-                bounds = "" if high == math.inf else f" and less than {high}"
-                raise UsageError(
-                    f"--pipeline_options: {option} must be at least {low}{bounds}, received {value}"
-                )
-    for word in _DATA_EXAMPLES:
-        if getattr(settings, word) and word not in offered:
+        check_name(f"option of pipeline {name}", option, sorted(offered))
+        label, limits = f"--pipeline_options: {option}", described.limits.get(option, (None, None))
+        check_option(label, value, described.options.get(option), limits)
+    for flag in _DATA_EXAMPLES:
+        if getattr(settings, flag) and flag not in offered:
             takers = [
-                p for p, d in pipelines.listing().items() if word in {*d.options, *d.required}
+                p for p, d in pipelines.listing().items() if flag in {*d.options, *d.required}
             ]
-            raise UsageError(f"pipeline {name} takes no --{word}; {', '.join(takers)} do")
+            raise UsageError(f"pipeline {name} takes no --{flag}; {', '.join(takers)} do")
     for option in described.required:
         if option not in pipeline_arguments(settings):
             example = _DATA_EXAMPLES.get(option, "...")
             raise UsageError(f"pipeline {name} needs --{option}=..., e.g. --{option}={example}")
 
 
+def _check_ways(settings: Settings) -> None:
+    for name in settings.way:
+        check_name("way", name, ways.names())
+    for key, value in settings.way_options.items():
+        name, _, option = key.partition(".")
+        check_name("way in --way_options, which --way lacks:", name, settings.way)
+        described = ways.describe(name)
+        check_name(f"option of way {name}", option, sorted(described.options))
+        limits = described.limits.get(option, (None, None))
+        check_option(f"--way_options: {key}", value, described.options[option], limits)
+
+
 def _check_run(settings: Settings) -> None:
-    for name in ("replicas", "recover_tries"):
-        if getattr(settings, name) < 0:
-            raise UsageError(f"--{name} must be at least 0, received {getattr(settings, name)}")
-    if settings.recipe.batch_size % (settings.replicas or 1):
+    parts = ways.batch_divisor(settings.way, settings.way_options)
+    if settings.recipe.batch_size % ((settings.replicas or 1) * parts):
+        by = f", each in {parts} parts" if parts > 1 else ""
         raise UsageError(
             f"--batch_size={settings.recipe.batch_size} does not divide over "
-            f"--replicas={settings.replicas}: every replica takes an equal share"
+            f"--replicas={settings.replicas}: every replica takes an equal share{by}"
         )
-    for name in ("max_minutes", "checkpoint_minutes"):
-        if not 0 <= getattr(settings, name) < math.inf:
-            raise UsageError(f"--{name} must be at least 0, received {getattr(settings, name)}")
-    for word in ("workdir", "init_from"):
-        if "://" in getattr(settings, word):
+    for flag, paths in (("workdir", (settings.workdir,)), ("init_from", settings.init_from)):
+        for path in paths:
+            if "://" in path:
+                raise UsageError(
+                    f"--{flag}={path}: runs live on a local disk, where renames are atomic and "
+                    "locks hold; copy the finished run to remote storage"
+                )
+    if (settings.run_dir / "run.json").exists():  # it has its initial weights already
+        return
+    for path in settings.init_from:
+        source = pathlib.Path(os.path.expanduser(path))
+        is_file = source.suffix == ".keras" and source.is_file()
+        if path not in START_SOURCES and not is_file and not (source / "run.json").is_file():
+            state = "it is neither" if source.exists() else "it does not exist"
             raise UsageError(
-                f"--{word}={getattr(settings, word)}: runs live on a local disk, where renames are "
-                "atomic and locks hold; copy the finished run to remote storage"
+                f"--init_from={path}: expected the folder of a run or a file that Keras 3 saved, "
+                f"model.save('name.keras'); {state}"
             )
-    source = pathlib.Path(settings.init_from)
-    usable = (source / "run.json").is_file() or (source.suffix == ".keras" and source.is_file())
-    begun = (settings.run_dir / "run.json").exists()  # it has what it started from
-    if settings.init_from and not usable and not begun:
-        raise UsageError(
-            f"--init_from={source}: expected the folder of a run or a file that Keras 3 saved, "
-            f"model.save('name.keras'); {'it is neither' if source.exists() else 'it is not there'}"
-        )

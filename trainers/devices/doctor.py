@@ -6,6 +6,11 @@ import pathlib
 import sys
 import tempfile
 
+import tensorflow as tf
+
+from pipelines.storage.builders import data_dir_in_use
+from trainers.devices import precision
+
 # Shared libraries that TensorFlow's GPU kernels open, by the pip package that brings each.
 _GPU_LIBRARIES = {
     "libcudart.so": "cuda_runtime",
@@ -20,48 +25,40 @@ _GPU_LIBRARIES = {
 
 
 def examine(data_dir: str | None) -> tuple[str, list[str]]:
-    """What there is, as lines to print, and what is in the way."""
-    import tensorflow as tf
-
-    from pipelines.storage import tfds as source
-    from trainers.devices import precision as machine
-
-    found = machine.describe()
-    problems = []
-    gpus = tf.config.list_physical_devices("GPU")
-    if not gpus and has_nvidia_device():
-        missing = missing_gpu_libraries()
-        problems.append(
-            "there is an NVIDIA GPU that TensorFlow does not use: "
-            + (
-                f"missing {', '.join(missing)}; "
-                if missing
-                else "its libraries are all there, so look at the driver; "
-            )
-            + "pip install 'keras-tfds-zoo[gpu]' brings them"
-        )
-    data = source.data_dir_in_use(data_dir)
-    for folder in (data, pathlib.Path("runs"), pathlib.Path(tempfile.gettempdir())):
-        if not writable(folder):
-            kind = (
-                "data sets cannot be prepared there"
-                if folder == data
-                else "runs cannot be written there"
-            )
-            (problems if folder != data else []).append(
-                f"{folder.absolute()} is not writable: {kind}"
-            )
-    precision, why = machine.choose_precision("auto")
-    sets, versions = prepared_sets(data), found["versions"].items()
+    """What there is, as lines to print, and the problems."""
+    facts, data = precision.describe(), data_dir_in_use(data_dir)
+    chosen, why = precision.choose_precision("auto")
+    hardware, versions = facts["hardware"], facts["versions"].items()
     read_only = "" if writable(data) else " (read only)"
     lines = [
-        f"cpu         {found['hardware']['cpu']}, {found['hardware']['cores']} cores",
-        f"gpus        {', '.join(found['hardware']['gpus']) or 'none'}",
-        f"precision   {precision}: {why}",
-        f"data        {data}{read_only}: {', '.join(sets) or 'nothing prepared'}",
+        f"cpu         {hardware['cpu']}, {hardware['cores']} cores",
+        f"gpus        {', '.join(hardware['gpus']) or 'none'}",
+        f"precision   {chosen}: {why}",
+        f"data        {data}{read_only}: {', '.join(prepared_sets(data)) or 'nothing prepared'}",
         f"versions    {', '.join(f'{name} {number}' for name, number in versions)}",
     ]
-    return "\n".join(lines), problems
+    return "\n".join(lines), [*_unused_gpu(), *_unwritable()]
+
+
+def _unused_gpu() -> list[str]:
+    if tf.config.list_physical_devices("GPU") or not has_nvidia_device():
+        return []
+    missing = missing_gpu_libraries()
+    why = f"missing {', '.join(missing)}" if missing else "its libraries are there: see the driver"
+    return [
+        f"there is an NVIDIA GPU that TensorFlow does not use: {why}; "
+        "pip install 'keras-tfds-zoo[gpu]' installs the libraries"
+    ]
+
+
+def _unwritable() -> list[str]:
+    """Of the data's folder no problem is made: it may be shared and complete."""
+    folders = (pathlib.Path("runs"), pathlib.Path(tempfile.gettempdir()))
+    return [
+        f"{folder.absolute()} is not writable: runs cannot be written there"
+        for folder in folders
+        if not writable(folder)
+    ]
 
 
 def has_nvidia_device() -> bool:
@@ -95,5 +92,5 @@ def _loads(name: str, package: str) -> bool:
         ctypes.CDLL(name)
         return True
     except OSError:
-        places = [pathlib.Path(path) / "nvidia" / package / "lib" for path in sys.path if path]
-        return any(list(place.glob(f"{name}*")) for place in places)
+        folders = [pathlib.Path(path) / "nvidia" / package / "lib" for path in sys.path if path]
+        return any(list(folder.glob(f"{name}*")) for folder in folders)

@@ -1,122 +1,217 @@
-"""What the model has to beat on the same rows: a constant answer, and a linear model."""
+"""What the model has to beat on the same rows: a constant answer, and a simple model's.
+
+A simple model is a run like any other, in a folder of its own under `baselines/` of the main run.
+"""
 
 import dataclasses
+import logging
+import pathlib
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from pipelines import Pipeline
-from pipelines.core.stream import num_steps, stream
+import zoo
+from pipelines.core.pipeline import Rows
+from pipelines.core.prepared import Prepared, prepare
+from pipelines.core.rows import take
 from trainers.config.settings import Settings
-from trainers.tasks.registry import TASKS, Task
-from trainers.training import compile as assembly
-from trainers.training.data import take
+from trainers.errors import InterruptedRunError
+from trainers.evaluation.evaluate import Evaluation, ask
+from trainers.serving.signatures import traced
+from trainers.tasks import registry
+from trainers.tasks.registry import Baseline
+from trainers.training.compile import build
+from zoo.spec import Recipe
 
-_MOST_TARGETS, _CHUNK = 5000, 250  # rows read for the constant where they are not in memory
-_PASSES, _FEWEST_STEPS, _MOST_STEPS = 10, 1000, 3000  # of the linear model's training
-_RATES = (1e-2, 1e-3)  # of Adam: the first suits tens of numbers a row, the second thousands
-_BATCH_SIZE = 128
-_STEPS_PER_EXECUTION = 10
+_SPLITS = ("validation", "test")
+# The small recipe: 1000 to 3000 steps where there are as many rows, in at most 60 epochs, each of
+# which is validated and saved.
+_EPOCHS, _STEPS, _PATIENCE = 60, 3000, 4
+_LARGEST_BATCH, _SMALLEST_BATCH, _EPOCH_STEPS = 128, 8, 50
+_TARGETS, _CHUNK = 5000, 250  # targets read for the constant where rows are not in memory
+# How large a rate of Adam should be depends on how many numbers a row has: the first suits tens of
+# them, the second thousands.
+_RATES = (1e-2, 1e-3)
+_DATA = ("dataset", "data_files", "data_dir", "target", "pipeline_options")  # fields of Settings
+
+logger = logging.getLogger(__name__)
 
 
-class Baseline(NamedTuple):
-    """A simpler model's answers on the test split."""
+class Answers(NamedTuple):
+    """What a baseline answers to every row of each split."""
 
     key: str  # in report.json
     name: str
     meaning: str
-    outputs: dict[str, np.ndarray]  # the task's, (N, ...) each, in stored order
+    outputs: Mapping[str, Mapping[str, np.ndarray]]  # split -> the task's kept outputs, (N, ...)
 
 
-def constant(pipeline: Pipeline) -> Baseline:
-    """The same answer for every row: the shares of the training classes, or the mean."""
-    target = _training_targets(pipeline)
-    if pipeline.task == "regression":
-        answer, name = np.array([target.mean(dtype=np.float64)]), "mean of training"
-        meaning = "answers every row with the mean of the training targets"
-    elif pipeline.task == "multi_label":
-        share = (target.sum(axis=0) + 1) / (len(target) + 2)
-        answer, name = np.log(share / (1 - share)), "training shares"
-        meaning = "gives every row the labels' training shares as probabilities"
-    else:
-        # One row more than there are in each class: no class is impossible (Laplace).
-        counts = np.bincount(target, minlength=len(pipeline.class_names)) + 1
-        answer, name = np.log(counts / counts.sum()), "most frequent class"
-        often = pipeline.class_names[counts.argmax()]
-        meaning = f"always {often!r}, with the training shares as probabilities"
-        if pipeline.task == "binary":
-            answer = answer[1:] - answer[:1]  # one logit
-    num_rows = pipeline.rows["test"].num_rows
-    return Baseline("constant", name, meaning, _outputs(pipeline, np.tile(answer, (num_rows, 1))))
+class Baselines(NamedTuple):
+    """The baselines of a run, the one that it is compared with first."""
+
+    answers: list[Answers]
+    missing: str  # why there is none but the constant; "": there is
+
+    def described(self) -> dict[str, dict[str, str]]:
+        """Name and meaning of each by its key, as report.json has them."""
+        return {one.key: {"name": one.name, "meaning": one.meaning} for one in self.answers}
 
 
-def linear(settings: Settings, pipeline: Pipeline) -> Baseline:
-    """The zoo's linear model, trained for a few seconds on the same training rows.
+def linear(meaning: str) -> Baseline:
+    """The zoo's linear model, once with each of two rates.
 
-    Without augmentation, from zero, once with each of a few learning rates: how large a rate should
-    be depends on how many numbers a row has. The validation loss decides between the rates and
-    between the passes of each.
+    Args:
+        meaning: what such a model is called where it learns this task.
+    """
+    recipes = {f"linear-{rate:g}": {"learning_rate": rate} for rate in _RATES}
+    meaning = f"{meaning} on the same rows, without augmentation"
+    return Baseline("linear", "linear model", meaning, "linear", recipes)
+
+
+def baselines(
+    settings: Settings, prepared: Prepared, folder: pathlib.Path, fitted: Callable
+) -> Baselines:
+    """Trains the task's baselines, and asks them and the constant about every row.
+
+    A baseline that cannot be trained loses no finished run: it is left out, with the reason.
+
+    Args:
+        settings: of the main run, as are `prepared` and `folder`.
+        fitted: fitted(settings, prepared, folder) -> weights by path; trains a run in its folder,
+            or continues it there.
 
     Raises:
-        UsageError: the linear model does not take this data.
+        InterruptedRunError: a signal or the time limit; the same command continues.
     """
-    asked = dataclasses.replace(settings, model="linear", hparams={})
-    pipeline = dataclasses.replace(pipeline, augment=None)
-    seed, num_rows = settings.recipe.seed, pipeline.rows["test"].num_rows
-    batch_size = min(_BATCH_SIZE, pipeline.rows["train"].num_rows)
-    passes = _PASSES * num_steps(pipeline, "train", batch_size=batch_size, training=True)
-    steps = min(max(passes, _FEWEST_STEPS), _MOST_STEPS)
-    model = assembly.build(asked, pipeline, "float32")
-    data = {
-        "train": stream(pipeline, "train", batch_size=batch_size, training=True, seed=seed),
-        "validation": stream(pipeline, "validation", batch_size=512, training=False, seed=seed),
-    }
-    tried = [_trained(model, data, rate, steps, TASKS[pipeline.task]) for rate in _RATES]
-    model.set_weights(min(tried, key=lambda found: found[0])[1])
-    batches = stream(pipeline, "test", batch_size=512, training=False, seed=seed)
-    logits = np.concatenate([model.predict_on_batch(x) for x, _, _ in batches])[:num_rows]
-    kind = "linear" if pipeline.task == "regression" else "logistic"
-    meaning = f"{kind} regression on the same rows, without augmentation"
-    return Baseline("linear", "linear model", meaning, _outputs(pipeline, logits))
+    task = registry.get(prepared.task)
+    answers, missing = [], "" if task.baselines else f"task {prepared.task} has none"
+    if not settings.report_baseline:
+        missing = "--report_baseline=false"
+    for baseline in task.baselines if settings.report_baseline else ():
+        if settings.model == baseline.model:
+            missing = f"the model is the {baseline.name} itself"
+            continue
+        try:
+            answers.append(_trained(baseline, settings, prepared, folder, fitted))
+        except InterruptedRunError:
+            raise
+        except Exception as error:  # whatever it is, the run itself is trained
+            missing = " ".join(f"{error}".split())[:300] or type(error).__name__
+            logger.warning("no %s beside the model: %s", baseline.name, missing)
+    constant = constant_answer(prepared)
+    return Baselines([*answers, *([constant] if constant else [])], missing)
 
 
-def _trained(model, data, rate: float, steps: int, task: Task) -> tuple[float, list[np.ndarray]]:
-    """The lowest validation loss with this learning rate, and its weights."""
-    for variable in model.trainable_variables:
-        variable.assign(np.zeros(variable.shape))
-    model.compile(
-        keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, steps)),
-        task.loss(0.0),
-        steps_per_execution=_STEPS_PER_EXECUTION,
-        jit_compile=False,
-    )
-    history = model.fit(
-        data["train"],
-        validation_data=data["validation"],
-        epochs=_PASSES,
-        # A multiple of the steps per execution: Keras would overshoot otherwise.
-        steps_per_epoch=-(-steps // (_PASSES * _STEPS_PER_EXECUTION)) * _STEPS_PER_EXECUTION,
-        callbacks=[
-            keras.callbacks.EarlyStopping("val_loss", patience=2, restore_best_weights=True)
-        ],
-        shuffle=False,
-        verbose=0,
-    )
-    return min(history.history["val_loss"]), model.get_weights()
+def constant_answer(prepared: Prepared) -> Answers | None:
+    """The task's constant answer; None: it has none, or the data has no target."""
+    task, rows = registry.get(prepared.task), prepared.rows["train"]
+    if task.constant is None or rows.target is None:
+        return None
+    constant = task.constant(prepared, targets(rows))
+    outputs = {split: dict(constant.outputs) for split in _SPLITS}  # (1, ...): the same for all
+    return Answers("constant", constant.name, constant.meaning, outputs)
 
 
-def _training_targets(pipeline: Pipeline) -> np.ndarray:
-    rows = pipeline.rows["train"]
+def targets(rows: Rows) -> np.ndarray:
+    """The targets of all rows in memory, or of 5000 evenly spaced ones of rows on disk."""
     if rows.table is not None:
-        return rows.table[pipeline.target]
-    number = min(rows.num_rows, _MOST_TARGETS)
+        return np.asarray(rows.table[rows.target])
+    number = min(rows.num_rows, _TARGETS)
     index = np.linspace(0, rows.num_rows - 1, number).astype(np.int64)
     chunks = (index[first : first + _CHUNK] for first in range(0, number, _CHUNK))
-    return np.concatenate([take(pipeline, "train", chunk)[pipeline.target] for chunk in chunks])
+    return np.concatenate([take(rows, chunk)[rows.target] for chunk in chunks])
 
 
-def _outputs(pipeline: Pipeline, logits: np.ndarray) -> dict[str, np.ndarray]:
-    outputs = TASKS[pipeline.task].outputs(tf.constant(logits, tf.float32), pipeline.class_names)
-    return {k: v.numpy() for k, v in outputs.items() if v.dtype != tf.string}
+def small_settings(
+    baseline: Baseline, name: str, settings: Settings, prepared: Prepared, folder: pathlib.Path
+) -> Settings:
+    """The settings of a baseline's run: the main run's data and seed, and the small recipe."""
+    num_rows = prepared.rows["train"].num_rows
+    batch_size = max(_SMALLEST_BATCH, min(_LARGEST_BATCH, num_rows // _EPOCH_STEPS))
+    batch_size = min(batch_size, num_rows)
+    epochs = max(1, min(_EPOCHS, _STEPS // (num_rows // batch_size)))
+    recipe = Recipe(
+        pipeline=settings.recipe.pipeline,
+        seed=settings.recipe.seed,
+        batch_size=batch_size,
+        epochs=epochs,
+        optimizer="adam",
+        schedule="cosine",
+        early_stopping=_PATIENCE,
+        precision="float32",
+    )
+    return Settings(
+        model=baseline.model,
+        recipe=dataclasses.replace(recipe, **baseline.recipes[name]),
+        hparams={},
+        workdir=str(folder / "baselines" / name),
+        replicas=1,
+        report_baseline=False,
+        max_minutes=settings.max_minutes,
+        deterministic=settings.deterministic,
+        **{field: getattr(settings, field) for field in _DATA},
+    )
+
+
+def _trained(
+    baseline: Baseline,
+    settings: Settings,
+    prepared: Prepared,
+    folder: pathlib.Path,
+    fitted: Callable,
+) -> Answers:
+    """The answers of the recipe whose validation loss is the lowest."""
+    own, tried = _own(baseline, prepared), []
+    for name in baseline.recipes:
+        small = small_settings(baseline, name, settings, own, folder)
+        weights = fitted(small, own, pathlib.Path(small.workdir))
+        tried.append({split: _answers(small, own, weights, split) for split in _SPLITS})
+    best = min(tried, key=lambda one: one["validation"].metrics["loss"])
+    outputs = {split: best[split].outputs for split in _SPLITS}
+    return Answers(baseline.key, baseline.name, baseline.meaning, outputs)
+
+
+def _own(baseline: Baseline, prepared: Prepared) -> Prepared:
+    """The data as the baseline takes it: its input form, no augmentation, not too many rows."""
+    form = zoo.describe(baseline.model).inputs or next(iter(prepared.pipeline.forms))
+    own = prepared.replace(augment=None)
+    if form != prepared.form:
+        rows = prepared.rows["train"]
+        schema = prepared.schema
+        if rows.target is not None:
+            schema = schema._replace(target=rows.fields[rows.target])  # it is encoded already
+        pipeline = dataclasses.replace(own.pipeline, cut=None, encode=None)
+        own = prepare(pipeline, schema, prepared.rows, form=form, state=prepared.state)
+    most = _STEPS * _LARGEST_BATCH
+    if own.rows["train"].num_rows > most:
+        own = own.replace(rows={**own.rows, "train": _fewer(own.rows["train"], most)})
+    return own
+
+
+def _fewer(rows: Rows, number: int) -> Rows:
+    """Evenly spaced ones of the rows."""
+    index = np.linspace(0, rows.num_rows - 1, number).astype(np.int64)
+    changes = {"num_rows": number, "identity": f"{rows.identity}/{number}", "lengths": None}
+    if rows.table is not None:
+        changes["table"] = {name: column[index] for name, column in rows.table.items()}
+    if rows.read is not None:
+        changes["read"] = lambda chosen: rows.read(index[chosen])
+    if rows.take is not None:
+        changes["take"] = lambda chosen: rows.take(tf.gather(index, chosen))
+    return rows._replace(**changes)
+
+
+def _answers(
+    settings: Settings, prepared: Prepared, weights: Mapping[str, np.ndarray], split: str
+) -> Evaluation:
+    """What a model with these weights answers, asked as its export would be."""
+    task, entry = registry.get(prepared.task), zoo.get(settings.model)
+    model = build(settings, prepared, "float32")
+    for variable in model.weights:
+        variable.assign(weights[variable.path])
+    hparams = {**entry.hparams, **settings.hparams}
+    signature = task.signatures(entry, hparams, model, prepared)[task.measured]
+    function = traced({task.measured: signature})[task.measured]
+    return ask(function, signature, settings, prepared, split)

@@ -1,88 +1,117 @@
-"""Metrics of an exported model: computed by the file that a server would load, from raw inputs."""
+"""Metrics of an exported model: the file that a server would load, asked about every row."""
 
 import pathlib
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 
-from trainers.errors import ArtefactError, UsageError
-
-if TYPE_CHECKING:
-    from pipelines import Pipeline
+import zoo
+from pipelines import DataError
+from pipelines.core.plan import batches, evaluation_plan
+from pipelines.core.prepared import Prepared
+from pipelines.core.rows import take
+from trainers.config.settings import Settings
+from trainers.devices.precision import exact_float32
+from trainers.errors import UsageError
+from trainers.evaluation.metrics import measures
+from trainers.serving.signatures import arguments_of
+from trainers.store import exports, run_folder, saved_model
+from trainers.tasks import registry
+from trainers.tasks.registry import Signature, Task
+from trainers.training import data
+from trainers.training.compile import build
 
 
 class Evaluation(NamedTuple):
-    """What an exported model says of every example of a split, in stored order."""
+    """What a model answers to every example of a split, in stored order."""
 
     metrics: dict[str, float]  # the task's, by name
-    outputs: dict[str, np.ndarray]  # the signature's, (N, ...) each; class names left out
-    target: np.ndarray  # (N,), or (N, labels)
+    row: np.ndarray  # (N,) row numbers in the split
+    target: np.ndarray | None  # (N, ...) as stored; None where the data has none
+    outputs: dict[str, np.ndarray]  # those that the task keeps, (N, ...) each
 
 
 def evaluate(
-    exported: pathlib.Path, pipeline: "Pipeline", split: str, *, batch_size: int
+    exported: pathlib.Path, settings: Settings, prepared: Prepared, split: str
 ) -> Evaluation:
-    """One pass of a SavedModel over every example of a split: metrics and answers.
+    """One pass of a SavedModel over every example of a split.
+
+    The task's `measured` signature is asked, with the arguments that it makes of each batch: raw
+    rows as a client sends them, or x as the pipeline's `example` returns it.
 
     Args:
         exported: a version's directory.
-        pipeline: prepared; its rows are sent raw, as a client would.
+        prepared: with rows.
 
     Raises:
         ArtefactError: the export is damaged.
     """
-    from trainers.store import saved_model
-
+    task = registry.get(prepared.task)
     model = saved_model.load(exported)  # owns the variables that its signature reads
-    return _asked(model.signatures["serving_default"], pipeline, split, batch_size)
+    function = model.signatures[task.measured]
+    return ask(function, measured_signature(task, settings, prepared), settings, prepared, split)
+
+
+def measured_signature(task: Task, settings: Settings, prepared: Prepared) -> Signature:
+    """The signature that the task measures, over a model whose weights do not matter."""
+    entry = zoo.get(settings.model)
+    model = build(settings, prepared, "float32")
+    hparams = {**entry.hparams, **settings.hparams}
+    return task.signatures(entry, hparams, model, prepared)[task.measured]
+
+
+def ask(
+    function: Callable, signature: Signature, settings: Settings, prepared: Prepared, split: str
+) -> Evaluation:
+    """Metrics and answers of a function over every example of a split.
+
+    Args:
+        function: takes what `signature.arguments` makes and returns tensors by name.
+        settings: their batch size and seed are those of the validation during training.
+    """
+    task = registry.get(prepared.task)
+    metrics = measures(task, prepared)
+    rows, answers, targets = [], [], []
+    with exact_float32():
+        for index, target, made in _batches(signature, settings, prepared, split):
+            arguments, y, weight = made
+            outputs = function(**arguments)
+            for metric in metrics:
+                metric.update_state(y, outputs[task.scored], weight)
+            rows.append(index)
+            targets.append(target)
+            answers.append({name: outputs[name].numpy() for name in task.kept})
+    return Evaluation(
+        {metric.name: float(metric.result()) for metric in metrics},
+        np.concatenate(rows),
+        None if targets[0] is None else np.concatenate(targets),
+        {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]},
+    )
 
 
 def evaluate_views(
-    exported: pathlib.Path, pipeline: "Pipeline", split: str, *, batch_size: int
+    exported: pathlib.Path, settings: Settings, prepared: Prepared, split: str
 ) -> dict[str, float]:
-    """Metrics of a SavedModel whose logits are averaged over the views of every example.
+    """Metrics of a SavedModel whose scores are averaged over the views of every example.
 
     Raises:
         ArtefactError: the export is damaged.
         UsageError: the data has no views.
     """
-    from trainers.store import saved_model
-
-    if pipeline.views is None:
-        raise UsageError(f"--views: the examples of {pipeline.name} have one view only")
+    if prepared.pipeline.tta_views is None:
+        raise UsageError(f"--views: the examples of {prepared.name} have one view only")
+    task = registry.get(prepared.task)
     model = saved_model.load(exported)
     serve = model.signatures["serving_default"]
 
     def answer(**raw):
-        views = pipeline.views(raw)
-        return {"logits": sum(share * serve(**view)["logits"] for share, view in views)}
+        views = [(fraction, serve(**view)) for fraction, view in prepared.pipeline.tta_views(raw)]
+        mean = sum(fraction * outputs[task.scored] for fraction, outputs in views)
+        return {**views[0][1], task.scored: mean}
 
-    return _asked(answer, pipeline, split, batch_size).metrics
-
-
-def _asked(serve: Callable, pipeline: "Pipeline", split: str, batch_size: int) -> Evaluation:
-    import tensorflow as tf
-
-    from pipelines.core.plan import evaluation_plan
-    from trainers.tasks.registry import TASKS, reported_loss
-    from trainers.training.data import take
-
-    task = TASKS[pipeline.task]
-    metrics = [reported_loss(task), *task.metrics(pipeline.spec.num_outputs)]
-    answers, targets = [], []
-    for index in evaluation_plan(pipeline.rows[split].num_rows, batch_size=batch_size):
-        batch = take(pipeline, split, index[index >= 0])
-        outputs = serve(**{name: tf.constant(batch[name]) for name in pipeline.raw})
-        for metric in metrics:
-            metric.update_state(batch[pipeline.target], outputs["logits"])
-        answers.append({k: v.numpy() for k, v in outputs.items() if v.dtype != tf.string})
-        targets.append(batch[pipeline.target])
-    return Evaluation(
-        {metric.name: float(metric.result()) for metric in metrics},
-        {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]},
-        np.concatenate(targets),
-    )
+    signature = measured_signature(task, settings, prepared)
+    return ask(answer, signature, settings, prepared, split).metrics
 
 
 def evaluate_run(folder: pathlib.Path, split: str, *, views: bool = False) -> dict[str, float]:
@@ -90,22 +119,40 @@ def evaluate_run(folder: pathlib.Path, split: str, *, views: bool = False) -> di
 
     Raises:
         ArtefactError: the folder holds no run, or one that has exported nothing.
+        DataError: the data of the run is not there any more.
         UsageError: there is no such split.
     """
-    from trainers.serving import export
-    from trainers.store import run_folder
-    from trainers.training import data
-
     settings, _ = run_folder.settings_of(folder)
-    place = folder / "export" / settings.model
-    versions = export.versions(place)
-    if not versions:
-        raise ArtefactError(f"{folder} has no export: the same trainers.run command finishes it")
-    pipeline = data.load(settings, folder)
-    if split not in pipeline.rows:
-        raise UsageError(f"--split={split}: the splits are {', '.join(pipeline.rows)}")
-    exported = place / str(versions[-1])
-    batch_size = settings.recipe.batch_size
+    exported = exports.newest(folder)
+    try:
+        prepared = data.load(settings, folder)
+    except DataError as error:
+        raise DataError(f"evaluating needs the data of the run: {error}") from error
+    if split not in prepared.rows:
+        raise UsageError(f"--split={split}: the splits are {', '.join(prepared.rows)}")
     if views:
-        return evaluate_views(exported, pipeline, split, batch_size=batch_size)
-    return evaluate(exported, pipeline, split, batch_size=batch_size).metrics
+        return evaluate_views(exported, settings, prepared, split)
+    return evaluate(exported, settings, prepared, split).metrics
+
+
+def _batches(
+    signature: Signature, settings: Settings, prepared: Prepared, split: str
+) -> Iterator[tuple]:
+    """(row numbers, targets, (arguments, y, weight)) of every batch; none is filled up."""
+    rows = prepared.rows[split]
+    if prepared.pipeline.arrange is not None:
+        rows = prepared.inputs_of(split)
+    made = None
+    plan = evaluation_plan(rows.num_rows, batch_size=settings.recipe.batch_size)
+    for index in batches(plan):
+        stored = take(rows, index)
+        target = None if rows.target is None else stored[rows.target]
+        if made is None:
+            made = arguments_of(
+                signature,
+                prepared,
+                seed=settings.recipe.seed,
+                target=target,
+                are_inputs=rows.are_inputs,
+            )
+        yield index, target, made(stored, target, index)

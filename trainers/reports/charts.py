@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from trainers.reports.html import Html, text
+from trainers.reports.html import Html, escape
 
 _WIDTH, _HEIGHT = 460, 280
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 14, 38, 44
@@ -49,7 +49,7 @@ def lines(
         parts.append(
             f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{_HEIGHT - _BOTTOM}"/>'
             f'<text class="mark" x="{x:.1f}" y="{_TOP - 5}" text-anchor="{side}">'
-            f"{text(mark[1])}</text>"
+            f"{escape(mark[1])}</text>"
         )
     for i, (name, points) in enumerate(kept.items()):
         path = " ".join(f"{across(x):.1f},{up(y):.1f}" for x, y in points)
@@ -57,7 +57,7 @@ def lines(
         if len(points) <= _MARKED and not diagonal:
             parts += [
                 f'<circle class="dot s{i}" cx="{across(x):.1f}" cy="{up(y):.1f}" r="2.6">'
-                f"<title>{text(name)}: {y:.5g} at {x:g}</title></circle>"
+                f"<title>{escape(name)}: {y:.5g} at {x:g}</title></circle>"
                 for x, y in points
             ]
     if len(kept) > 1:
@@ -94,7 +94,7 @@ def bubbles(x: np.ndarray, y: np.ndarray, weight: np.ndarray, x_label: str, y_la
         radius = 2.5 + 9.5 * math.sqrt(weight[i] / weight.sum())
         parts.append(
             f'<circle class="bubble" cx="{across(x[i]):.1f}" cy="{up(y[i]):.1f}" r="{radius:.1f}">'
-            f"<title>{weight[i]} rows: {text(x_label)} {x[i]:.3f}, {text(y_label)} {y[i]:.3f}"
+            f"<title>{weight[i]} rows: {escape(x_label)} {x[i]:.3f}, {escape(y_label)} {y[i]:.3f}"
             "</title></circle>"
         )
     return _frame(unit, unit, x_label, y_label, "".join(parts))
@@ -155,7 +155,7 @@ def _legend(names: Sequence[str]) -> str:
     for i, name in enumerate(names):
         parts.append(
             f'<line class="line s{i}" x1="{x:.0f}" x2="{x + 18:.0f}" y1="12" y2="12"/>'
-            f'<text x="{x + 24:.0f}" y="16">{text(name)}</text>'
+            f'<text x="{x + 24:.0f}" y="16">{escape(name)}</text>'
         )
         x += 24 + 7.2 * len(name) + 22
     return "".join(parts)
@@ -184,11 +184,11 @@ def _frame(
     middle = (_TOP + bottom) / 2
     return Html(
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
-        f'aria-label="{text(y_label)} over {text(x_label)}">{"".join(parts)}'
+        f'aria-label="{escape(y_label)} over {escape(x_label)}">{"".join(parts)}'
         f'<line class="axis" x1="{_LEFT}" x2="{right}" y1="{bottom}" y2="{bottom}"/>'
-        f'<text x="{(_LEFT + right) / 2}" y="{_HEIGHT - 8}" text-anchor="middle">{text(x_label)}'
+        f'<text x="{(_LEFT + right) / 2}" y="{_HEIGHT - 8}" text-anchor="middle">{escape(x_label)}'
         f'</text><text transform="translate(13 {middle}) rotate(-90)" text-anchor="middle">'
-        f"{text(y_label)}</text>{body}</svg>"
+        f"{escape(y_label)}</text>{body}</svg>"
     )
 
 

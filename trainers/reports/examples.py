@@ -2,56 +2,83 @@
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from pipelines import Pipeline
-from trainers.reports.html import Html, element, join, table
-from trainers.training.data import take
+from pipelines.core.prepared import Prepared
+from trainers.evaluation.records import image_field
+from trainers.reports import html
+from trainers.reports.html import Html, element, join
+from trainers.tasks.registry import Mistakes
 
-_IMAGES, _OTHERS = 24, 12  # shown
 _LARGEST_SIDE = 160  # pixels of a shown image
 _LETTERS = 400  # of a shown text
 _COLUMNS = 40  # of a shown row
 
 
-def how_many(pipeline: Pipeline) -> int:
-    """How many rows of this data are shown together."""
-    return _IMAGES if _image_field(pipeline) else _OTHERS
+def mistakes_section(
+    prepared: Prepared,
+    mistakes: Mistakes,
+    row: np.ndarray,
+    kept_rows: np.ndarray,
+    fields: Mapping[str, np.ndarray],
+) -> Html:
+    """The rows of a task's mistakes, as many of them as the run has kept.
+
+    Args:
+        row: (N,) row numbers of the evaluation that `mistakes` was made of.
+        kept_rows: (n,) numbers of the rows in `fields`.
+    """
+    if not len(mistakes.index):
+        return html.section(mistakes.title, html.note("No test row is wrong."))
+    position = {number: i for i, number in enumerate(kept_rows.tolist())}
+    shown = [i for i, j in enumerate(mistakes.index) if int(row[j]) in position]
+    numbers = [int(row[mistakes.index[i]]) for i in shown]
+    chosen = [position[number] for number in numbers]
+    body = gallery(
+        prepared,
+        {name: column[chosen] for name, column in fields.items()},
+        numbers,
+        [mistakes.entries[i] for i in shown],
+        mistakes.columns,
+    )
+    remark = [html.note(mistakes.remark)] if mistakes.remark else []
+    return html.section(mistakes.title, *remark, body)
 
 
 def gallery(
-    pipeline: Pipeline,
-    split: str,
-    index: np.ndarray,
-    said: Sequence[tuple[str, ...]],
-    words: Sequence[str],
+    prepared: Prepared,
+    fields: Mapping[str, np.ndarray],
+    numbers: Sequence[int],
+    entries: Sequence[tuple[str, ...]],
+    columns: Sequence[str],
 ) -> Html:
-    """Rows of a split with what was said of each.
+    """Rows with what was answered for each.
 
     Args:
-        index: (n,) row numbers.
-        said: for each row what stands beside it, one entry a word.
-        words: what the entries of `said` are.
+        fields: stored fields of the rows, (n, ...) each.
+        numbers: of the rows in their split.
+        entries: for each row what stands beside it, one for each of `columns`.
     """
-    rows = take(pipeline, split, index)
-    image = _image_field(pipeline)
-    if image:
-        cards = [_card(rows[image][i], index[i], said[i], words) for i in range(len(index))]
+    image = image_field(prepared)
+    if image in fields:
+        cards = [
+            _card(fields[image][i], number, entries[i], columns) for i, number in enumerate(numbers)
+        ]
         return element("div", *cards, class_="gallery")
-    names = list(pipeline.raw)[:_COLUMNS]
-    if len(names) == 1 and pipeline.raw[names[0]].dtype == "string":
+    names = list(fields)[:_COLUMNS]
+    if len(names) == 1 and fields[names[0]].dtype == object:
         kind, shown = "texts", _text
     else:
         kind, shown = "rows", _cell
     lines = [
-        [str(index[i]), *said[i], *(shown(rows[name][i]) for name in names)]
-        for i in range(len(index))
+        [str(number), *entries[i], *(shown(fields[name][i]) for name in names)]
+        for i, number in enumerate(numbers)
     ]
-    return table(["row", *words, *names], lines, kind=kind)
+    return html.table(["row", *columns, *names], lines, kind=kind)
 
 
 def png(pixels: np.ndarray) -> str:
@@ -63,19 +90,12 @@ def png(pixels: np.ndarray) -> str:
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
 
 
-def _card(pixels: np.ndarray, row: int, said: Sequence[str], words: Sequence[str]) -> Html:
-    description = join((f"{word} {entry}" for word, entry in zip(words, said, strict=True)), ", ")
-    lines = (element("span", entry, title=word) for word, entry in zip(words, said, strict=True))
-    picture = Html(f'<img src="{png(pixels)}" alt="{description}" title="row {row}">')
+def _card(pixels: np.ndarray, number: int, entries: Sequence[str], columns: Sequence[str]) -> Html:
+    pairs = list(zip(columns, entries, strict=True))
+    description = join((f"{column} {entry}" for column, entry in pairs), ", ")
+    lines = (element("span", entry, title=column) for column, entry in pairs)
+    picture = Html(f'<img src="{png(pixels)}" alt="{description}" title="row {number}">')
     return element("figure", picture, element("figcaption", *lines))
-
-
-def _image_field(pipeline: Pipeline) -> str | None:
-    """The field that holds an image of 1, 3 or 4 channels."""
-    for name, (shape, dtype) in pipeline.raw.items():
-        if dtype == "uint8" and len(shape) == 3 and shape[-1] in (1, 3, 4):
-            return name
-    return None
 
 
 def _text(value: Any) -> str:

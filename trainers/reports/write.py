@@ -1,153 +1,106 @@
 """report.html: what a finished run is worth, on one page that needs no network."""
 
-import os
+import logging
 import pathlib
-import sys
-import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from trainers.config.settings import Settings
-from trainers.errors import ArtefactError
+import numpy as np
 
-if TYPE_CHECKING:
-    from pipelines import Pipeline
-    from trainers.evaluation.evaluate import Evaluation
+from trainers.evaluation import records, statistics
+from trainers.reports import page
+from trainers.store import exports
+from trainers.store.files import replace_whole
+from trainers.store.finished import Finished, finished
+from trainers.store.run_folder import read_json, write_json
+from trainers.tasks import registry
+from trainers.tasks.registry import Task
 
 _SPLITS = ("validation", "test")
 
+logger = logging.getLogger(__name__)
 
-def finish(
-    folder: pathlib.Path,
-    settings: Settings,
-    pipeline: "Pipeline",
-    report: dict[str, Any],
-    evaluations: Mapping[str, "Evaluation"],
-    started: float,
-) -> dict[str, Any]:
+
+def finish(folder: pathlib.Path) -> dict[str, Any]:
     """Writes the page of a run whose report.json is written; the report with what it adds.
 
-    What goes wrong here loses no finished run: it is told in one line.
+    What goes wrong here loses no finished run: it is one warning.
     """
     try:
-        return write(folder, settings, pipeline, report, evaluations, started)
+        return write(finished(folder))
     except Exception as error:  # whatever it is, the run is finished
-        why = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         again = f"python -m trainers.report --workdir={folder}"
-        print(f"warning: no report.html ({why}); {again} tries again", file=sys.stderr)
-        return report
+        logger.warning("no report.html (%s); %s tries again", reason, again)
+        return read_json(folder / "report.json")
 
 
-def write(
-    folder: pathlib.Path,
-    settings: Settings,
-    pipeline: "Pipeline",
-    report: Mapping[str, Any],
-    evaluations: Mapping[str, "Evaluation"],
-    started: float | None = None,
-) -> dict[str, Any]:
-    """Writes report.html, and adds intervals and baselines to report.json.
+def write_again(folder: pathlib.Path) -> pathlib.Path:
+    """Writes the page of the run in a folder, without its data; the page's path.
 
-    Args:
-        folder: of the run.
-        report: as report.json has it.
-        evaluations: of the exported model, by split: validation and test.
-        started: `time.perf_counter()` when the command began, whose seconds are told; None: as
-            they were.
+    Raises:
+        ArtefactError: the folder holds no finished run, or its export is gone.
     """
-    from trainers.evaluation import statistics
-    from trainers.reports import page
-    from trainers.store import run_folder
+    past = finished(folder)
+    exports.of_report(folder, past.settings.model, past.report)
+    write(past)
+    return folder / "report.html"
 
-    task = pipeline.task
-    resampled, intervals = {}, {}
-    for split in _SPLITS:
-        evaluation = evaluations[split]
-        found = statistics.statistics(task, evaluation.outputs, evaluation.target)
-        resampled[split] = statistics.bootstrap(found)
-        intervals[split] = _intervals(resampled[split])
-    baselines, why_no_linear = _baselines(settings, pipeline)
-    compared = {}
-    for key, name, meaning, outputs in baselines:
-        found = statistics.statistics(task, outputs, evaluations["test"].target)
-        theirs = statistics.bootstrap(found)
-        compared[key] = {
-            "name": name,
-            "meaning": meaning,
-            "test": {
-                metric: _rounded(value) for metric, value in statistics.metrics(found).items()
-            },
-            "intervals": _intervals(theirs),
-            "difference": _intervals({k: resampled["test"][k] - theirs[k] for k in theirs}),
-        }
-    seconds = dict(report["seconds"])
-    if started is not None:
-        seconds["total"] = round(time.perf_counter() - started, 2)
-    report = {**report, "seconds": seconds, "intervals": intervals, "baseline": compared}
-    _, facts = run_folder.settings_of(folder)
-    finished = page.Finished(
-        folder, settings, pipeline, report, facts, evaluations["test"], why_no_linear
-    )
-    new = folder / ".report.html.new"
-    new.write_text(page.draw(finished), encoding="utf-8")
-    os.replace(new, folder / "report.html")
-    run_folder.write_json(folder / "report.json", report)
+
+def write(past: Finished) -> dict[str, Any]:
+    """Writes report.html, and adds intervals and comparisons to report.json.
+
+    Everything is read from the run's folder: its report, predictions and examples.
+    """
+    task = registry.get(past.prepared.task)
+    resampled = {split: _resampled(task, past.predictions[split], "outputs") for split in _SPLITS}
+    intervals = {split: _intervals(values) for split, values in resampled.items()}
+    compared = {
+        key: _compared(task, past, key, entry, resampled["test"])
+        for key, entry in past.report.get("baseline", {}).items()
+    }
+    report = {**past.report, "intervals": intervals, "baseline": compared}
+    test = records.evaluation_of(past.predictions["test"], report["test"])
+    content = page.draw(past, report, test)
+    replace_whole(past.folder / "report.html", content.encode())
+    write_json(past.folder / "report.json", report)
     return report
 
 
-def _intervals(resampled: Mapping[str, Any]) -> dict[str, list[float]]:
-    from trainers.evaluation import statistics
+def _compared(
+    task: Task,
+    past: Finished,
+    key: str,
+    entry: Mapping[str, Any],
+    of_model: Mapping[str, np.ndarray],
+) -> dict[str, Any]:
+    """A baseline's metrics, their intervals, and those of how much more the model has."""
+    described = {name: entry[name] for name in ("name", "meaning")}
+    if task.statistics is None:
+        return described | {"test": entry.get("test", {}), "intervals": {}, "difference": {}}
+    kept = past.predictions["test"]
+    answers = records.evaluation_of(kept, {}, key)
+    measured = task.statistics(answers.outputs, answers.target)
+    own = statistics.bootstrap(measured)
+    return described | {
+        "test": {name: _rounded(value) for name, value in statistics.metrics(measured).items()},
+        "intervals": _intervals(own),
+        "difference": _intervals({name: of_model[name] - own[name] for name in own}),
+    }
 
-    found = {name: statistics.interval(values) for name, values in resampled.items()}
-    return {name: [_rounded(value) for value in pair] for name, pair in found.items() if pair}
+
+def _resampled(task: Task, kept: Mapping[str, np.ndarray], key: str) -> dict[str, np.ndarray]:
+    """The metrics of resamples of the rows; none for a task without statistics."""
+    if task.statistics is None:
+        return {}
+    answers = records.evaluation_of(kept, {}, key)
+    return statistics.bootstrap(task.statistics(answers.outputs, answers.target))
+
+
+def _intervals(resampled: Mapping[str, np.ndarray]) -> dict[str, list[float]]:
+    intervals = {name: statistics.interval(values) for name, values in resampled.items()}
+    return {name: [_rounded(value) for value in pair] for name, pair in intervals.items() if pair}
 
 
 def _rounded(value: float) -> float:
     return float(f"{value:.6g}")
-
-
-def _baselines(settings: Settings, pipeline: "Pipeline") -> tuple[list, str]:
-    """Simpler models on the same rows, and why the linear one is not among them."""
-    from trainers.errors import UsageError
-    from trainers.evaluation import baselines
-
-    constant = baselines.constant(pipeline)
-    if settings.model == "linear":
-        return [constant], "the model is the linear one itself"
-    if not settings.report_baseline:
-        return [constant], "--report_baseline=false"
-    try:
-        return [baselines.linear(settings, pipeline), constant], ""
-    except UsageError as error:
-        return [constant], str(error)
-
-
-def write_again(folder: pathlib.Path) -> pathlib.Path:
-    """Writes the page of the run in a folder; its path.
-
-    Raises:
-        ArtefactError: the folder holds no finished run, or its export is gone.
-        DataError: the data is not there any more.
-    """
-    from trainers.evaluation.evaluate import evaluate
-    from trainers.store import run_folder
-    from trainers.training import data
-
-    settings, _ = run_folder.settings_of(folder)
-    finished = run_folder.read_json(folder / "report.json")
-    if finished is None:
-        raise ArtefactError(f"{folder} is not finished: the same trainers.run command continues it")
-    place, version = folder / "export" / settings.model, pathlib.Path(str(finished.get("export")))
-    exported = place / version.name
-    if folder / version != exported or not exported.is_dir():
-        raise ArtefactError(
-            f"{folder / version} is gone: python -m trainers.export makes another version"
-        )
-    pipeline = data.load(settings, folder)
-    batch_size = settings.recipe.batch_size
-    evaluations = {
-        split: evaluate(exported, pipeline, split, batch_size=batch_size)
-        for split in ("validation", "test")
-    }
-    write(folder, settings, pipeline, finished, evaluations)
-    return folder / "report.html"

@@ -1,91 +1,129 @@
 """A SavedModel from raw inputs to named outputs, checked in a process without our packages."""
 
-import base64
 import dataclasses
 import json
 import os
 import pathlib
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-
-from trainers.config.settings import Settings
-from trainers.errors import ArtefactError
-from trainers.store import saved_model
-from trainers.store.run_folder import fingerprint, read_json
-
-if TYPE_CHECKING:
-    import keras
-
-    from pipelines import Pipeline
-
-_TOLERANCE = 1e-5  # of max(1, |a|): a reloaded float32 model differs by 2e-6
-# Runs where neither our packages nor keras can be imported, as on a server.
-_STRANGER = """
-import sys
-for name in ("zoo", "pipelines", "trainers", "keras", "tensorflow_datasets"):
-    sys.modules[name] = None
+import keras
 import numpy as np
 import tensorflow as tf
-model = tf.saved_model.load(sys.argv[1])
-with np.load(sys.argv[2], allow_pickle=False) as inputs:
-    inputs = {name: inputs[name] for name in inputs.files}
-texts = {k: [row[:-1] for row in v.tolist()] for k, v in inputs.items() if v.dtype.kind == "S"}
-inputs = {name: tf.constant(value) for name, value in (inputs | texts).items()}
-outputs = model.signatures["serving_default"](**inputs)
-outputs = {name: value.numpy() for name, value in outputs.items()}
-np.savez(sys.argv[3], **{k: v.astype("S") if v.dtype == object else v for k, v in outputs.items()})
-"""
+
+import zoo
+from pipelines.core.prepared import Prepared
+from trainers.config.settings import Settings
+from trainers.devices.precision import exact_float32
+from trainers.errors import ArtefactError
+from trainers.evaluation import records
+from trainers.serving import compare
+from trainers.serving.request import request
+from trainers.serving.signatures import arguments_of, traced
+from trainers.store import exports, saved_model
+from trainers.store.files import fingerprint, sync
+from trainers.store.finished import finished
+from trainers.store.run_folder import claim, read_json
+from trainers.tasks import registry
+from trainers.tasks.registry import Signature
+from trainers.training.compile import build
+
+_CARD = pathlib.Path("assets.extra", "model.json")
 
 
 def export(
     settings: Settings,
-    pipeline: "Pipeline",
+    prepared: Prepared,
     weights: Mapping[str, np.ndarray],
+    examples: Mapping[str, np.ndarray],
     folder: pathlib.Path,
 ) -> pathlib.Path:
     """Exports a run's weights in float32 as the next version of its model; the version's directory.
 
+    Args:
+        prepared: with or without rows.
+        weights: by variable path.
+        examples: rows to compare on, from `records.examples`.
+        folder: of the run.
+
     Raises:
         ArtefactError: the reloaded model answers otherwise than the one in memory.
     """
-    from trainers.training import compile as assembly
-    from trainers.training import data
-
-    model = assembly.build(settings, pipeline, "float32")
+    model = build(settings, prepared, "float32")
     for variable in model.weights:
         variable.assign(weights[variable.path])
+    entry = zoo.get(settings.model)
+    signatures = registry.get(prepared.task).signatures(
+        entry, {**entry.hparams, **settings.hparams}, model, prepared
+    )
+    seed = settings.recipe.seed
+    arguments = example_arguments(signatures, prepared, examples, seed)
     facts = {
         "model": settings.model,
+        "task": prepared.task,
         "hparams": settings.hparams,
         "recipe": dataclasses.asdict(settings.recipe),
         "weights": fingerprint(weights),
+        "class_names": prepared.class_names,
     }
-    place = folder / "export" / settings.model
-    return publish(model, pipeline, data.examples(pipeline), place, facts)
+    models = exports.model_folder(folder, settings.model)
+    return publish(model, prepared, signatures, arguments, models, facts)
+
+
+def export_run(folder: pathlib.Path, keep: str = "") -> pathlib.Path:
+    """Exports a finished run once more; the new version's directory.
+
+    Args:
+        keep: 'last' or 'best', the weights of that step; empty: those that the run exported.
+
+    Raises:
+        ArtefactError: the folder holds no finished run, or the weights are gone.
+    """
+    past = finished(folder, keep)
+    with claim(folder):
+        return export(past.settings, past.prepared, past.weights, past.examples, folder)
 
 
 def published(
     settings: Settings, weights: Mapping[str, np.ndarray], folder: pathlib.Path
 ) -> pathlib.Path | None:
     """The newest version that was exported, if these are its weights; None: there is none."""
-    place = folder / "export" / settings.model
-    if not versions(place):
+    versions = exports.versions(exports.model_folder(folder, settings.model))
+    if not versions:
         return None
-    newest = place / str(versions(place)[-1])
-    card = read_json(newest / "assets.extra" / "model.json") or {}
+    newest = exports.model_folder(folder, settings.model) / str(versions[-1])
+    card = read_json(newest / _CARD) or {}
     return newest if card.get("weights") == fingerprint(weights) else None
 
 
-def publish(
-    model: "keras.Model",
-    pipeline: "Pipeline",
+def example_arguments(
+    signatures: Mapping[str, Signature],
+    prepared: Prepared,
     examples: Mapping[str, np.ndarray],
+    seed: int,
+) -> dict[str, dict[str, np.ndarray]]:
+    """The arguments that each signature makes of the first examples."""
+    stored = records.fields(examples)
+    first = {name: column[: records.COMPARED] for name, column in stored.items()}
+    target = examples.get("target")
+    target = None if target is None else target[: records.COMPARED]
+    row = examples["row"][: records.COMPARED]
+    are_inputs = set(stored) != set(prepared.raw)
+    made = {}
+    for name, one in signatures.items():
+        function = arguments_of(one, prepared, seed=seed, target=target, are_inputs=are_inputs)
+        arguments, _, _ = function(first, target, row)
+        made[name] = {argument: value.numpy() for argument, value in arguments.items()}
+    return made
+
+
+def publish(
+    model: keras.Model,
+    prepared: Prepared,
+    signatures: Mapping[str, Signature],
+    arguments: Mapping[str, Mapping[str, np.ndarray]],
     folder: pathlib.Path,
     facts: Mapping[str, Any],
 ) -> pathlib.Path:
@@ -93,49 +131,34 @@ def publish(
 
     Args:
         model: float32, with the weights to export.
-        pipeline: bound; its `preprocess` becomes part of the export.
-        examples: a few raw rows, for the comparison and as an example request.
+        prepared: its `preprocess` becomes part of the export.
+        signatures: all that the export has; the first, or `serving_default`, is for clients.
+        arguments: of each signature, for the comparison and as an example request.
         folder: gets one directory per version, each appearing whole by a rename.
-        facts: what model.json beside the export shall say besides inputs, outputs and classes.
+        facts: what model.json beside the export says besides inputs and outputs.
     """
-    import tensorflow as tf
-
-    from trainers.store.checkpoint import sync
-    from trainers.tasks.registry import TASKS
-
     folder.mkdir(parents=True, exist_ok=True)
-    for left in folder.glob(".writing-*"):  # by a process that was killed
-        shutil.rmtree(left)
+    for unfinished in folder.glob(".writing-*"):  # by a process that was killed
+        shutil.rmtree(unfinished)
     temporary = pathlib.Path(tempfile.mkdtemp(prefix=".writing-", dir=folder))
     try:
-        signatures = TASKS[pipeline.task].signatures(model, pipeline)
+        functions = traced(signatures)
         archive = tf.Module()
         archive.weights = [variable.value for variable in model.weights]
-        archive.preprocess = pipeline.preprocess  # with its tables, where it is a tf.Module
-        tf.saved_model.save(archive, str(temporary), signatures=signatures)
-        expected = signatures["serving_default"](**{k: tf.constant(v) for k, v in examples.items()})
-        _compare(temporary, examples, {name: value.numpy() for name, value in expected.items()})
-        extra = temporary / "assets.extra"
-        extra.mkdir()
-        (extra / "request.json").write_text(json.dumps(request(examples)), encoding="utf-8")
-        card = {
-            **facts,
-            "class_names": pipeline.class_names,
-            "inputs": {name: field._asdict() for name, field in pipeline.raw.items()},
-            "outputs": {
-                name: [value.dtype.name, *value.shape[1:]] for name, value in expected.items()
-            },
-        }
-        (extra / "model.json").write_text(json.dumps(card, indent=1), encoding="utf-8")
+        archive.preprocess = prepared.preprocess  # with its tables, where it is a tf.Module
+        tf.saved_model.save(archive, str(temporary), signatures=functions)
+        expected = _answers(functions, arguments)
+        exact = [name for name, one in signatures.items() if one.exact]
+        compare.check_equal(expected, compare.elsewhere(temporary, arguments), exact)
+        _describe(temporary, signatures, arguments, expected, facts)
         saved_model.seal(temporary)
-        temporary.chmod(
-            0o755
-        )  # mkdtemp's folders are for the owner alone; a server is another user
+        # mkdtemp's folders are for the owner alone; a server is another user.
+        temporary.chmod(0o755)
         for path in temporary.rglob("*"):
             if path.is_file():
                 with open(path, "rb") as file:
                     os.fsync(file.fileno())
-        version = folder / str(1 + max(versions(folder), default=0))
+        version = folder / str(1 + max(exports.versions(folder), default=0))
         os.rename(temporary, version)
         sync(folder)
     except BaseException:
@@ -144,91 +167,41 @@ def publish(
     return version
 
 
-def versions(folder: pathlib.Path) -> list[int]:
-    """Numbers of the versions that have been published in the folder, in order."""
-    if not folder.is_dir():
-        return []
-    return sorted(int(entry.name) for entry in folder.iterdir() if entry.name.isdigit())
+def _answers(functions: Mapping[str, Any], arguments: Mapping[str, Any]) -> dict[str, dict]:
+    """What the model in memory answers, each output with one entry a row."""
+    answers = {}
+    with exact_float32():
+        for name, function in functions.items():
+            outputs = function(**{k: tf.constant(v) for k, v in arguments[name].items()})
+            answers[name] = {output: value.numpy() for output, value in outputs.items()}
+            rows = len(next(iter(arguments[name].values())))
+            for output, value in answers[name].items():
+                if value.shape[:1] != (rows,):
+                    raise ArtefactError(
+                        f"signature {name!r}: output {output!r} has shape {value.shape} for {rows} "
+                        "rows; every output has one entry for each row"
+                    )
+    return answers
 
 
-def request(examples: Mapping[str, np.ndarray], rows: int = 1) -> dict[str, Any]:
-    """The first rows as the JSON that TensorFlow Serving's REST interface takes."""
-    instances = [
-        {name: _in_json(column[i]) for name, column in examples.items()} for i in range(rows)
-    ]
-    return {"signature_name": "serving_default", "instances": instances}
-
-
-def _in_json(value: Any) -> Any:
-    if not isinstance(value, bytes):
-        return value.tolist()
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return {"b64": base64.b64encode(value).decode()}  # as TensorFlow Serving has it
-
-
-def _compare(
-    path: pathlib.Path, examples: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]
+def _describe(
+    version: pathlib.Path,
+    signatures: Mapping[str, Signature],
+    arguments: Mapping[str, Mapping[str, np.ndarray]],
+    expected: Mapping[str, Mapping[str, np.ndarray]],
+    facts: Mapping[str, Any],
 ) -> None:
-    with tempfile.TemporaryDirectory() as place:
-        asked, answered = pathlib.Path(place, "asked.npz"), pathlib.Path(place, "answered.npz")
-        # NumPy drops zero bytes at the end of a string: something else stands there.
-        np.savez(
-            asked,
-            **{
-                name: np.array([row + b"." for row in column]) if column.dtype == object else column
-                for name, column in examples.items()
-            },
-        )
-        environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-        environment |= {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
-        files = (path.resolve(), asked, answered)  # the child runs in another folder
-        command = [sys.executable, "-I", "-c", _STRANGER, *map(str, files)]
-        done = subprocess.run(
-            command, cwd=place, env=environment, capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            raise ArtefactError(f"the export does not load by itself: {done.stderr.strip()[-400:]}")
-        with np.load(answered, allow_pickle=False) as found:
-            check_equal(expected, {name: found[name] for name in found.files})
-
-
-def check_equal(expected: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]) -> None:
-    """ArtefactError unless all outputs agree: |a - b| <= 1e-5 max(1, |a|) for numbers."""
-    if set(expected) != set(found):
-        raise ArtefactError(f"the export returns {sorted(found)}, expected {sorted(expected)}")
-    for name, a in expected.items():
-        if not np.issubdtype(a.dtype, np.floating):
-            continue  # classes and names follow from the logits, which may tie
-        difference = np.abs(a - found[name]) / np.maximum(1.0, np.abs(a))
-        if not (difference <= _TOLERANCE).all():
-            raise ArtefactError(
-                f"the export's {name} differ from the model's by {difference.max():.1e}, more than "
-                f"{_TOLERANCE:g}"
-            )
-
-
-def export_run(folder: pathlib.Path, keep: str) -> pathlib.Path:
-    """Exports a run's last or best checkpoint once more; the new version's directory.
-
-    Raises:
-        ArtefactError: the folder holds no run, or one without a checkpoint.
-    """
-    from trainers.devices import keras_patches as distribute
-    from trainers.devices import precision as machine
-    from trainers.store import checkpoint, run_folder
-    from trainers.training import compile as assembly
-    from trainers.training import data, fit
-
-    settings, facts = run_folder.settings_of(folder)
-    with run_folder.claim(folder):
-        newest = checkpoint.load_newest(folder / "checkpoints")
-        if newest is None:
-            raise ArtefactError(f"{folder} has no checkpoint yet")
-        pipeline = data.load(settings, folder)
-        policy = machine.policy(facts["precision"])
-        model = assembly.compiled(settings, pipeline, distribute.choose(1), policy)
-        progress = newest.meta["progress"]
-        weights = fit.finished_weights(model, folder, progress, keep or settings.keep)
-        return export(settings, pipeline, weights, folder)
+    """Writes model.json and request.json into the version's `assets.extra`."""
+    (version / _CARD).parent.mkdir()
+    described = {
+        name: {
+            "inputs": {k: {"shape": f.shape, "dtype": f.dtype} for k, f in one.fields.items()},
+            "outputs": {k: [v.dtype.name, *v.shape[1:]] for k, v in expected[name].items()},
+        }
+        for name, one in signatures.items()
+    }
+    served = "serving_default" if "serving_default" in signatures else next(iter(signatures))
+    content = request(served, arguments[served])
+    (version / _CARD).with_name("request.json").write_text(json.dumps(content), encoding="utf-8")
+    card = {**facts, **described[served], "signature": served, "signatures": described}
+    (version / _CARD).write_text(json.dumps(card, indent=1), encoding="utf-8")

@@ -2,11 +2,14 @@
 
 import base64
 import json
+import logging
 import math
 import pathlib
-import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+import numpy as np
+import tensorflow as tf
 
 from pipelines import DataError
 from pipelines.files import photo, table_file, text_files
@@ -17,15 +20,7 @@ from zoo.spec import Field
 TABLES = (".csv", ".tsv")
 _SHOWN = 5  # classes whose probability is printed
 
-
-def newest_export(folder: pathlib.Path) -> pathlib.Path:
-    """The directory of the newest version that a run has exported. ArtefactError: there is none."""
-    versions = [path for path in folder.glob("export/*/*") if path.name.isdigit()]
-    if not versions:
-        raise ArtefactError(
-            f"{folder} has no export: the same trainers.run command finishes the run"
-        )
-    return max(versions, key=lambda path: int(path.name))
+logger = logging.getLogger(__name__)
 
 
 def predict(exported: pathlib.Path, files: list[pathlib.Path]) -> Iterator[dict[str, Any]]:
@@ -35,15 +30,16 @@ def predict(exported: pathlib.Path, files: list[pathlib.Path]) -> Iterator[dict[
         UsageError: a file does not hold what the model takes.
         ArtefactError: the export cannot be loaded.
     """
-    import numpy as np
-
-    serve = saved_model.load(exported).signatures["serving_default"]
+    model, card = saved_model.load(exported), exported / "assets.extra" / "model.json"
     try:
-        card = untrusted.read_json(exported / "assets.extra" / "model.json")
-        names = list(card["class_names"])
-        fields = {name: Field(tuple(f["shape"]), f["dtype"]) for name, f in card["inputs"].items()}
+        content = untrusted.read_json(card)
+        names = list(content["class_names"])
+        fields = {
+            name: Field(tuple(f["shape"]), f["dtype"]) for name, f in content["inputs"].items()
+        }
+        serve = model.signatures[content.get("signature", "serving_default")]
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise ArtefactError(f"{exported} does not say what it takes: {error}") from error
+        raise ArtefactError(f"{card} does not describe the model's inputs: {error}") from error
     for path in files:
         for where, example in _read(path, fields):
             raw = {
@@ -51,16 +47,19 @@ def predict(exported: pathlib.Path, files: list[pathlib.Path]) -> Iterator[dict[
                 for name, f in fields.items()
             }
             outputs = {name: value[0].numpy() for name, value in serve(**raw).items()}
-            blank = [k for k, v in raw.items() if v.dtype.is_floating and np.isnan(v).any()]
-            if blank and not np.isfinite(outputs["logits"]).all():
-                raise UsageError(f"{where}: the model has no answer without {', '.join(blank)}")
+            missing = [k for k, v in raw.items() if v.dtype.is_floating and np.isnan(v).any()]
+            if missing and not all(_finite(value) for value in outputs.values()):
+                raise UsageError(f"{where}: the model has no answer without {', '.join(missing)}")
             yield {"input": where, **_readable(outputs, names)}
+
+
+def _finite(value: Any) -> bool:
+    value = np.asarray(value)
+    return not np.issubdtype(value.dtype, np.floating) or bool(np.isfinite(value).all())
 
 
 def _tensor(where: str, value: Any, field: Field) -> Any:
     """One field of an example; in JSON a text may be {"b64": ...}, as TensorFlow Serving has it."""
-    import tensorflow as tf
-
     try:
         if isinstance(value, dict):
             value = base64.b64decode(value["b64"], validate=True)
@@ -81,7 +80,7 @@ def _read(
             instances = json.loads(path.read_text(encoding="utf-8"))["instances"]
         except (ValueError, KeyError, TypeError) as error:
             raise UsageError(
-                f"{path} is no request: expected {{'instances': [...]}} ({error})"
+                f"{path} is not a request: expected {{'instances': [...]}} ({error})"
             ) from error
         for i, instance in enumerate(instances):
             yield f"{path}:{i}", _checked(f"{path}:{i}", instance, fields)
@@ -90,8 +89,8 @@ def _read(
     elif kind == ".txt":
         if [field.dtype for field in fields.values()] != ["string"]:
             raise UsageError(f"{path}: this model takes {', '.join(fields)}, not a text")
-        found = text_files.lines(str(path), text_files.encoding_of(str(path)))
-        for i, line in enumerate(found, start=1):
+        lines = text_files.lines(str(path), text_files.encoding_of(str(path)))
+        for i, line in enumerate(lines, start=1):
             if line.strip():
                 yield f"{path}:{i}", {name: line.strip() for name in fields}
     else:
@@ -112,7 +111,7 @@ def _checked(
 def _rows(
     path: pathlib.Path, fields: Mapping[str, Field]
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The columns that the model takes, read as in training; other columns are passed over."""
+    """The columns that the model takes, read as in training; other columns are ignored."""
     table = table_file.open_table(str(path))
     names = [name if name in fields else table_file.field_name(name) for name in table.names]
     missing = [name for name in fields if name not in names]
@@ -125,16 +124,14 @@ def _rows(
 
 def _cell(where: str, name: str, cell: str, field: Field) -> str | float:
     if field.dtype == "string":
-        return cell  # how a missing one is written, preprocessing knows
+        return cell  # preprocessing knows how a missing one is written
     value = table_file.number(cell)
     if value is None or (math.isnan(value) and not field.dtype.startswith("float")):
-        raise UsageError(f"{where}: column {name}: {cell!r} is no number")
+        raise UsageError(f"{where}: column {name}: {cell!r} is not a number")
     return value
 
 
 def _image(path: pathlib.Path, fields: Mapping[str, Field]) -> Any:
-    import tensorflow as tf
-
     if list(fields) != ["image"]:
         raise UsageError(f"{path}: this model takes {', '.join(fields)}, not an image")
     height, width, channels = fields["image"].shape
@@ -143,17 +140,15 @@ def _image(path: pathlib.Path, fields: Mapping[str, Field]) -> Any:
     except DataError as error:
         raise UsageError(f"{path} is not an image: {error}") from error
     if None not in (height, width) and image.shape[:2] != (height, width):
-        print(
-            f"{path}: resized from {image.shape[0]}x{image.shape[1]} to {height}x{width}",
-            file=sys.stderr,
-        )
+        was = f"{image.shape[0]}x{image.shape[1]}"
+        logger.info("%s: resized from %s to %dx%d", path, was, height, width)
         image = tf.image.resize(image, (height, width), antialias=True)
         image = tf.cast(tf.clip_by_value(tf.round(image), 0, 255), tf.uint8)
     return image
 
 
 def _readable(outputs: Mapping[str, Any], class_names: list[str]) -> dict[str, Any]:
-    """Outputs of one example with names instead of places, without the logits."""
+    """Outputs of one example with class names instead of indices, without the logits."""
     answer: dict[str, Any] = {}
     for name, value in sorted(outputs.items()):
         if name == "logits":
@@ -162,5 +157,16 @@ def _readable(outputs: Mapping[str, Any], class_names: list[str]) -> dict[str, A
             best = value.argsort()[::-1][:_SHOWN]
             answer[name] = {class_names[i]: round(float(value[i]), 6) for i in best}
         else:
-            answer[name] = value.decode() if isinstance(value, bytes) else value.tolist()
+            answer[name] = _texts(value) if _has_texts(value) else value.tolist()
     return answer
+
+
+def _has_texts(value: Any) -> bool:
+    return isinstance(value, bytes) or value.dtype == object
+
+
+def _texts(value: Any) -> Any:
+    """Bytes, or an array of them, as text."""
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    return [_texts(part) for part in value]

@@ -6,11 +6,11 @@ arrays and JSON only: nothing in a checkpoint can execute.
 
 import hashlib
 import json
+import logging
 import os
 import pathlib
 import re
 import shutil
-import sys
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -19,8 +19,10 @@ import numpy as np
 
 from trainers.errors import ArtefactError
 from trainers.store import arrays as array_file
-from trainers.store import untrusted
+from trainers.store import files, untrusted
 
+FORMAT = 2  # of meta.json; 1: the same without this number
+_LOG = logging.getLogger(__name__)
 _STEP = re.compile(r"step-(\d{8})")
 _LAST = 2  # checkpoints kept besides the best
 
@@ -42,8 +44,7 @@ def variables_of(model) -> dict[str, Any]:
     groups = {
         "model": model.variables,  # weights, batch statistics and states of random generators
         "optimizer": model.optimizer.variables,
-        # Without the first, Keras's own loss tracker: it counts padding and is not reported.
-        "metrics": [variable for metric in model.metrics[1:] for variable in metric.variables],
+        "metrics": [variable for metric in model.metrics for variable in metric.variables],
     }
     variables: dict[str, Any] = {}
     for group, members in groups.items():
@@ -58,7 +59,7 @@ def variables_of(model) -> dict[str, Any]:
 def begin(folder: pathlib.Path) -> None:
     """Makes the folder, and clears it of what processes that were killed had half written."""
     folder.mkdir(exist_ok=True)
-    for left in folder.glob(".writing-*"):
+    for left in files.unfinished(folder):
         shutil.rmtree(left)
 
 
@@ -72,8 +73,7 @@ def save(folder: pathlib.Path, checkpoint: Checkpoint, *, best_step: int | None)
         OSError: disk full, not writable or gone; the earlier checkpoints are untouched.
     """
     final = folder / f"step-{checkpoint.step:08d}"
-    temporary = folder / f".writing-{os.getpid()}"
-    shutil.rmtree(temporary, ignore_errors=True)
+    temporary = files.aside(final)
     try:
         temporary.mkdir()
         # NumPy reads bfloat16 back as raw bytes: stored as integers, the type beside them.
@@ -81,20 +81,19 @@ def save(folder: pathlib.Path, checkpoint: Checkpoint, *, best_step: int | None)
             temporary / "state.npz", {key: _plain(a) for key, a in checkpoint.arrays.items()}
         )
         meta = {
+            "format": FORMAT,
             "step": checkpoint.step,
-            "sha256": sha256(temporary / "state.npz"),
+            "sha256": files.sha256(temporary / "state.npz"),
             "dtypes": {key: array.dtype.name for key, array in checkpoint.arrays.items()},
             **checkpoint.meta,
         }
-        with open(temporary / "meta.json", "w", encoding="utf-8") as file:
-            json.dump({**meta, "meta_sha256": _digest(meta)}, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        sync(temporary)
+        text = json.dumps({**meta, "meta_sha256": _digest(meta)}, indent=1)
+        files.replace_whole(temporary / "meta.json", text.encode())
+        files.sync(temporary)
         if final.exists():  # the same step, saved again after a resume: the same state
             shutil.rmtree(final)
         os.rename(temporary, final)
-        sync(folder)
+        files.sync(folder)
     except OSError:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
@@ -109,37 +108,41 @@ def load(folder: pathlib.Path, step: int) -> Checkpoint:
     Raises:
         ArtefactError: it is missing or damaged; it says which file and how.
     """
-    place = folder / f"step-{step:08d}"
+    path = folder / f"step-{step:08d}"
     try:
-        meta = untrusted.read_json(place / "meta.json")
+        meta = untrusted.read_json(path / "meta.json")
         if meta.pop("meta_sha256") != _digest(meta) or meta["step"] != step:
             raise ValueError("meta.json is not as it was written")
-        if sha256(place / "state.npz") != meta["sha256"]:
+        if files.sha256(path / "state.npz") != meta["sha256"]:
             raise ValueError("state.npz is not the file that meta.json describes")
-        stored = array_file.read(place / "state.npz")
+        stored = array_file.read(path / "state.npz")
         arrays = {key: array.view(_dtype(meta["dtypes"][key])) for key, array in stored.items()}
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise ArtefactError(f"checkpoint {place} is damaged: {error}") from error
+        raise ArtefactError(f"checkpoint {path} is damaged: {error}") from error
+    if meta.get("format", 1) not in range(1, FORMAT + 1):
+        raise ArtefactError(
+            f"checkpoint {path} has format {meta['format']}; this version reads up to {FORMAT}"
+        )
     return Checkpoint(step, arrays, meta)
 
 
 def load_newest(folder: pathlib.Path) -> Checkpoint | None:
     """The newest checkpoint that is whole; None where there is none at all.
 
-    Damaged ones are passed over with a warning on stderr.
+    Damaged ones are skipped with a warning.
 
     Raises:
         ArtefactError: there are checkpoints, and all are damaged.
     """
-    found = steps(folder)
-    for step in reversed(found):
+    saved = steps(folder)
+    for step in reversed(saved):
         try:
             return load(folder, step)
         except ArtefactError as error:
-            print(f"warning: {error}; using the one before", file=sys.stderr)
-    if found:
+            _LOG.warning("%s; using the one before", error)
+    if saved:
         raise ArtefactError(
-            f"all {len(found)} checkpoints in {folder} are damaged: remove it to begin anew"
+            f"all {len(saved)} checkpoints in {folder} are damaged: remove it to begin anew"
         )
     return None
 
@@ -170,21 +173,6 @@ def steps(folder: pathlib.Path) -> list[int]:
         return []
     matches = (_STEP.fullmatch(entry.name) for entry in folder.iterdir())
     return sorted(int(match[1]) for match in matches if match)
-
-
-def sha256(path: pathlib.Path) -> str:
-    """Hash of a file's content."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def sync(folder: pathlib.Path) -> None:
-    """Makes the folder's own entries durable, so that a rename survives a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _digest(meta: Mapping[str, Any]) -> str:

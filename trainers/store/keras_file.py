@@ -1,8 +1,9 @@
-"""The one place that opens Keras's own files (.keras), which anybody may have made.
+"""Opens Keras's own files (.keras), which anybody may have made; nothing else does.
 
 Keras builds whatever config.json describes, so it is asked last, in safe mode, of a file that has
-been found to hold nothing but known layers and as many numbers as they need. What is kept out is
-tests/test_hostile.py's list. None of this is a sandbox: TensorFlow and HDF5 still parse the file.
+been checked to hold nothing but known layers and as many numbers as they need. The list of what is
+kept out is tests/security/test_keras_files.py. None of this is a sandbox: TensorFlow and HDF5 still
+parse the file.
 """
 
 import collections
@@ -63,27 +64,30 @@ def load(path: pathlib.Path) -> dict[str, np.ndarray]:
     """The weights of a model that Keras 3 saved, by variable path; those that share one left out.
 
     Raises:
-        ArtefactError: it is no such file, or holds more than known layers and their weights.
+        ArtefactError: another kind of file, or one with more than known layers and weights.
     """
     if path.suffix != SUFFIX or not path.is_file():
-        raise ArtefactError(f"{path} is no file that ends in {SUFFIX}: model.save('name{SUFFIX}')")
+        raise ArtefactError(
+            f"{path} is not a file that ends in {SUFFIX}: model.save('name{SUFFIX}')"
+        )
     try:
         with zipfile.ZipFile(path) as archive:
             names = {member.filename for member in untrusted.stored_members(archive)}
             if names != _MEMBERS:
-                odd = ", ".join(sorted(names ^ _MEMBERS))
-                raise ValueError(f"expected {', '.join(sorted(_MEMBERS))} in it; differs: {odd}")
+                others = ", ".join(sorted(names ^ _MEMBERS))
+                expected = ", ".join(sorted(_MEMBERS))
+                raise ValueError(f"expected {expected}; missing or extra: {others}")
             content = {name: archive.read(name) for name in names}  # checks each against its CRC
         config = untrusted.parse_json(content["config.json"], "config.json")
         config.pop("compile_config", None)  # the optimizer's and losses': never asked for
         if config.get("class_name") not in _KNOWN["keras"]:
-            raise ValueError("config.json describes no model of layers that are connected")
+            raise ValueError("config.json does not describe a model of connected layers")
         _check_config(config)
         stored = _check_weights(content["model.weights.h5"])
         return _load(path, config, stored)
     except Exception as error:  # whatever a library makes of a broken file
-        said = " ".join(str(error).split()) or type(error).__name__
-        raise ArtefactError(f"{path} is refused: {said[:300]}") from error
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ArtefactError(f"{path} is refused: {reason[:300]}") from error
 
 
 def _check_config(value: Any, depth: int = 0) -> int:
@@ -186,7 +190,9 @@ def _check_numbers(item: Any) -> int:
         raise ValueError(f"{item.name} is not stored plainly")
     declared = math.prod(item.shape) * item.dtype.itemsize
     if declared != item.id.get_storage_size():
-        raise ValueError(f"{item.name} declares {item.shape} {item.dtype}, which it has not")
+        raise ValueError(
+            f"{item.name}: header says {item.shape} {item.dtype}, but the data has another size"
+        )
     return declared
 
 

@@ -5,28 +5,41 @@ import dataclasses
 import fcntl
 import hashlib
 import json
+import logging
 import os
 import pathlib
 import sys
 import uuid
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
-from pipelines import Pipeline
-from trainers.config.settings import Settings, resolve
+from trainers.config.fields import as_json
+from trainers.config.settings import FIELDS, Settings, recorded_identity, resolve
 from trainers.errors import ArtefactError, BusyError, UsageError
-from trainers.store import arrays as array_file
-from trainers.store import untrusted
-from zoo.spec import Recipe
+from trainers.store import files, schema, untrusted
+from trainers.store import state as state_file
 
+if TYPE_CHECKING:  # at run time it would bring TensorFlow to commands that only refuse
+    from pipelines.core.prepared import Prepared
+
+FORMAT = 2  # of run.json; 1: no number, no `serving`, a fitted state without parts
+_LOG = logging.getLogger(__name__)
 _MARKER = "run.json"
 _RECORDED = {  # what every run.json has
     **dict.fromkeys(("identity", "settings", "data"), dict),
     **dict.fromkeys(("run", "precision"), str),
     "starts": list,
 }
+
+
+class Run(NamedTuple):
+    """A run whose folder this process holds."""
+
+    folder: pathlib.Path
+    number: str  # drawn at its first start, carried by its checkpoints
+    settings: Settings
+    prepared: "Prepared"
+    facts: Mapping[str, Any]  # what run.json holds
 
 
 @contextlib.contextmanager
@@ -41,15 +54,13 @@ def claim(folder: pathlib.Path) -> Iterator[pathlib.Path]:
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"--workdir={folder} is a file")
     if folder.is_dir() and not (folder / _MARKER).exists():
-        begun = (
-            ".lock",
-            f".{_MARKER}.new",
-            "pipeline",
-        )  # of a run that ended before its first step
-        strangers = sorted(p.name for p in folder.iterdir() if p.name not in begun)
-        if strangers:
+        # Of a run that ended before its first step.
+        begun = {".lock", "pipeline", *(path.name for path in files.unfinished(folder))}
+        others = sorted(p.name for p in folder.iterdir() if p.name not in begun)
+        if others:
             raise UsageError(
-                f"--workdir={folder} is no run of ours: it holds {', '.join(strangers[:3])}"
+                f"--workdir={folder} already contains other files ({', '.join(others[:3])}): "
+                "choose an empty folder"
             )
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / ".lock", "a+", encoding="utf-8") as lock:
@@ -63,17 +74,27 @@ def claim(folder: pathlib.Path) -> Iterator[pathlib.Path]:
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
+        for left in (*files.unfinished(folder), *files.unfinished(folder / "pipeline")):
+            left.unlink()
         yield folder
+
+
+def is_recorded(folder: pathlib.Path) -> bool:
+    """Whether a run has begun in the folder."""
+    return (folder / _MARKER).exists()
+
+
+def forget(folder: pathlib.Path) -> None:
+    """Takes back the record and the state of a run that was refused before its first step."""
+    for path in (folder / _MARKER, folder / "pipeline" / "state.npz"):
+        path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # it holds something, or was not made yet
+        (folder / "checkpoints").rmdir()
 
 
 def write_json(path: pathlib.Path, content: Mapping[str, Any]) -> None:
     """Writes a JSON file whole or not at all."""
-    new = path.with_name(f".{path.name}.new")
-    with open(new, "w", encoding="utf-8") as file:
-        json.dump(content, file, indent=1, default=str)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(new, path)
+    files.replace_whole(path, json.dumps(content, indent=1, default=str).encode())
 
 
 def read_json(path: pathlib.Path) -> dict[str, Any] | None:
@@ -95,9 +116,11 @@ def check_identity(folder: pathlib.Path, settings: Settings, precision: str) -> 
     earlier = _recorded(folder)
     if earlier is None or settings.resume_with_changes:
         return
-    changed = _differences(
-        earlier["identity"], json.loads(json.dumps(_identity(settings, precision)))
-    )
+    try:
+        then = recorded_identity(earlier["identity"])
+    except UsageError as error:
+        raise ArtefactError(f"{folder / _MARKER} is damaged: {error}") from error
+    changed = _differences(then, _identity(settings, precision))
     if changed:
         raise ArtefactError(
             f"{folder} is a run with other settings ({'; '.join(changed)}): repeat its settings, "
@@ -105,58 +128,62 @@ def check_identity(folder: pathlib.Path, settings: Settings, precision: str) -> 
         )
 
 
-def check_data(folder: pathlib.Path, settings: Settings, pipeline: Pipeline) -> None:
+def check_data(folder: pathlib.Path, settings: Settings, prepared: "Prepared") -> None:
     """ArtefactError where the data is not that which the run in this folder began with."""
-    earlier, found = _recorded(folder), data_fingerprint(pipeline)
-    was = earlier["data"].get("fingerprint") if earlier else None
-    if earlier and was != found and not settings.resume_with_changes:
+    earlier = _recorded(folder)
+    if earlier is None or settings.resume_with_changes:
+        return
+    if _format(earlier) < FORMAT:
+        _LOG.warning("%s was begun by an earlier version: its data cannot be compared", folder)
+        return
+    then, now = earlier["data"].get("fingerprint"), data_fingerprint(prepared)
+    if then != now:
         raise ArtefactError(
-            f"the data is not that of {folder}: {pipeline.source} had fingerprint "
-            f"{was}, now {found}; choose another --workdir"
+            f"the data is not that of {folder}: {prepared.source} had fingerprint "
+            f"{then}, now {now}; choose another --workdir"
         )
 
 
 def record(
     folder: pathlib.Path,
     settings: Settings,
-    pipeline: Pipeline,
+    prepared: "Prepared",
     precision: str,
     facts: Mapping[str, Any],
-) -> str:
+) -> Run:
     """Writes run.json: what was asked, resolved, on which data, and `facts` of the machine.
 
     `facts` are kept for every start of the run. Where they are not those of the first start it
-    still continues, and says that it may not be to the bit.
-
-    Returns:
-        The number of the run: drawn at its first start, carried by its checkpoints.
+    still continues, and warns that it may not be to the bit.
     """
     earlier = _recorded(folder) or {"run": uuid.uuid4().hex[:16], "starts": []}
-    now = json.loads(json.dumps(facts))
+    now = as_json(facts)
     if earlier["starts"]:
         changed = _differences(earlier["starts"][0], now)
         if changed:
-            print(
-                f"warning: {folder} was begun under other conditions ({'; '.join(changed)}): it "
-                "continues, but not to the same bits",
-                file=sys.stderr,
+            _LOG.warning(
+                "%s was begun under other conditions (%s): it continues, but not to the same bits",
+                folder,
+                "; ".join(changed),
             )
     content = {
+        "format": FORMAT,
         "run": earlier["run"],
         "command": sys.argv,
         "identity": _identity(settings, precision),
         "settings": dataclasses.asdict(settings),
         "precision": precision,
         "data": {
-            "source": pipeline.source,
-            "rows": {split: rows.num_rows for split, rows in pipeline.rows.items()},
-            "fingerprint": data_fingerprint(pipeline),
+            "source": prepared.source,
+            "rows": {split: rows.num_rows for split, rows in prepared.rows.items()},
+            "fingerprint": data_fingerprint(prepared),
         },
+        "serving": {"form": prepared.form, "schema": schema.to_json(prepared.schema)},
         **facts,
         "starts": [*earlier["starts"], now],
     }
     write_json(folder / _MARKER, content)
-    return content["run"]
+    return Run(folder, content["run"], settings, prepared, content)
 
 
 def finished_report(folder: pathlib.Path, settings: Settings) -> dict[str, Any] | None:
@@ -180,86 +207,61 @@ def settings_of(folder: pathlib.Path) -> tuple[Settings, dict[str, Any]]:
         raise ArtefactError(
             f"{folder} holds no run: train one with python -m trainers.run --workdir={folder}"
         )
-    known = {field.name for cls in (Settings, Recipe) for field in dataclasses.fields(cls)}
-    stored = dict(facts["settings"])
+    stored = facts["settings"]
+    here = {"workdir": str(folder), "debug": False, "dry_run": False}
     try:
-        recipe = dict(stored.pop("recipe"))
-        recipe["lr_scale"] = tuple((pattern, factor) for pattern, factor in recipe["lr_scale"])
-        if not isinstance(recipe["class_weights"], str):
-            recipe["class_weights"] = tuple(recipe["class_weights"])
-        stored |= {"workdir": str(folder), "debug": False, "dry_run": False}
-        changes = {k: v for k, v in (stored | recipe).items() if k in known and k != "model"}
+        changes = {
+            name: value
+            for name, value in {**stored, **stored["recipe"], **here}.items()
+            if name in FIELDS and name != "model"
+        }
         return resolve(stored["model"], changes), facts
     except (KeyError, TypeError, ValueError) as error:
-        raise ArtefactError(f"{folder / _MARKER} describes no run of ours: {error}") from error
+        raise ArtefactError(f"{folder / _MARKER} does not describe a run: {error}") from error
 
 
-def save_state(folder: pathlib.Path, state: Mapping[str, np.ndarray]) -> str:
-    """Stores a pipeline's fitted state whole; returns its fingerprint."""
-    place = folder / "pipeline"
-    place.mkdir(exist_ok=True)
-    new = place / ".state.npz.new"
-    array_file.write(new, state)
-    os.replace(new, place / "state.npz")
-    return fingerprint(state)
+def data_fingerprint(prepared: "Prepared") -> str:
+    """A short hash of all rows of prepared data and of what was fitted on them.
 
-
-def load_state(folder: pathlib.Path) -> dict[str, np.ndarray] | None:
-    """The fitted state that a run stored; None: it has stored none yet."""
-    path = folder / "pipeline" / "state.npz"
-    if not path.exists():
-        return None
-    try:
-        return array_file.read(path)
-    except (ValueError, OSError) as error:
-        raise ArtefactError(f"{path} is damaged: {error}") from error
-
-
-def fingerprint(arrays: Mapping[str, np.ndarray]) -> str:
-    """A short hash of named arrays: their names, types, shapes and content."""
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
-        digest.update(f"{name}:{array.dtype}:{array.shape};".encode())
-        if array.dtype == object:  # texts: its bytes would be addresses
-            for text in array.ravel().tolist():
-                digest.update(len(text).to_bytes(8, "little") + text)
-        else:
-            digest.update(array.data)
-    return digest.hexdigest()[:16]
-
-
-def data_fingerprint(pipeline: Pipeline) -> str:
-    """A short hash of all rows of a prepared pipeline and of its state."""
-    digest = hashlib.sha256(fingerprint(pipeline.state).encode())
-    for split, rows in sorted(pipeline.rows.items()):
-        digest.update(f"{split}:{rows.num_rows};".encode())
-        if rows.table is not None:
-            digest.update(fingerprint(rows.table).encode())
+    Of rows on disk: of their number, and of their files' description (`Rows.identity`).
+    """
+    digest = hashlib.sha256(files.fingerprint(state_file.flat(prepared.state)).encode())
+    for split, rows in sorted(prepared.rows.items()):
+        content = files.fingerprint(rows.table) if rows.table is not None else rows.identity
+        digest.update(f"{split}:{rows.num_rows}:{content};".encode())
     return digest.hexdigest()[:16]
 
 
 def _recorded(folder: pathlib.Path) -> dict[str, Any] | None:
-    """What run.json says; None where there is none. ArtefactError: it is none of ours."""
+    """What run.json says; None where there is none. ArtefactError: it is damaged."""
     facts = read_json(folder / _MARKER)
     if facts is None:
         return None
-    wrong = [word for word, kind in _RECORDED.items() if not isinstance(facts.get(word), kind)]
+    wrong = [key for key, kind in _RECORDED.items() if not isinstance(facts.get(key), kind)]
     if wrong or not all(isinstance(start, dict) for start in facts["starts"]):
         raise ArtefactError(f"{folder / _MARKER} is damaged: see {', '.join(wrong) or 'starts'}")
+    if _format(facts) not in range(1, FORMAT + 1):
+        raise ArtefactError(
+            f"{folder / _MARKER} has format {facts['format']!r:.20}; this version reads up to "
+            f"{FORMAT}"
+        )
     return facts
+
+
+def _format(facts: Mapping[str, Any]) -> Any:
+    return facts.get("format", 1)
 
 
 def _differences(then: Mapping[str, Any], now: Mapping[str, Any], path: str = "") -> list[str]:
     """What is not the same, each with its value then and now."""
-    found = []
+    changed = []
     for field in sorted({*then, *now}):
-        was, is_ = then.get(field), now.get(field)
-        if isinstance(was, Mapping) and isinstance(is_, Mapping):
-            found += _differences(was, is_, f"{path}{field}.")
-        elif was != is_:
-            found.append(f"{path}{field} {was!r} -> {is_!r}")
-    return found
+        old, new = then.get(field), now.get(field)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            changed += _differences(old, new, f"{path}{field}.")
+        elif old != new:
+            changed.append(f"{path}{field} {old!r} -> {new!r}")
+    return changed
 
 
 def _identity(settings: Settings, precision: str) -> dict[str, Any]:

@@ -1,24 +1,23 @@
-"""The one place that opens SavedModels, which are programs: only whole ones, as they were written.
+"""Opens SavedModels, which are programs: only whole ones, as they were written; nothing else does.
 
 Beside each export lies `assets.extra/sha256.json`, the hash of every file of its version. It finds
 damage, by a copy or a disk; who can write a file there can write its hash too.
 """
 
-import hashlib
 import json
 import pathlib
 from typing import Any
 
 from trainers.errors import ArtefactError
-from trainers.store import untrusted
+from trainers.store import files, untrusted
 
 _SEAL = pathlib.Path("assets.extra", "sha256.json")
 
 
 def seal(folder: pathlib.Path) -> None:
-    """Writes the hashes of all files that an export has."""
-    hashes = {name: _sha256(folder / name) for name in _files(folder)}
-    (folder / _SEAL).write_text(json.dumps(hashes, indent=1), encoding="utf-8")
+    """Writes the hash of every file of an export beside them."""
+    hashes = {name: files.sha256(folder / name) for name in _files(folder)}
+    files.replace_whole(folder / _SEAL, json.dumps(hashes, indent=1).encode())
 
 
 def load(folder: pathlib.Path) -> Any:
@@ -33,7 +32,8 @@ def load(folder: pathlib.Path) -> Any:
         if (folder / _SEAL).exists():
             _check(folder, untrusted.read_json(folder / _SEAL))
         model = tf.saved_model.load(str(folder))
-        model.signatures["serving_default"]
+        if not model.signatures:
+            raise ValueError("it has no signatures")
     except (OSError, ValueError, LookupError, AttributeError, tf.errors.OpError) as error:
         raise ArtefactError(f"{folder} cannot be loaded: {error}") from error
     return model
@@ -46,7 +46,7 @@ def _check(folder: pathlib.Path, hashes: dict[str, Any]) -> None:
             raise ValueError(f"{name} is missing")
         if name not in hashes:
             raise ValueError(f"{name} is not part of the export")
-        if _sha256(folder / name) != hashes[name]:
+        if files.sha256(folder / name) != hashes[name]:
             raise ValueError(f"{name} is not as it was written")
 
 
@@ -55,8 +55,3 @@ def _files(folder: pathlib.Path) -> list[str]:
     paths = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
     names = (path.relative_to(folder) for path in paths)
     return sorted(name.as_posix() for name in names if name != _SEAL)
-
-
-def _sha256(path: pathlib.Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

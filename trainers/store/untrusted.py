@@ -27,12 +27,12 @@ def parse_json(content: bytes, name: str) -> dict[str, Any]:
     if len(content) > _MAX_JSON_BYTES:
         raise ValueError(f"{name} has more than {_MAX_JSON_BYTES} bytes")
     try:
-        found = json.loads(content)
+        parsed = json.loads(content)
     except RecursionError as error:
         raise ValueError(f"{name} is nested too deeply") from error
-    if not isinstance(found, dict):
-        raise ValueError(f"{name} holds a {type(found).__name__}, not an object")
-    return found
+    if not isinstance(parsed, dict):
+        raise ValueError(f"{name} holds a {type(parsed).__name__}, not an object")
+    return parsed
 
 
 def stored_members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
@@ -51,7 +51,7 @@ def stored_members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
         if name in seen:
             raise ValueError(f"{name!r} is twice in it")
         seen.add(name)
-        if name.startswith("/") or "\\" in name or ".." in name.split("/"):
+        if leads_out(name):
             raise ValueError(f"{name!r} leads out of it")
         if stat.S_ISLNK(member.external_attr >> 16):
             raise ValueError(f"{name!r} is a link")
@@ -62,3 +62,8 @@ def stored_members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     if declared > present:
         raise ValueError(f"its members declare {declared} bytes, the file has {present}")
     return members
+
+
+def leads_out(name: str) -> bool:
+    """Whether a member of this name would be written elsewhere if its file were unpacked."""
+    return name.startswith("/") or "\\" in name or ".." in name.split("/")

@@ -1,20 +1,19 @@
-"""The same run over several seeds: settings, processes, statistics and their table."""
+"""The same run over several seeds: their settings, the spread of their figures and its table."""
 
 import dataclasses
 import math
 import pathlib
 import re
 import shlex
-import signal
-import subprocess
-import sys
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from trainers.config import flags as recipe_flags
+from trainers.config import flags
 from trainers.config.settings import Settings
 from trainers.errors import UsageError
 from trainers.store.run_folder import read_json
+from trainers.studies import child
 
 _CONFIDENCE = 0.95
 _GROUPS = ("test", "validation", "seconds")
@@ -41,18 +40,18 @@ def parse_seeds(text: str) -> list[int]:
     return seeds
 
 
-def plan(seeds: Sequence[int], words: Sequence[str]) -> list[Settings] | None:
+def plan(seeds: Sequence[int], run_flags: Sequence[str]) -> list[Settings] | None:
     """The settings of each run, all flags checked; None after `--help` or `--list`.
 
     Raises:
         UsageError: a flag that trainers.run would refuse, or one that repeat has to set itself.
     """
-    for word in words:
-        if re.fullmatch(r"--?seed(=.*)?", word):
-            raise UsageError(f"{word}: the seeds are --seeds=..., before '--'")
+    for flag in run_flags:
+        if re.fullmatch(r"--?seed(=.*)?", flag):
+            raise UsageError(f"{flag}: the seeds are --seeds=..., before '--'")
     runs = []
     for seed in seeds:
-        settings = recipe_flags.parse(["run", *words, f"--seed={seed}"])
+        settings = flags.parse(["run", *run_flags, f"--seed={seed}"])
         if settings is None:
             return None
         if settings.dry_run:
@@ -64,32 +63,37 @@ def plan(seeds: Sequence[int], words: Sequence[str]) -> list[Settings] | None:
     return runs
 
 
-def statistics(values: Sequence[float]) -> dict[str, Any]:
+def spread(values: Sequence[float]) -> dict[str, Any]:
     """Mean, sample standard deviation, range and the interval of the mean (Student's t).
 
-    One value alone has neither deviation nor interval: they are None.
+    One value alone, or one that is not finite, has neither standard deviation nor interval: they
+    are None.
     """
-    import scipy.stats
+    import scipy.stats  # half a second that `--help` does without
 
-    n, mean = len(values), math.fsum(values) / len(values)
-    found = {"n": n, "mean": mean, "deviation": None, "min": min(values), "max": max(values)}
-    found |= {"low": None, "high": None}
-    if n > 1:
-        deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
-        reach = float(scipy.stats.t.ppf((1 + _CONFIDENCE) / 2, n - 1)) * deviation / math.sqrt(n)
-        found |= {"deviation": deviation, "low": mean - reach, "high": mean + reach}
-    return {**found, "values": list(values)}
+    n, mean = len(values), statistics.fmean(values)
+    std = low = high = None
+    if n > 1 and all(map(math.isfinite, values)):
+        std = statistics.stdev(values)
+        low = high = mean
+    if std:
+        scale = std / math.sqrt(n)
+        low, high = map(float, scipy.stats.t.interval(_CONFIDENCE, n - 1, mean, scale))
+    limits = {"min": min(values), "max": max(values), "low": low, "high": high}
+    return {"n": n, "mean": mean, "std": std, **limits, "values": list(values)}
 
 
-def summary(first: Settings, words: Sequence[str], outcomes: Sequence[Outcome]) -> dict[str, Any]:
+def summary(
+    first: Settings, run_flags: Sequence[str], outcomes: Sequence[Outcome]
+) -> dict[str, Any]:
     """What is kept as JSON: the runs, those that failed, and the statistics of the others."""
     reports = [outcome.report for outcome in outcomes if outcome.report]
-    facts = {word: reports[0][word] for word in ("dataset", "parameters")} if reports else {}
+    facts = {name: reports[0][name] for name in ("dataset", "parameters")} if reports else {}
     return {
         "model": first.model,
         "pipeline": first.recipe.pipeline,
         **facts,
-        "flags": shlex.join(words),
+        "flags": shlex.join(run_flags),
         "seeds": [outcome.seed for outcome in outcomes if outcome.report],
         "runs": [str(outcome.folder) for outcome in outcomes if outcome.report],
         "failed": [
@@ -99,49 +103,20 @@ def summary(first: Settings, words: Sequence[str], outcomes: Sequence[Outcome]) 
         ],
         "confidence": _CONFIDENCE,
         "statistics": {
-            group: {name: statistics([r[group][name] for r in reports]) for name in names}
+            group: {name: spread([r[group][name] for r in reports]) for name in names}
             for group, names in ((group, reports[0][group]) for group in _GROUPS if reports)
         },
     }
 
 
-def run_seed(settings: Settings, words: Sequence[str]) -> tuple[Outcome, int]:
-    """One run in a process of its own, and the signal that came meanwhile (0: none)."""
-    folder, log = settings.run_dir, log_path(settings.run_dir)
+def run_seed(settings: Settings, run_flags: Sequence[str]) -> tuple[Outcome, int]:
+    """One run in a process of its own, and the signal that was received meanwhile (0: none)."""
+    folder, seed = settings.run_dir, settings.recipe.seed
     folder.parent.mkdir(parents=True, exist_ok=True)
-    seed = settings.recipe.seed
-    command = [sys.executable, "-m", "trainers.run", *words, f"--seed={seed}"]
-    command += [f"--workdir={folder}"] if settings.workdir else []
-    child, came = None, []
-
-    def pass_on(number, frame):
-        came.append(number)
-        if child is not None:
-            child.send_signal(number)
-
-    earlier = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        with open(log, "ab") as output:
-            start = output.tell()
-            # A process group of its own: a Ctrl-C at the terminal reaches it once, through us.
-            child = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                process_group=0,
-            )
-        for number in came:  # before there was a child to pass it on to
-            child.send_signal(number)
-        code = child.wait()
-    finally:
-        for number, handler in earlier.items():
-            signal.signal(number, handler)
-    code = 128 - code if code < 0 else code  # killed by a signal: as a shell says it
-    report = read_json(folder / "report.json") if code == 0 else None
-    lines = log.read_bytes()[start:].decode(errors="replace").split("\n")
-    said = [line for line in lines if line.startswith("error:")] or [x for x in lines if x.strip()]
-    return Outcome(seed, folder, code, report, said[-1] if said else ""), max(came, default=0)
+    workdir = [f"--workdir={folder}"] if settings.workdir else []
+    ended = child.run([*run_flags, f"--seed={seed}", *workdir], log_path(folder))
+    report = read_json(folder / "report.json") if ended.exit_code == 0 else None
+    return Outcome(seed, folder, ended.exit_code, report, ended.last_line), ended.signal
 
 
 def outcome_line(outcome: Outcome) -> str:
@@ -159,14 +134,14 @@ def outcome_line(outcome: Outcome) -> str:
 
 def statistics_table(groups: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """The statistics of each group as lines of aligned columns."""
-    columns = ("mean", "deviation", "min", "max", "low", "high")
-    titles = ("", "n", "mean", "sd", "min", "max", f"{_CONFIDENCE:.0%} from", "to")
+    columns = ("mean", "std", "min", "max", "low", "high")
+    titles = ("", "n", "mean", "std", "min", "max", f"{_CONFIDENCE:.0%} from", "to")
     rows = [titles]
     for group, names in groups.items():
-        for name, found in names.items():
-            places = 1 if group == "seconds" else 4
-            shown = ("-" if found[c] is None else f"{found[c]:.{places}f}" for c in columns)
-            rows.append((f"{group} {name}", str(found["n"]), *shown))
+        for name, figures in names.items():
+            digits = 1 if group == "seconds" else 4
+            shown = ("-" if figures[c] is None else f"{figures[c]:.{digits}f}" for c in columns)
+            rows.append((f"{group} {name}", str(figures["n"]), *shown))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         f"{name:{widths[0]}}  "

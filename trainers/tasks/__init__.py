@@ -1,1 +1,1 @@
-"""What is asked of a model: one task a file."""
+"""What is asked of a model: one file a task, with its loss, metrics, signatures and report."""

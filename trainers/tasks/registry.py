@@ -1,190 +1,168 @@
-"""What is asked of a model, as data: loss, metrics, named outputs and signatures for each task."""
+"""The registry of tasks: a task is one file of this package, its metrics read without an import.
 
+`names()` and `listing()` read the literals `METRICS`, `LOWER_IS_BETTER` and `MAIN_METRIC` of each
+file, since importing one imports TensorFlow; `get(name)` imports the file and returns its `TASK`.
+"""
+
+import ast
+import dataclasses
+import functools
+import importlib
+import pathlib
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import keras
-import tensorflow as tf
+from zoo.spec import Field, nearest
 
-from pipelines import Pipeline
-from pipelines.core.specs import cut_to_need, signature
-from trainers.errors import UsageError
+_LITERALS = ("METRICS", "LOWER_IS_BETTER", "MAIN_METRIC")
 
 
-class Task(NamedTuple):
-    """How logits are trained, measured and served."""
+class Listing(NamedTuple):
+    """What a task's file says of it without being imported."""
 
-    loss: Callable[..., keras.losses.Loss]  # loss(label_smoothing)
-    metrics: Callable[..., list[keras.metrics.Metric]]  # metrics(num_outputs); of logits, weighted
-    outputs: Callable[..., dict[str, tf.Tensor]]  # outputs(logits, class_names), all by name
-    signatures: Callable[..., Mapping[str, Callable]]  # signatures(model, pipeline)
+    summary: str
+    metrics: tuple[str, ...]  # the loss first
+    lower_is_better: tuple[str, ...]  # of these metrics
+    main_metric: str  # the report begins with it
 
 
-def reported_loss(task: Task) -> keras.metrics.Metric:
-    """The loss without smoothing or penalties, as the weighted mean over real examples.
+class Signature(NamedTuple):
+    """A function that the export carries, and how its arguments are made from a batch of rows.
 
-    It takes the place of Keras's own `loss`, which counts padding.
+    It returns at least two tensors by name, each with one entry for each row: TensorFlow Serving
+    drops the name of a single output, and refuses rows where an output has another length.
     """
-    loss = task.loss(0.0)
-    loss.reduction = None
 
-    def per_example(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-        return loss(target, logits)
+    function: Callable  # function(**arguments) -> {name: tensor}
+    fields: Mapping[str, Field]  # of the arguments, without batch dimension
+    arguments: Callable  # arguments(raw, x, target, keys) -> {argument: tensor}
+    # Whether classes, flags and texts must be the same to the last one in another process. Those
+    # that follow from scores may differ where two scores tie; the scores are compared instead.
+    exact: bool = False
 
-    return keras.metrics.MeanMetricWrapper(per_example, name="loss")
+
+class Baseline(NamedTuple):
+    """A zoo model that is trained beside the main one, by a recipe of a few seconds.
+
+    Each of `recipes` is a run folder of its own; the lowest validation loss decides between them.
+    """
+
+    key: str  # in report.json
+    name: str
+    meaning: str
+    model: str
+    recipes: Mapping[str, Mapping[str, Any]]  # name of the run folder -> fields of Recipe
 
 
-class _SmoothedCrossEntropy(keras.losses.Loss):
-    """Cross-entropy of integer targets, a share of each spread over all classes."""
+class Constant(NamedTuple):
+    """The same answer for every row."""
 
-    def __init__(self, label_smoothing: float):
-        super().__init__(name="smoothed_cross_entropy")
-        self._label_smoothing = label_smoothing
+    name: str
+    meaning: str
+    outputs: Mapping[str, Any]  # name -> (1, ...) np.ndarray, as the task keeps them
 
-    def call(self, target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-        one_hot = tf.one_hot(tf.cast(target, tf.int32), logits.shape[-1])  # (B, classes)
-        return keras.losses.categorical_crossentropy(
-            one_hot, logits, from_logits=True, label_smoothing=self._label_smoothing
+
+class Mistakes(NamedTuple):
+    """Rows of a split to look at, with an entry for each column beside every row."""
+
+    title: str
+    remark: str
+    index: Any  # (n,) positions in the evaluation
+    columns: tuple[str, ...]
+    entries: list[tuple[str, ...]]
+
+
+def _unchanged(model, prepared):
+    del prepared
+    return model
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Task:
+    """What a model is asked to do, and everything that is specific to it.
+
+    `prepared` is a pipelines.Prepared. The functions of the report take an
+    evaluation.evaluate.Evaluation and may be left out: the report then goes without that part.
+    """
+
+    over: Callable  # (pipeline, schema) -> (pipeline, schema): lays the task over any data
+    loss: Callable  # (prepared, label_smoothing) -> keras Loss of (y, output), reduction None
+    metrics: Callable  # (prepared) -> weighted Keras metrics of (y, output), by their names
+    signatures: Callable  # (entry, hparams, model, prepared) -> {name: Signature}
+    measured: str = "serving_default"  # the signature that evaluation asks
+    scored: str = "logits"  # its output that loss and metrics take
+    kept: tuple[str, ...] = ("logits",)  # its outputs that evaluation keeps of every row
+
+    head: Callable = _unchanged  # (model, prepared) -> model in the task's units
+    reduction: str = "mean"  # of the loss over the elements of a batch; or "sum"
+    loss_scale: Callable | None = None  # (prepared) -> factor on the training loss alone
+    class_weights: bool = False  # whether --class_weights has a meaning: y is a class
+
+    statistics: Callable | None = None  # (outputs, target) -> evaluation.statistics.Statistics
+    constant: Callable | None = None  # (prepared, training targets) -> Constant
+    baselines: tuple[Baseline, ...] = ()
+    sections: Callable | None = None  # (prepared, evaluation) -> [reports.html.Html]
+    mistakes: Callable | None = None  # (prepared, evaluation, number) -> Mistakes
+    captions: Callable | None = None  # (prepared, output, target) -> [(answer, truth)]
+
+
+def names() -> list[str]:
+    """All tasks, sorted."""
+    return sorted(listing())
+
+
+def describe(name: str) -> Listing:
+    """What its file says of the task `name`. ValueError: unknown name."""
+    if name not in listing():
+        close = nearest(name, names()) or names()
+        raise ValueError(f"unknown task {name!r}; nearest: {', '.join(close)}; all: --list")
+    return listing()[name]
+
+
+def get(name: str) -> Task:
+    """The task in `trainers/tasks/<name>.py`; imports it, and with it TensorFlow."""
+    describe(name)
+    return importlib.import_module(f"{__package__}.{name}").TASK
+
+
+def lower_is_better(metric: str) -> bool:
+    """Whether a smaller value of this metric is the better one, in any task that has it."""
+    return any(metric in entry.lower_is_better for entry in listing().values())
+
+
+@functools.cache
+def listing() -> Mapping[str, Listing]:
+    """Every task file of this package, by name.
+
+    Raises:
+        ValueError: literals that are missing or contradict each other.
+    """
+    entries = {}
+    for path in sorted(pathlib.Path(__file__).parent.glob("*.py")):
+        if path.stem not in ("__init__", "registry"):
+            entries[path.stem] = _read(path)
+    return entries
+
+
+def _read(path: pathlib.Path) -> Listing:
+    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    values = {
+        target.id: node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    try:
+        metrics, lower, main = (ast.literal_eval(values[name]) for name in _LITERALS)
+    except (KeyError, ValueError) as error:
+        raise ValueError(
+            f"{path.name}: a task has the literals {', '.join(_LITERALS)}: {error}"
+        ) from error
+    if metrics[0] != "loss" or not {*lower, main} <= set(metrics):
+        raise ValueError(
+            f"{path.name}: METRICS begins with 'loss' and holds those of LOWER_IS_BETTER and "
+            f"MAIN_METRIC; it is {metrics}"
         )
-
-
-def _classification_loss(label_smoothing: float) -> keras.losses.Loss:
-    if label_smoothing:
-        return _SmoothedCrossEntropy(label_smoothing)
-    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-
-
-def _classification_metrics(num_outputs: int) -> list[keras.metrics.Metric]:
-    metrics = [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
-    if num_outputs > 5:
-        metrics.append(keras.metrics.SparseTopKCategoricalAccuracy(5, name="top_5_accuracy"))
-    return metrics
-
-
-def _classification_outputs(
-    logits: tf.Tensor, class_names: tuple[str, ...]
-) -> dict[str, tf.Tensor]:
-    best = tf.argmax(logits, axis=-1)
-    return {
-        "logits": logits,
-        "probabilities": tf.nn.softmax(logits),
-        "class": best,
-        "class_name": tf.gather(tf.constant(class_names), best),
-    }
-
-
-def _binary_loss(label_smoothing: float) -> keras.losses.Loss:
-    return keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=label_smoothing)
-
-
-def _binary_metrics(num_outputs: int) -> list[keras.metrics.Metric]:
-    del num_outputs
-    return [
-        keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0),
-        keras.metrics.Precision(name="precision", thresholds=0.0),
-        keras.metrics.Recall(name="recall", thresholds=0.0),
-        _F1("micro"),
-        keras.metrics.AUC(name="auc", from_logits=True),
-    ]
-
-
-def _binary_outputs(logits: tf.Tensor, class_names: tuple[str, ...]) -> dict[str, tf.Tensor]:
-    logit = tf.squeeze(logits, axis=-1)  # (B,)
-    best = tf.cast(logit > 0, tf.int64)
-    return {
-        "logits": logits,
-        "probability": tf.sigmoid(logit),  # of the second class
-        "class": best,
-        "class_name": tf.gather(tf.constant(class_names), best),
-    }
-
-
-class _F1(keras.metrics.F1Score):
-    """F1 of logits, one column a label: over all labels together ("micro") or their mean."""
-
-    def __init__(self, average: str):
-        super().__init__(average=average, threshold=0.5, name="f1")
-
-    def update_state(self, y_true, y_pred, sample_weight=None):
-        y_true = tf.reshape(tf.cast(y_true, tf.float32), tf.shape(y_pred))  # (B,) or (B, labels)
-        super().update_state(y_true, tf.sigmoid(y_pred), sample_weight)
-
-
-class _R2(keras.metrics.R2Score):
-    """Share of the targets' variance that is explained; targets (B,), predictions (B, 1)."""
-
-    def __init__(self):
-        # Sums of squares in float32 lose the digits of targets that lie far from zero.
-        super().__init__(name="r2", dtype="float64")
-
-    def update_state(self, y_true, y_pred, sample_weight=None):
-        super().update_state(tf.reshape(y_true, tf.shape(y_pred)), y_pred, sample_weight)
-
-
-def _exact_match(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """1 where every label of an example is right: (B,)."""
-    right = tf.equal(target > 0.5, logits > 0)  # (B, labels)
-    return tf.cast(tf.reduce_all(right, axis=-1), tf.float32)
-
-
-def _multi_label_metrics(num_outputs: int) -> list[keras.metrics.Metric]:
-    del num_outputs
-    return [
-        keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0),  # mean over labels
-        keras.metrics.MeanMetricWrapper(_exact_match, name="exact_match"),
-        _F1("macro"),
-    ]
-
-
-def _multi_label_outputs(logits: tf.Tensor, class_names: tuple[str, ...]) -> dict[str, tf.Tensor]:
-    del class_names  # in the order of the columns; model.json beside the export has them
-    return {
-        "logits": logits,
-        "probabilities": tf.sigmoid(logits),  # (B, labels)
-        "labels": logits > 0,
-    }
-
-
-def _regression_loss(label_smoothing: float) -> keras.losses.Loss:
-    if label_smoothing:
-        raise UsageError("--label_smoothing is for classes; a regression has none")
-    return keras.losses.MeanSquaredError()
-
-
-def _regression_metrics(num_outputs: int) -> list[keras.metrics.Metric]:
-    del num_outputs
-    return [
-        keras.metrics.MeanAbsoluteError(name="mean_absolute_error"),
-        keras.metrics.RootMeanSquaredError(name="root_mean_squared_error"),
-        _R2(),
-    ]
-
-
-def _regression_outputs(logits: tf.Tensor, class_names: tuple[str, ...]) -> dict[str, tf.Tensor]:
-    del class_names
-    return {"logits": logits, "value": tf.squeeze(logits, axis=-1)}  # in units of the target
-
-
-def _serving_default(model: keras.Model, pipeline: Pipeline) -> Mapping[str, Callable]:
-    """One signature from raw fields to named outputs, preprocessing inside."""
-    outputs = TASKS[pipeline.task].outputs
-
-    def serving_default(**raw: tf.Tensor) -> dict[str, tf.Tensor]:
-        logits = model(cut_to_need(pipeline, pipeline.preprocess(raw)), training=False)
-        return outputs(tf.cast(logits, tf.float32), pipeline.class_names)
-
-    # TensorFlow Serving calls by argument name: one keyword for each raw field.
-    function = tf.function(serving_default, autograph=False)
-    return {"serving_default": function.get_concrete_function(**signature(pipeline.raw))}
-
-
-TASKS: dict[str, Task] = {
-    "classification": Task(
-        _classification_loss, _classification_metrics, _classification_outputs, _serving_default
-    ),
-    "binary": Task(_binary_loss, _binary_metrics, _binary_outputs, _serving_default),
-    "multi_label": Task(_binary_loss, _multi_label_metrics, _multi_label_outputs, _serving_default),
-    "regression": Task(
-        _regression_loss, _regression_metrics, _regression_outputs, _serving_default
-    ),
-}
+    summary = (ast.get_docstring(tree) or "").partition("\n")[0]
+    return Listing(summary, tuple(metrics), tuple(lower), main)

@@ -4,19 +4,21 @@ import keras
 import tensorflow as tf
 
 import zoo
-from pipelines import Pipeline
-from pipelines.core.specs import batch_signature
+from pipelines.core.plan import Plan
+from pipelines.core.prepared import Prepared
 from pipelines.core.stream import num_steps
 from trainers.config.settings import Settings
-from trainers.devices import keras_patches as distribute
+from trainers.devices import keras_patches, machine
+from trainers.devices.machine import Choices
 from trainers.errors import UsageError
-from trainers.tasks.registry import TASKS, reported_loss
-from trainers.training import kernels, optimizers
+from trainers.evaluation.metrics import measures
+from trainers.tasks import registry as tasks
+from trainers.training import kernels, loss_scale, optimizers
+from trainers.training.model import Objective, TrainedModel
+from trainers.ways import registry
 
-_MOST_STEPS_PER_EXECUTION = 16  # a signal is answered between two executions
 
-
-def build(settings: Settings, pipeline: Pipeline, policy: str) -> keras.Model:
+def build(settings: Settings, prepared: Prepared, policy: str) -> keras.Model:
     """The model for this data under a dtype policy.
 
     Raises:
@@ -26,53 +28,110 @@ def build(settings: Settings, pipeline: Pipeline, policy: str) -> keras.Model:
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
-        model = entry.build(pipeline.spec, **{**entry.hparams, **settings.hparams})
-        if pipeline.task != "regression":
-            return model
-        mean, deviation = units(pipeline)
-        # Networks answer with numbers around zero; the user's numbers have a place and a unit.
-        rescale = keras.layers.Rescaling(deviation, mean, dtype="float32", name="units")
-        return keras.Model(model.inputs, rescale(model.output), name=model.name)
+        model = entry.build(prepared.spec, **{**entry.hparams, **settings.hparams})
+        model = tasks.get(prepared.task).head(model, prepared)
+        for way in registry.get(settings.way, settings.way_options):
+            if way.transform is not None:
+                model = way.transform(model)
+        return model
     except ValueError as error:
-        raise UsageError(f"{settings.model} on {pipeline.name}: {error}") from error
+        raise UsageError(f"{settings.model} on {prepared.name}: {error}") from error
     finally:
         keras.config.set_dtype_policy(before)
 
 
-def units(pipeline: Pipeline) -> tuple[float, float]:
-    """Mean and standard deviation of a regression's training targets, as `prepare` found them."""
-    state = pipeline.state
-    return float(state.get("target_mean", 0.0)), float(state.get("target_deviation", 1.0))
+def choices(settings: Settings, prepared: Prepared, strategy: tf.distribute.Strategy) -> Choices:
+    """How this machine trains the run, with what the recipe says itself."""
+    chosen = machine.choose(
+        machine.this_machine(), strategy.num_replicas_in_sync, epoch_steps(settings, prepared)
+    )
+    if settings.recipe.steps_per_execution:
+        chosen = chosen._replace(steps_per_execution=settings.recipe.steps_per_execution)
+    return chosen
+
+
+def plan(settings: Settings, prepared: Prepared) -> Plan | None:
+    """The plan of the training rows that a way brings; None: the usual one."""
+    recipe = settings.recipe
+    for way in registry.get(settings.way, settings.way_options):
+        if way.plan is not None:
+            return way.plan(prepared, batch_size=recipe.batch_size, seed=recipe.seed)
+    return None
+
+
+def epoch_steps(settings: Settings, prepared: Prepared) -> int:
+    """Training steps of an epoch."""
+    own = plan(settings, prepared)
+    if own is not None:
+        return own.steps
+    return num_steps(prepared, "train", batch_size=settings.recipe.batch_size, training=True)
 
 
 def compiled(
-    settings: Settings, pipeline: Pipeline, strategy: tf.distribute.Strategy, policy: str
-) -> keras.Model:
-    """The model ready for `fit`: optimizer, loss and metrics with all their variables built."""
-    recipe, task = settings.recipe, TASKS[pipeline.task]
-    epoch_steps = num_steps(pipeline, "train", batch_size=recipe.batch_size, training=True)
+    settings: Settings, prepared: Prepared, strategy: tf.distribute.Strategy, policy: str
+) -> TrainedModel:
+    """The model ready for `fit`: optimizer, objective and metrics, all variables built."""
+    recipe, chosen = settings.recipe, choices(settings, prepared, strategy)
+    ways = registry.get(settings.way, settings.way_options)
     # Names that Keras counts up, and start weights, do not depend on what this process did before.
     keras.utils.clear_session(free_memory=False)
     keras.utils.set_random_seed(recipe.seed)
     with strategy.scope():
-        model = build(settings, pipeline, policy)
+        built = build(settings, prepared, policy)
+        model = TrainedModel(built.input, built.output, name=built.name)
+        for way in ways:
+            if way.check is not None:
+                way.check(model)
         if recipe.kernels == "auto":
             kernels.install(model)
-        optimizers.freeze(model.trainable_variables, recipe.lr_scale)
+        optimizers.freeze(model, recipe.lr_scale)
         if recipe.l1 or recipe.l2:
             for variable in model.trainable_variables:
                 if len(variable.shape) >= 2:  # kernels and embeddings
                     variable.regularizer = keras.regularizers.L1L2(recipe.l1, recipe.l2)
+        optimizer = optimizers.build(recipe, recipe.epochs * epoch_steps(settings, prepared))
+        keep_rows = strategy.num_replicas_in_sync == 1 and optimizers.takes_rows(optimizer, model)
+        if policy == "mixed_float16":
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer, name="loss_scale_optimizer")
         model.compile(
-            optimizer=optimizers.build(recipe, recipe.epochs * epoch_steps),
-            loss=task.loss(recipe.label_smoothing),
-            # A regression is trained in units of the targets' deviation, and reported in theirs.
-            loss_weights=[units(pipeline)[1] ** -2] if pipeline.task == "regression" else None,
-            weighted_metrics=[reported_loss(task), *task.metrics(pipeline.spec.num_outputs)],
-            steps_per_execution=recipe.steps_per_execution
-            or max(1, min(_MOST_STEPS_PER_EXECUTION, epoch_steps // 10)),
-            jit_compile=False,  # on a CPU it makes convolutions 1.4 to 5 times slower
+            optimizer,
+            _objective(settings, prepared, keep_rows),
+            ways,
+            steps_per_execution=chosen.steps_per_execution,
+            jit_compile=chosen.jit_compile and not keep_rows,  # XLA cannot find rows that repeat
         )
-        optimizers.finish(model.optimizer, model.trainable_variables, recipe.lr_scale)
-        distribute.cure(model, batch_signature(pipeline), strategy)
+        optimizers.build_variables(model.optimizer, model.trainable_variables, recipe.lr_scale)
+        keras_patches.without_own_sum(loss_scale.unwrapped(model.optimizer))
+        keras_patches.without_symbolic_build(model)
+        if strategy.num_replicas_in_sync > 1:
+            keras_patches.differ_by_replica(model)
+        _build_metrics(model, prepared.batch_signature)
     return model
+
+
+def _objective(settings: Settings, prepared: Prepared, keep_rows: bool) -> Objective:
+    recipe, task = settings.recipe, tasks.get(prepared.task)
+    loss = task.loss(prepared, recipe.label_smoothing)
+    scale = task.loss_scale(prepared) if task.loss_scale else 1.0
+    return Objective(
+        loss=lambda y, outputs, weight: scale * loss(y, outputs, weight),
+        metrics=measures(task, prepared),
+        batch_size=recipe.batch_size,
+        reduction=task.reduction,
+        elements=prepared.elements,
+        clip_norm=recipe.clip_norm,
+        keep_rows=keep_rows,
+    )
+
+
+def _build_metrics(model: TrainedModel, signature: tuple) -> None:
+    """Some metrics make their variables at their first update: here, under the strategy."""
+    _, y, weight = (keras.tree.map_structure(_zeros, specs) for specs in signature)
+    outputs = keras.tree.map_structure(_zeros, model.output)
+    with keras.StatelessScope():  # nothing is counted
+        for metric in model.metrics:
+            metric.update_state(y, outputs, sample_weight=weight)
+
+
+def _zeros(spec) -> tf.Tensor:
+    return tf.zeros([1 if size is None else size for size in spec.shape], spec.dtype)

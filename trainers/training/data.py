@@ -1,20 +1,23 @@
-"""The data of a run: loaded, with the state that it fitted, and checked against the settings."""
+"""The data of a run: loaded, under its task, with the state that the run fitted or adopts."""
 
 import pathlib
-
-import numpy as np
+from collections.abc import Sequence
 
 import pipelines
-from pipelines import SPLITS, Pipeline
-from pipelines.storage import tfds as source
-from trainers.config.settings import METRICS, Settings, pipeline_arguments
-from trainers.errors import ArtefactError, UsageError
+import zoo
+from pipelines.core.pipeline import Pipeline, Schema
+from pipelines.core.prepared import Prepared, prepare
+from pipelines.storage import builders, tfds
+from trainers.config.settings import Settings, pipeline_arguments, task_of
+from trainers.errors import UsageError
+from trainers.evaluation.metrics import measures
 from trainers.store import run_folder
+from trainers.store import state as state_file
+from trainers.tasks import registry as tasks
+from trainers.training.start.run import adopted_state
 
-_NUM_EXAMPLES = 8  # raw rows that an export is compared on
 
-
-def load(settings: Settings, folder: pathlib.Path | None) -> Pipeline:
+def load(settings: Settings, folder: pathlib.Path | None) -> Prepared:
     """The prepared data, under the state that the run in `folder` fitted, or else fitted now.
 
     Args:
@@ -22,69 +25,69 @@ def load(settings: Settings, folder: pathlib.Path | None) -> Pipeline:
 
     Raises:
         DataError: the data is missing or not what was declared.
-        UsageError: the data does not go with the settings.
+        UsageError: the data does not suit the settings.
         ArtefactError: the data is not that which the run began with.
     """
     pipeline = pipelines.get(settings.recipe.pipeline, **pipeline_arguments(settings))
-    few = len(pipeline.class_names) <= 5  # then there is no top_5_accuracy; see trainers.tasks
-    metrics = [m for m in METRICS[pipeline.task] if not (few and m == "top_5_accuracy")]
-    if settings.recipe.class_weights and pipeline.task not in ("classification", "binary"):
-        raise UsageError(f"--class_weights: task {pipeline.task} has no classes")
-    if settings.recipe.monitor not in metrics:
-        raise UsageError(
-            f"--monitor={settings.recipe.monitor}: {pipeline.name} ({pipeline.task}) has "
-            f"{', '.join(metrics)}"
-        )
-    pipeline, rows = source.load(pipeline, data_dir=settings.data_dir or None)
-    state = run_folder.load_state(folder) if folder else None
-    if state is None and settings.init_from:
-        state = _inherited_state(settings, pipeline)
-    pipeline = pipelines.prepared(pipeline, rows, state)
-    _check_rows(settings, pipeline)
+    if pipeline.schema is not None:
+        under_task(settings, pipeline, pipeline.schema)  # refused before anything is read
+    pipeline, rows, schema = tfds.load(pipeline, data_dir=settings.data_dir or None)
+    pipeline, schema = under_task(settings, pipeline, schema)
+    form, stored = zoo.describe(settings.model).inputs, None
     if folder:
-        run_folder.check_data(folder, settings, pipeline)
-        if run_folder.load_state(folder) is None and pipeline.state:
-            run_folder.save_state(folder, pipeline.state)
-    return pipeline
-
-
-def take(pipeline: Pipeline, split: str, index: np.ndarray) -> dict[str, np.ndarray]:
-    """Stored raw fields and target of some rows."""
-    rows = pipeline.rows[split]
-    if rows.table is None:
-        return dict(rows.read(index))
-    return {name: column[index] for name, column in rows.table.items()}
-
-
-def examples(pipeline: Pipeline) -> dict[str, np.ndarray]:
-    """A few raw rows of the test split, as a client would send them."""
-    index = np.arange(min(_NUM_EXAMPLES, pipeline.rows["test"].num_rows))
-    rows = take(pipeline, "test", index)
-    return {name: rows[name] for name in pipeline.raw}
-
-
-def _inherited_state(settings: Settings, pipeline: Pipeline) -> dict[str, np.ndarray] | None:
-    """The fitted state of the run whose weights are taken, so that both mean the same."""
-    folder = pathlib.Path(settings.init_from)
-    state = run_folder.load_state(folder)
-    if state is None:
-        return None
-    theirs, _ = run_folder.settings_of(folder)
-    if theirs.recipe.pipeline != settings.recipe.pipeline or pipeline.bind is None:
-        raise ArtefactError(
-            f"--init_from={folder} was trained on {theirs.recipe.pipeline}, whose fitted state is "
-            f"not for {settings.recipe.pipeline}"
-        )
-    return state
-
-
-def _check_rows(settings: Settings, pipeline: Pipeline) -> None:
-    missing = [split for split in SPLITS if split not in pipeline.rows]
-    if missing:
-        raise UsageError(f"{pipeline.name} has no {missing}; it has {sorted(pipeline.rows)}")
-    num_rows, batch_size = pipeline.rows["train"].num_rows, settings.recipe.batch_size
+        stored = state_file.load(folder, default_form=next(iter(pipeline.forms)))
+    state = adopted_state(settings, pipeline, schema, form) if stored is None else stored
+    prepared = prepare(pipeline, schema, rows, form=form, state=state)
+    # Only now is it known how many outputs there are: top_5_accuracy needs more than five.
+    _check_monitor(
+        settings, prepared, [m.name for m in measures(tasks.get(prepared.task), prepared)]
+    )
+    num_rows, batch_size = prepared.num_rows("train"), settings.recipe.batch_size
     if num_rows < batch_size:
         raise UsageError(
             f"--batch_size={batch_size} is more than the {num_rows} training examples of "
-            f"{pipeline.source}"
+            f"{prepared.source}"
+        )
+    if folder:
+        run_folder.check_data(folder, settings, prepared)
+        if stored is None and prepared.state:
+            state_file.save(folder, prepared.state)
+    return prepared
+
+
+def check_present(settings: Settings) -> None:
+    """MissingDataError where the data of a run would have to be downloaded again; nothing is.
+
+    Files of one's own are missed when they are read.
+    """
+    pipeline = pipelines.get(settings.recipe.pipeline, **pipeline_arguments(settings))
+    if pipeline.read is None:
+        builders.check_prepared(pipeline.source, settings.data_dir or None)
+
+
+def under_task(settings: Settings, pipeline: Pipeline, schema: Schema) -> tuple[Pipeline, Schema]:
+    """The pipeline and its schema under the task of the run.
+
+    That is --task, else the first of the model's own tasks, else the pipeline's.
+
+    Raises:
+        UsageError: the model is for other tasks, the task does not fit the data, or a setting does
+            not fit the task.
+    """
+    name = task_of(settings, schema.task)
+    task = tasks.get(name)
+    pipeline, schema = task.over(pipeline, schema)
+    if settings.recipe.class_weights and not task.class_weights:
+        raise UsageError(f"--class_weights: task {name} has no classes")
+    _check_monitor(settings, pipeline, tasks.describe(name).metrics)
+    return pipeline, schema._replace(task=name)
+
+
+def _check_monitor(
+    settings: Settings, pipeline: Pipeline | Prepared, metrics: Sequence[str]
+) -> None:
+    if settings.recipe.monitor not in metrics:
+        raise UsageError(
+            f"--monitor={settings.recipe.monitor}: expected one of {', '.join(metrics)}, the "
+            f"metrics of this task on {pipeline.name}"
         )

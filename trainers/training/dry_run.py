@@ -9,14 +9,16 @@ import keras
 import tensorflow as tf
 
 import pipelines
-from pipelines import Pipeline
-from pipelines.core.stream import num_steps, stream
-from pipelines.storage import tfds as source
-from trainers.config.settings import Settings, pipeline_arguments
-from trainers.devices import keras_patches as distribute
-from trainers.devices import precision as machine
-from trainers.training import compile as assembly
+from pipelines.core.prepared import Prepared
+from pipelines.core.stream import stream
+from pipelines.storage import builders
+from trainers.config.settings import FIELDS, Settings, pipeline_arguments, values
+from trainers.devices import loop, machine, precision
+from trainers.devices.strategy import check_batch_size, choose
+from trainers.training import compile as compiling
 from trainers.training import data, kernels
+from trainers.training.model import TrainedModel
+from trainers.ways import registry
 
 _TIMED = 12  # steps, after a first execution that traces
 
@@ -29,26 +31,28 @@ def describe(settings: Settings) -> str:
     Raises:
         DataError: the data set would have to be downloaded first.
     """
-    strategy = distribute.choose(settings.replicas)
-    distribute.check_batch_size(settings.recipe.batch_size, strategy)
-    precision, why = machine.choose_precision(settings.recipe.precision)
-    pipeline = _pipeline(settings)
-    model = assembly.compiled(settings, pipeline, strategy, machine.policy(precision))
-    steps = num_steps(pipeline, "train", batch_size=settings.recipe.batch_size, training=True)
-    seconds = _seconds_per_step(model, settings, pipeline, strategy, steps)
-    memory = _memory(model, settings, pipeline)
+    strategy = choose(settings.replicas)
+    divisor = registry.batch_divisor(settings.way, settings.way_options)
+    check_batch_size(settings.recipe.batch_size, strategy, divisor)
+    dtype, why = precision.choose_precision(settings.recipe.precision)
+    prepared = _prepared(settings)
+    model = compiling.compiled(settings, prepared, strategy, precision.policy(dtype))
+    steps = compiling.epoch_steps(settings, prepared)
+    seconds = _seconds_per_step(model, settings, prepared, strategy)
+    memory = _memory(model, settings, prepared)
     total = settings.recipe.epochs * steps
     lines = [f"{field} = {value!r}" for field, value in _resolved(settings).items()]
-    rows = ", ".join(f"{split} {rows.num_rows}" for split, rows in pipeline.rows.items())
+    rows = ", ".join(f"{split} {rows.num_rows}" for split, rows in prepared.rows.items())
     return "\n".join(
         [
             *lines,
             "",
             f"run         {settings.run_dir} (not written)",
-            f"data        {pipeline.source}: {rows}",
+            f"data        {prepared.source}: {rows}",
             f"parameters  {model.count_params()}",
-            f"precision   {precision}: {why}",
+            f"precision   {dtype}: {why}",
             f"kernels     {kernels.installed(model)}",
+            f"machine     {machine.describe(compiling.choices(settings, prepared, strategy))}",
             f"replicas    {strategy.num_replicas_in_sync}",
             f"memory      about {memory / 2**20:.0f} MiB for data, weights and a step",
             f"steps       {steps} an epoch, {total} in all, {seconds * 1e3:.1f} ms each, measured",
@@ -58,13 +62,14 @@ def describe(settings: Settings) -> str:
 
 
 def _resolved(settings: Settings) -> dict:
-    return dataclasses.asdict(settings.recipe) | {
-        "hparams": settings.hparams,
-        "pipeline_options": settings.pipeline_options,
+    return {
+        name: value
+        for name, value in values(settings).items()
+        if FIELDS[name].metadata["changes_numbers"]
     }
 
 
-def _pipeline(settings: Settings) -> Pipeline:
+def _prepared(settings: Settings) -> Prepared:
     arguments = pipeline_arguments(settings)
     name = arguments.get("dataset")
     if name is None:
@@ -72,27 +77,35 @@ def _pipeline(settings: Settings) -> Pipeline:
         if pipeline.read is not None:
             return data.load(settings, None)
         name = pipeline.source
-    builder = source.find_builder(name, settings.data_dir or None)
-    if source.is_prepared(builder):
+    builder = builders.find_builder(name, settings.data_dir or None)
+    if builders.is_prepared(builder):
         return data.load(settings, None)
     if not getattr(builder, "BUILT_IN", False):
         raise pipelines.DataError(
             f"{name} is not prepared, and a dry run downloads nothing: run without it"
         )
-    with tempfile.TemporaryDirectory() as place:
-        return data.load(dataclasses.replace(settings, data_dir=place), None)
+    with tempfile.TemporaryDirectory() as folder:
+        return data.load(dataclasses.replace(settings, data_dir=folder), None)
 
 
 def _seconds_per_step(
-    model: keras.Model,
+    model: TrainedModel,
     settings: Settings,
-    pipeline: Pipeline,
+    prepared: Prepared,
     strategy: tf.distribute.Strategy,
-    steps: int,
 ) -> float:
-    recipe = settings.recipe
-    data = stream(pipeline, "train", batch_size=recipe.batch_size, training=True, seed=recipe.seed)
-    distribute.count_steps(model, strategy, steps=10**9, validation_steps=1, skip=0)
+    recipe, chosen = settings.recipe, compiling.choices(settings, prepared, strategy)
+    data = stream(
+        prepared,
+        "train",
+        batch_size=recipe.batch_size,
+        training=True,
+        seed=recipe.seed,
+        plan=compiling.plan(settings, prepared),
+        threads=chosen.stream_threads,
+    )
+    data = machine.copied_ahead(data, chosen.device)
+    loop.count_steps(model, strategy, steps=10**9, validation_steps=1)
     iterator = iter(strategy.experimental_distribute_dataset(data))
     model.train_function(iterator)
     executions = math.ceil(_TIMED / model.steps_per_execution)
@@ -102,10 +115,10 @@ def _seconds_per_step(
     return (time.perf_counter() - started) / (executions * model.steps_per_execution)
 
 
-def _memory(model: keras.Model, settings: Settings, pipeline: Pipeline) -> int:
+def _memory(model: keras.Model, settings: Settings, prepared: Prepared) -> int:
     """Bytes of tables, weights, gradients, optimizer and the activations that a step keeps."""
     tables = sum(
-        column.nbytes for rows in pipeline.rows.values() for column in (rows.table or {}).values()
+        column.nbytes for rows in prepared.rows.values() for column in (rows.table or {}).values()
     )
     weights = 4 * sum(
         math.prod(v.shape) for v in [*model.trainable_variables, *model.optimizer.variables]

@@ -19,8 +19,10 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-# Keras's function by what is used in its place. `relu` is not here: oneDNN fuses it with what it
-# follows.
+from trainers.devices import keras_patches
+
+# Keras's activations that get a kernel of their own. `relu` is not here: oneDNN fuses it with the
+# layer before.
 _ACTIVATIONS = ("elu", "gelu", "mish", "selu", "silu", "softplus")
 # Filters and pixels from and up to which a product beats oneDNN at the gradient of weights: layers
 # of 256 filters gain half at 9 pixels and nothing at 49 (BUILD_NOTES.md).
@@ -30,11 +32,13 @@ _MANY, _SMALL = 256, 16
 def install(model: keras.Model) -> None:
     """Gives the layers of a built model, which is to be trained, the fastest kernels for them."""
     on_cpu = not tf.config.list_physical_devices("GPU")
-    for layer in model._flatten_layers():
+    for layer in keras_patches.layers_of(model):
         if isinstance(layer, keras.layers.BatchNormalization):
             _normalise_batch(layer)
         elif isinstance(layer, keras.layers.LayerNormalization) and on_cpu:
             _normalise_rows(layer)
+        elif type(layer) is keras.layers.Embedding:
+            _look_up(layer)
         elif type(layer) is keras.layers.Dropout and on_cpu:
             _drop(layer)
         elif on_cpu:
@@ -43,15 +47,19 @@ def install(model: keras.Model) -> None:
 
 
 def installed(model: keras.Model) -> str:
-    """Which layers of a model have other kernels than Keras's, in words."""
+    """Which layers of a model have other kernels than Keras's, as text."""
     counts = collections.Counter(
         type(layer).__name__
-        for layer in model._flatten_layers()
-        if {"call", "convolution_op"} & vars(layer).keys()
+        for layer in keras_patches.layers_of(model)
+        if any(_is_own(vars(layer).get(name)) for name in ("call", "convolution_op"))
         or getattr(layer, "activation", None) in map(_activation, _ACTIVATIONS)
     )
     named = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
     return f"own for {named}" if named else "Keras's"
+
+
+def _is_own(function: Callable | None) -> bool:
+    return getattr(function, "__module__", None) == __name__
 
 
 def compiled(function: Callable) -> Callable:
@@ -68,8 +76,8 @@ def compiled(function: Callable) -> Callable:
         with tf.GradientTape() as tape:
             tape.watch(numbers)
             outputs = function(*inputs, **constants)
-        found = iter(tape.gradient(outputs, numbers, upstream))
-        return [next(found) if x.dtype.is_floating else None for x in inputs]
+        gradients = iter(tape.gradient(outputs, numbers, upstream))
+        return [next(gradients) if x.dtype.is_floating else None for x in inputs]
 
     def both(*inputs, **constants):
         @tf.custom_gradient
@@ -94,11 +102,11 @@ def _normalise_batch(layer: keras.layers.BatchNormalization) -> None:
         if mask is not None or several or inputs.dtype == tf.float64:
             # Each replica sees its share of a batch: Keras can add the sums of all up. Only now,
             # since other backends refuse a layer whose configuration asks for it.
-            layer.synchronized, given = several or layer.synchronized, layer.synchronized
+            layer.synchronized, before = several or layer.synchronized, layer.synchronized
             try:
                 return slow(inputs, training=training, mask=mask)
             finally:
-                layer.synchronized = given
+                layer.synchronized = before
         learning = bool(training) and layer.trainable
         moving = (
             tf.convert_to_tensor(layer.moving_mean),
@@ -122,6 +130,23 @@ def _normalise_batch(layer: keras.layers.BatchNormalization) -> None:
             layer.moving_mean.assign(moving[0] * keep + mean * (1.0 - keep))
             layer.moving_variance.assign(moving[1] * keep + variance * (1.0 - keep))
         return outputs
+
+    layer.call = call
+
+
+def _look_up(layer: keras.layers.Embedding) -> None:
+    """Rows are read, then cast: Keras casts the table, and reading one whose rows are updated
+    copies it, 51 MB for 200 000 rows of 64.
+    """
+    slow = layer.call
+    if layer.lora_enabled or layer.quantization_mode:
+        return
+
+    def call(inputs):
+        if tf.distribute.get_strategy().num_replicas_in_sync > 1 or not inputs.dtype.is_integer:
+            return slow(inputs)
+        table = keras_patches.variable_in(layer.embeddings)
+        return tf.cast(tf.gather(table, inputs), layer.compute_dtype)
 
     layer.call = call
 
@@ -158,7 +183,7 @@ def _convolve(layer: keras.layers.Layer) -> None:
     slow = layer.convolution_op
 
     def convolution_op(inputs, kernel):
-        if not _small(inputs):  # the layer's second place in a model
+        if not _small(inputs):  # the layer's second use in a model
             return slow(inputs, kernel)
         return _convolution(inputs, tf.convert_to_tensor(kernel, inputs.dtype))
 
@@ -204,7 +229,7 @@ def _activation(name: str) -> Callable:
 
 
 def _drop(layer: keras.layers.Dropout) -> None:
-    """Which numbers are kept is a hash of their place."""
+    """Which numbers are kept is a hash of their index."""
     if not layer.rate:
         return
 
@@ -223,8 +248,8 @@ def _thinned(x, seed, *, rate: float, shape: tuple[int | None, ...]):
     """Numbers kept with probability 1 - rate; those of a dimension of 1 in `shape` together."""
     sizes = tf.unstack(tf.shape(x))
     sizes = [n if size is None else size for n, size in zip(sizes, shape, strict=True)]
-    places = tf.reshape(tf.range(tf.reduce_prod(sizes)), sizes)
-    bits = _mix(_mix(tf.cast(places, tf.uint32) + _mix(seed[0])) + _mix(seed[1]))
+    index = tf.reshape(tf.range(tf.reduce_prod(sizes)), sizes)
+    bits = _mix(_mix(tf.cast(index, tf.uint32) + _mix(seed[0])) + _mix(seed[1]))
     kept = bits >= tf.constant(round(rate * 2**32), tf.uint32)
     return tf.where(kept, x * tf.cast(1.0 / (1.0 - rate), x.dtype), tf.zeros([], x.dtype))
 

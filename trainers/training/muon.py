@@ -8,26 +8,28 @@ airbench94_muon.py (github.com/KellerJordan/cifar10-airbench).
 import keras
 from keras import ops
 
-_COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic with the steepest slope at zero
-_ITERATIONS = 3  # bring every singular value that matters to between 0.5 and 1.3
-_MOMENTUM = 0.6
+from trainers.devices import keras_patches
 
 
-def orthogonalised(matrix):
+def orthogonalised(matrix, coefficients: tuple[float, float, float], steps: int):
     """The matrix (rows, columns) with its singular values brought near to 1.
 
     An iteration multiplies x by a + b g + c g^2, where g = x' x. These factors and all later g are
     polynomials of the first g, so that they commute: only the first g and the last product have
     the matrix's longer side, whatever the number of iterations.
+
+    Args:
+        coefficients: a, b and c.
+        steps: the number of iterations.
     """
-    a, b, c = _COEFFICIENTS
+    a, b, c = coefficients
     rows, columns = matrix.shape
     tall = rows >= columns
     x = matrix / (ops.norm(matrix) + 1e-7)
     gram = ops.matmul(ops.transpose(x), x) if tall else ops.matmul(x, ops.transpose(x))
     identity = ops.eye(min(rows, columns), dtype=matrix.dtype)
     product = identity
-    for _ in range(_ITERATIONS):
+    for _ in range(steps):
         factor = a * identity + b * gram + c * ops.matmul(gram, gram)
         product = ops.matmul(product, factor)
         gram = ops.matmul(gram, ops.matmul(factor, factor))
@@ -39,19 +41,56 @@ class MuonSGD(keras.optimizers.SGD):
 
     A kernel moves by the learning rate times its own norm and keeps that norm: in front of a
     normalisation only its direction counts. Weight decay shortens it and leaves that direction.
+
+    Args:
+        muon_momentum: of the kernels; `momentum` is SGD's.
+        ns_steps: Newton-Schulz iterations; 3 bring every singular value that matters to between
+            0.5 and 1.3.
+        muon_a, muon_b, muon_c: coefficients of the quintic; the defaults are the ones with the
+            steepest slope at zero.
+        **sgd: the arguments of keras.optimizers.SGD.
     """
+
+    def __init__(
+        self,
+        *,
+        muon_momentum: float = 0.6,
+        ns_steps: int = 3,
+        muon_a: float = 3.4445,
+        muon_b: float = -4.7750,
+        muon_c: float = 2.0315,
+        **sgd,
+    ):
+        super().__init__(**sgd)
+        self.muon_momentum = muon_momentum
+        self.ns_steps = ns_steps
+        self.muon_a, self.muon_b, self.muon_c = muon_a, muon_b, muon_c
+
+    def build(self, variables):
+        """Creates the momentum variables; SGD itself creates none where its momentum is 0."""
+        if self.built:
+            return
+        super().build(variables)
+        self.momentums = self.momentums or self.add_optimizer_variables(variables, "momentum")
 
     def update_step(self, gradient, variable, learning_rate):
         """One update of one variable."""
         if len(variable.shape) != 4:
             super().update_step(gradient, variable, learning_rate)
             return
-        average = self.momentums[self._get_variable_index(variable)]
-        self.assign(average, average * _MOMENTUM + gradient)
-        ahead = gradient + _MOMENTUM * average  # Nesterov's
+        average = self.momentums[keras_patches.index_of(self, variable)]
+        self.assign(average, average * self.muon_momentum + gradient)
+        ahead = gradient + self.muon_momentum * average  # Nesterov's
         matrix = ops.reshape(ahead, (-1, variable.shape[-1]))  # (height width in, out)
-        update = orthogonalised(matrix) / min(matrix.shape) ** 0.5  # of norm 1, about
+        coefficients = (self.muon_a, self.muon_b, self.muon_c)
+        update = orthogonalised(matrix, coefficients, self.ns_steps)
+        update = update / min(matrix.shape) ** 0.5  # of norm 1, about
         norm = ops.norm(ops.reshape(variable, (-1,)))
         step = learning_rate * norm * ops.reshape(update, variable.shape)
         moved = variable - ops.cast(step, variable.dtype)
         self.assign(variable, moved * norm / ops.norm(ops.reshape(moved, (-1,))))
+
+    def get_config(self):
+        """The arguments of the constructor."""
+        names = ("muon_momentum", "ns_steps", "muon_a", "muon_b", "muon_c")
+        return super().get_config() | {name: getattr(self, name) for name in names}

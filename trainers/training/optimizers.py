@@ -1,13 +1,18 @@
 """From a recipe to a Keras optimizer, with its schedule and its factors per variable."""
 
+import functools
+import inspect
 import math
 import re
 from collections.abc import Callable, Sequence
 
 import keras
+import tensorflow as tf
 from keras import ops
 
+from trainers.devices import keras_patches
 from trainers.errors import UsageError
+from trainers.training import loss_scale
 from trainers.training.muon import MuonSGD
 from zoo.spec import Recipe
 
@@ -88,7 +93,7 @@ def build(recipe: Recipe, total_steps: int) -> keras.optimizers.Optimizer:
     """The recipe's optimizer for a run of `total_steps`.
 
     Raises:
-        UsageError: the warm-up is longer than the run.
+        UsageError: the warm-up is longer than the run, or the optimizer refuses an option.
     """
     if recipe.warmup_steps >= total_steps:
         raise UsageError(
@@ -99,18 +104,21 @@ def build(recipe: Recipe, total_steps: int) -> keras.optimizers.Optimizer:
         "sgd": {"momentum": recipe.momentum, "nesterov": recipe.momentum > 0},
         "muon_sgd": {"momentum": recipe.momentum, "nesterov": recipe.momentum > 0},
         "rmsprop": {"momentum": recipe.momentum},
-        # Muon decays what it leaves to Adam by 0.004 of its own accord.
+        # Muon decays what it leaves to Adam by 0.004.
         "muon": {"adam_weight_decay": recipe.weight_decay or None},
     }
-    optimizer = _CLASSES[recipe.optimizer](
-        learning_rate=rate,
-        weight_decay=recipe.weight_decay,
-        global_clipnorm=recipe.clip_norm or None,
-        use_ema=recipe.ema > 0,
-        ema_momentum=recipe.ema,
-        name=recipe.optimizer,  # its variables have the same paths however often it is built
-        **own.get(recipe.optimizer, {}),
-    )
+    options = {**own.get(recipe.optimizer, {}), **recipe.optimizer_options}
+    try:
+        optimizer = _CLASSES[recipe.optimizer](
+            learning_rate=rate,
+            weight_decay=recipe.weight_decay,
+            use_ema=recipe.ema > 0,
+            ema_momentum=recipe.ema,
+            name=recipe.optimizer,  # its variables have the same paths however often it is built
+            **options,
+        )
+    except ValueError as error:
+        raise UsageError(f"--optimizer_options: {error}") from error
     if not recipe.weight_decay:
         optimizer.weight_decay = None  # 0.0 would still be multiplied and subtracted in every step
     return optimizer
@@ -118,52 +126,108 @@ def build(recipe: Recipe, total_steps: int) -> keras.optimizers.Optimizer:
 
 def set_rate_factor(optimizer: keras.optimizers.Optimizer, factor: float) -> None:
     """Multiplies the recipe's rate by `factor` in all steps to come."""
-    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # under a loss scale
-    optimizer._learning_rate.factor.assign(factor)
+    keras_patches.schedule_of(loss_scale.unwrapped(optimizer)).factor.assign(factor)
 
 
-def freeze(variables: Sequence, lr_scale: Sequence[tuple[str, float]]) -> None:
-    """Marks the variables of factor 0 as not trainable; before the optimizer is built.
+def freeze(model: keras.Model, lr_scale: Sequence[tuple[str, float]]) -> None:
+    """Stops the training of variables with factor 0; before the optimizer is built.
+
+    A layer all of whose weights are frozen is put to inference: batch normalisation uses its
+    stored statistics and leaves them as they are, dropout within it is off.
 
     Raises:
-        UsageError: a pattern finds no variable; it lists the paths.
+        UsageError: a pattern matches no variable; it lists the paths.
     """
-    paths = [variable.path for variable in variables]
+    paths = [variable.path for variable in model.trainable_variables]
     for pattern, _ in lr_scale:
         if not any(re.search(pattern, path) for path in paths):
-            raise UsageError(f"--lr_scale: {pattern!r} finds none of: {', '.join(paths)}")
-    for variable in variables:
+            raise UsageError(f"--lr_scale: {pattern!r} matches none of: {', '.join(paths)}")
+    if not any(factor == 0 for _, factor in lr_scale):
+        return
+    still = [layer for layer in keras_patches.layers_of(model) if _is_frozen(layer, lr_scale)]
+    for variable in model.trainable_variables:
         if factor_of(variable.path, lr_scale) == 0:
             variable.trainable = False
+    for layer in still:
+        layer.trainable = False
+        for inner in keras_patches.layers_of(layer):
+            if "training" in inspect.signature(inner.call).parameters:
+                inner.call = _at_inference(inner.call)
 
 
 def factor_of(path: str, lr_scale: Sequence[tuple[str, float]]) -> float:
-    """The factor on a variable's update: that of the first pattern found in its path, else 1."""
+    """The factor on a variable's update: that of the first pattern that matches, else 1."""
     return next((factor for pattern, factor in lr_scale if re.search(pattern, path)), 1.0)
 
 
-def finish(optimizer, variables: Sequence, lr_scale: Sequence[tuple[str, float]]) -> None:
-    """Builds the optimizer for these variables, and applies decay and factors as the recipe says.
+def build_variables(optimizer, variables: Sequence, lr_scale: Sequence[tuple[str, float]]) -> None:
+    """Builds the optimizer's variables, with decay and rate of each as the recipe says.
 
-    Decay is for kernels and embeddings only (two dimensions or more). A factor scales the whole
-    update of a variable, its decay included, whatever the optimizer does inside.
+    Decay is for kernels and embeddings only (two dimensions or more). A factor multiplies the rate
+    and the decay of a variable, whatever the optimizer does inside.
     """
-    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # under a loss scale
-    scale = [factor_of(variable.path, lr_scale) for variable in variables]
-    scaled = [v for v, factor in zip(variables, scale, strict=True) if factor != 1]
+    whole, optimizer = optimizer, loss_scale.unwrapped(optimizer)
+    factors = [factor_of(variable.path, lr_scale) for variable in variables]
+    scaled = [v for v, factor in zip(variables, factors, strict=True) if factor != 1]
     if optimizer.weight_decay:
         optimizer.exclude_from_weight_decay([*scaled, *(v for v in variables if len(v.shape) < 2)])
-    optimizer.build(variables)
+    whole.build(variables)
+    if isinstance(optimizer, keras.optimizers.Adagrad):
+        optimizer.update_step = _adagrad_by_row(optimizer)
     if not scaled:
         return
     update, decay = optimizer.update_step, optimizer.weight_decay or 0.0
     decayed = [len(v.shape) >= 2 for v in variables]
 
     def scaled_update(gradient, variable, learning_rate):
-        index = optimizer._get_variable_index(variable)
-        rate = learning_rate * scale[index]
-        if decay and scale[index] != 1 and decayed[index]:
+        index = keras_patches.index_of(optimizer, variable)
+        rate = learning_rate * factors[index]
+        if decay and factors[index] != 1 and decayed[index]:
             optimizer.assign_sub(variable, variable * ops.cast(decay * rate, variable.dtype))
         update(gradient, variable, rate)
 
     optimizer.update_step = scaled_update
+
+
+def takes_rows(optimizer: keras.optimizers.Optimizer, model: keras.Model) -> bool:
+    """Whether rows that a gradient does not name stay as they are under this optimizer.
+
+    Others move every row in every step: momenta and running averages decay, and FTRL's first
+    update sets rows without a gradient to zero.
+    """
+    layers = keras_patches.layers_of(model)
+    if not any(isinstance(layer, keras.layers.Embedding) for layer in layers):
+        return False
+    plain = isinstance(optimizer, keras.optimizers.SGD) and optimizer.momentum == 0
+    return plain or isinstance(optimizer, keras.optimizers.Adagrad)
+
+
+def _adagrad_by_row(optimizer: keras.optimizers.Adagrad) -> Callable:
+    """Its update, which for some rows of a table reads those rows alone."""
+    update = optimizer.update_step
+
+    def update_step(gradient, variable, learning_rate):
+        if not isinstance(gradient, tf.IndexedSlices):
+            return update(gradient, variable, learning_rate)
+        index = keras_patches.index_of(optimizer, variable)
+        accumulator = keras_patches.accumulators_of(optimizer)[index].value
+        rows, values = gradient.indices, gradient.values
+        accumulator.scatter_add(tf.IndexedSlices(tf.square(values), rows))
+        root = tf.sqrt(tf.gather(accumulator, rows) + optimizer.epsilon)
+        step = tf.cast(learning_rate, values.dtype) * values / root
+        return variable.scatter_sub(tf.IndexedSlices(step, rows))
+
+    return update_step
+
+
+def _is_frozen(layer: keras.Layer, lr_scale: Sequence[tuple[str, float]]) -> bool:
+    weights = layer.trainable_variables or layer.weights
+    return bool(weights) and all(factor_of(weight.path, lr_scale) == 0 for weight in weights)
+
+
+def _at_inference(call: Callable) -> Callable:
+    @functools.wraps(call)
+    def without_training(*args, **kwargs):
+        return call(*args, **{**kwargs, "training": False})
+
+    return without_training

@@ -1,91 +1,191 @@
 """One run, from its settings to its report: data in, an exported and tested model out."""
 
+import logging
+import pathlib
 import time
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
+import keras
+import numpy as np
+import tensorflow as tf
+
+from pipelines import MissingDataError
+from pipelines.core.prepared import Prepared
 from trainers.config.settings import Settings
-from trainers.errors import data_errors
+from trainers.devices import machine, precision, strategy
+from trainers.errors import ArtefactError, UsageError, data_errors
+from trainers.evaluation import baselines, evaluate, records
+from trainers.reports import write
+from trainers.serving import export
+from trainers.store import arrays, checkpoint, run_folder, state
+from trainers.store.finished import SPLITS
+from trainers.store.run_folder import Run
+from trainers.tasks import registry as tasks
+from trainers.training import compile as compiling
+from trainers.training import data, final, fit, kernels
+from trainers.training.callbacks import signals
+from trainers.training.callbacks.progress import Progress
+from trainers.ways import registry as ways
+
+_LOG = logging.getLogger(__name__)
 
 
-def run(settings: Settings, started: float | None = None) -> dict[str, Any]:
+class _Fitted(NamedTuple):
+    run: Run
+    parameters: int
+    progress: Mapping[str, Any]
+    steps: Mapping[str, int]  # 'last' and 'best'
+    weights: Mapping[str, np.ndarray]  # what is tested and exported, by path
+
+
+def run(
+    settings: Settings,
+    started: float | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> dict[str, Any]:
     """One run, from the settings to the report; continues it where it was interrupted.
 
     Args:
         started: `time.perf_counter()` when the command began; None: now.
+        callbacks: the user's own, for `fit`.
+
+    Raises:
+        UsageError, DataError, ArtefactError, NonFiniteError, InterruptedRunError: see errors.py.
     """
-    from trainers.devices import precision as machine
-    from trainers.training.callbacks import signals
-
+    started = time.perf_counter() if started is None else started
     if settings.deterministic:
-        machine.refuse_chance()
-    with signals.raised(), data_errors():
-        return _run(settings, time.perf_counter() if started is None else started)
-
-
-def _run(settings: Settings, started: float) -> dict[str, Any]:
-    from trainers.devices import keras_patches as distribute
-    from trainers.devices import precision as machine
-    from trainers.evaluation.evaluate import evaluate
-    from trainers.reports.write import finish
-    from trainers.serving import export
-    from trainers.store import run_folder
-    from trainers.training import compile as assembly
-    from trainers.training import data, fit, kernels
-
-    recipe = settings.recipe
-    strategy = distribute.choose(settings.replicas)  # before there is a tensor
-    distribute.check_batch_size(recipe.batch_size, strategy)
-    precision, why = machine.choose_precision(recipe.precision)
-
-    with run_folder.claim(settings.run_dir) as folder:
-        run_folder.check_identity(folder, settings, precision)
+        precision.refuse_chance()
+    with signals.raised(), data_errors(), run_folder.claim(settings.run_dir) as folder:
+        _choose_devices(settings)  # before there is a tensor
+        _check_identity(folder, settings)
         report = run_folder.finished_report(folder, settings)
         if report is not None:
-            print(f"{folder} is already complete")
+            _check_complete(folder, settings)
             return report
-        pipeline = data.load(settings, folder)
-        model = assembly.compiled(settings, pipeline, strategy, machine.policy(precision))
-        replicas = strategy.num_replicas_in_sync
-        facts = {
-            "precision_because": why,
-            "kernels": kernels.installed(model),
-            "replicas": replicas,
-            **machine.describe(),
-        }
-        run_number = run_folder.record(folder, settings, pipeline, precision, facts)
-        rows = ", ".join(f"{rows.num_rows} {split}" for split, rows in pipeline.rows.items())
-        print(f"{settings.model}: {model.count_params()} parameters on {pipeline.source} ({rows})")
-        print(f"{precision}: {why}; kernels: {facts['kernels']}")
-        print(f"{replicas} replica(s); run in {folder}")
+        trained = _fit(settings, data.load(settings, folder), folder, [Progress(), *callbacks])
+        return _test(trained, started)
 
-        progress = fit.fit(model, settings, pipeline, strategy, folder, run_number)
-        weights = fit.finished_weights(model, folder, progress, settings.keep)
-        # An earlier process may have died between its export and its report.
-        exported = export.published(settings, weights, folder) or export.export(
-            settings, pipeline, weights, folder
-        )
-        evaluations = {
-            split: evaluate(exported, pipeline, split, batch_size=recipe.batch_size)
-            for split in ("validation", "test")
-        }
-        report = {
-            "model": settings.model,
-            "pipeline": recipe.pipeline,
-            "dataset": pipeline.source,
-            "seed": recipe.seed,
-            "parameters": model.count_params(),
-            "epochs": recipe.epochs,
-            "precision": precision,
-            "seconds": {
-                "fit": round(progress["seconds"], 2),
-                "saving": round(progress["saving_seconds"], 2),
-            },
-            "rollbacks": progress["rollbacks"],
-            "validation": evaluations["validation"].metrics,
-            "test": evaluations["test"].metrics,
-            "export": str(exported.relative_to(folder)),
-            "workdir": str(folder),
-        }
-        report["seconds"]["total"] = round(time.perf_counter() - started, 2)
-        run_folder.write_json(folder / "report.json", report)  # from here on the run is finished
-        return finish(folder, settings, pipeline, report, evaluations, started)
+
+def fitted(settings: Settings, prepared: Prepared, folder: pathlib.Path) -> Mapping[str, Any]:
+    """Fits a model in a run folder of its own and keeps its weights; neither export nor report.
+
+    Returns:
+        The weights to be tested, by path. In a folder where they are fitted already, those.
+    """
+    with run_folder.claim(folder):
+        _check_identity(folder, settings)
+        run_folder.check_data(folder, settings, prepared)
+        return _fit(settings, prepared, folder).weights
+
+
+def _fit(
+    settings: Settings,
+    prepared: Prepared,
+    folder: pathlib.Path,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> _Fitted:
+    """Compiles, records the run, fits or resumes, and writes the weights."""
+    devices = _choose_devices(settings)
+    chosen, why = precision.choose_precision(settings.recipe.precision)
+    model = compiling.compiled(settings, prepared, devices, precision.policy(chosen))
+    speed = compiling.choices(settings, prepared, devices)
+    facts = {
+        "precision_because": why,
+        "kernels": kernels.installed(model),
+        "replicas": devices.num_replicas_in_sync,
+        "choices": speed._asdict(),
+        "ways": {name: way.facts for name, way in zip(settings.way, model.ways, strict=True)},
+        **precision.describe(),
+    }
+    begins = not run_folder.is_recorded(folder)
+    recorded = run_folder.record(folder, settings, prepared, chosen, facts)
+    if prepared.state:
+        state.save(folder, prepared.state)
+    rows = ", ".join(f"{rows.num_rows} {split}" for split, rows in prepared.rows.items())
+    parameters = model.count_params()
+    _LOG.info("%s: %d parameters on %s (%s)", settings.model, parameters, prepared.source, rows)
+    _LOG.info("%s: %s; kernels: %s", chosen, why, facts["kernels"])
+    _LOG.info("%d replica(s); %s; run in %s", facts["replicas"], machine.describe(speed), folder)
+    try:
+        progress = fit.fit(model, recorded, devices, callbacks)
+    except (ArtefactError, UsageError):
+        if begins and not checkpoint.steps(folder / "checkpoints"):
+            run_folder.forget(folder)  # nothing was trained: the corrected command may begin here
+        raise
+    steps, weights = final.save_weights(model, recorded, progress)
+    return _Fitted(recorded, parameters, progress, steps, weights)
+
+
+def _test(trained: _Fitted, started: float) -> dict[str, Any]:
+    """Exports the weights, tests the export, and writes all that a finished run keeps."""
+    folder, _, settings, prepared, _ = trained.run
+    task = tasks.get(prepared.task)
+    first = records.examples(prepared, task, None)
+    # An earlier process may have died between its export and its report.
+    exported = export.published(settings, trained.weights, folder) or export.export(
+        settings, prepared, trained.weights, first, folder
+    )
+    tested = {s: evaluate.evaluate(exported, settings, prepared, s) for s in SPLITS}
+    compared = baselines.baselines(settings, prepared, folder, fitted)
+    arrays.write(folder / "examples.npz", records.examples(prepared, task, tested["test"]))
+    (folder / "predictions").mkdir(exist_ok=True)
+    for split in SPLITS:
+        predictions = records.predictions(tested[split], compared, split)
+        arrays.write(folder / "predictions" / f"{split}.npz", predictions)
+    report = {
+        **_figures(trained),
+        "validation": tested["validation"].metrics,
+        "test": tested["test"].metrics,
+        "baseline": compared.described(),
+        "no_baseline": compared.missing,
+        "export": str(exported.relative_to(folder)),
+        "workdir": str(folder),
+    }
+    report["seconds"]["total"] = round(time.perf_counter() - started, 2)
+    run_folder.write_json(folder / "report.json", report)  # from here on the run is finished
+    return write.finish(folder)
+
+
+def _figures(trained: _Fitted) -> dict[str, Any]:
+    """What report.json says besides the metrics."""
+    _, _, settings, prepared, facts = trained.run
+    progress = trained.progress
+    return {
+        "model": settings.model,
+        "pipeline": settings.recipe.pipeline,
+        "dataset": prepared.source,
+        "task": prepared.task,
+        "seed": settings.recipe.seed,
+        "parameters": trained.parameters,
+        "epochs": settings.recipe.epochs,
+        "precision": facts["precision"],
+        "seconds": {
+            "fit": round(progress["seconds"], 2),
+            "saving": round(progress["saving_seconds"], 2),
+        },
+        "steps": dict(trained.steps),
+        "rollbacks": progress["rollbacks"],
+    }
+
+
+def _choose_devices(settings: Settings) -> tf.distribute.Strategy:
+    devices = strategy.choose(settings.replicas)
+    divisor = ways.batch_divisor(settings.way, settings.way_options)
+    strategy.check_batch_size(settings.recipe.batch_size, devices, divisor)
+    return devices
+
+
+def _check_identity(folder: pathlib.Path, settings: Settings) -> None:
+    chosen, _ = precision.choose_precision(settings.recipe.precision)
+    run_folder.check_identity(folder, settings, chosen)
+
+
+def _check_complete(folder: pathlib.Path, settings: Settings) -> None:
+    """ArtefactError where the data of a finished run has changed; a line where it is gone."""
+    try:
+        data.check_present(settings)
+        data.load(settings, folder)
+        _LOG.info("%s is already complete", folder)
+    except MissingDataError as error:
+        _LOG.warning("%s is already complete; its data was not found: %s", folder, error)

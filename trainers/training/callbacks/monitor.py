@@ -1,26 +1,34 @@
 """What a run shows while it trains: TensorBoard and metrics.jsonl, each step once.
 
-After a kill the lines and events beyond the resumed checkpoint are taken out of their files.
+Lines are written at fixed steps, at most about fifty an epoch, so that a run that was killed logs
+the same; the files are flushed by time and before each checkpoint. After a kill the lines and
+events beyond the resumed checkpoint are taken out of their files.
 """
 
 import functools
 import json
+import logging
 import os
 import pathlib
-import sys
 import time
 from collections.abc import Callable
 
 import keras
+import numpy as np
 import tensorflow as tf
 from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 
-from pipelines import Pipeline
-from trainers.config.settings import Settings
-from trainers.devices import keras_patches as distribute
-from trainers.tasks.registry import TASKS
+from trainers.store import files
+from trainers.store.run_folder import Run
+from trainers.tasks import registry as tasks
 from trainers.training.callbacks.picture import predictions_grid
 
+_LOG = logging.getLogger(__name__)
+_IMAGES = 16  # of validation, shown after each epoch
+_LINES = 50  # an epoch, at most
+_FLUSHED = 1.0  # seconds between two flushes of the files
 _PROFILED = (3, 6)  # executions between which a profile is taken: after tracing and warming up
 
 
@@ -36,36 +44,26 @@ def _never_in_the_way(method: Callable) -> Callable:
         except (OSError, tf.errors.OpError) as error:
             self._broken = True
             why = " ".join(str(error).split())[:300]
-            print(
-                f"warning: no more TensorBoard and metrics.jsonl for this run: {why}",
-                file=sys.stderr,
-            )
+            _LOG.warning("no more TensorBoard and metrics.jsonl for this run: %s", why)
 
     return guarded
 
 
 class Monitor(keras.callbacks.Callback):
-    """Writes scalars for every execution and epoch, the graph, example images; more if asked."""
+    """Writes scalars of executions and epochs, the graph, example images; more if asked."""
 
-    def __init__(
-        self,
-        folder: pathlib.Path,
-        pipeline: Pipeline,
-        settings: Settings,
-        *,
-        step: int,
-        epoch_steps: int,
-    ):
+    def __init__(self, run: Run, *, step: int, epoch_steps: int):
         super().__init__()
-        self._folder = folder / "tensorboard"
-        self._lines_path = folder / "metrics.jsonl"
-        self._pipeline = pipeline
-        self._settings = settings
+        self._folder = run.folder / "tensorboard"
+        self._lines_path = run.folder / "metrics.jsonl"
+        self._prepared = run.prepared
+        self._settings = run.settings
         self._first_step = step
         self._step = step
         self._epoch_steps = epoch_steps
         self._executions = 0
         self._profiling = False
+        self._flushed = 0.0
         self._writers: dict[str, tf.summary.SummaryWriter] = {}
         self._lines = None
         self._broken = False
@@ -94,24 +92,28 @@ class Monitor(keras.callbacks.Callback):
 
     @_never_in_the_way
     def on_train_batch_end(self, batch, logs=None):
-        """One point for each execution: means since the start of the epoch, rate and throughput."""
-        step = self._epoch * self._epoch_steps + min(batch + 1, self._epoch_steps)
+        """One point: means since the start of the epoch, the last execution's loss, rate, speed."""
+        position = min(batch + 1, self._epoch_steps)
+        step = self._epoch * self._epoch_steps + position
         if not logs or step <= self._first_step:
             return  # taken by an earlier process
         self._step = step
         self._executions += 1
+        if self._settings.profile:
+            self._profile()
+        if not is_logged(position, self._epoch_steps, self.model.steps_per_execution):
+            return
         now = time.perf_counter()
         examples = (self._step - self._since_step) * self._settings.recipe.batch_size
         values = {
             **{f"running/{name}": value for name, value in logs.items()},
-            "running/gradient_norm": distribute.gradients_of(self.model).norm,
+            "running/execution_loss": float(self.model.execution_loss.numpy()),
+            "running/gradient_norm": self.model.last_gradients().norm,
             "running/learning_rate": float(self.model.optimizer.learning_rate),
             "running/examples_per_second": examples / (now - self._since),
         }
         self._since, self._since_step = now, self._step
         self._write("train", values)
-        if self._settings.profile:
-            self._profile()
 
     @_never_in_the_way
     def on_epoch_end(self, epoch, logs=None):
@@ -130,8 +132,7 @@ class Monitor(keras.callbacks.Callback):
             with self._writers["train"].as_default(step=self._step):
                 for variable in self.model.trainable_variables:
                     tf.summary.histogram(variable.path, variable.numpy())
-        for writer in self._writers.values():
-            writer.flush()
+        self.flush()
 
     def on_train_end(self, logs=None):
         """Closes the files."""
@@ -148,32 +149,37 @@ class Monitor(keras.callbacks.Callback):
             self._lines.close()
 
     def _write(self, split: str, values: dict[str, float]) -> None:
-        with self._writers[split].as_default(step=self._step):
-            for name, value in values.items():
-                tf.summary.scalar(name, value)
-        self._writers[split].flush()
+        points = [scalar_pb(name, value).value[0] for name, value in values.items()]
+        with self._writers[split].as_default():
+            # One operation for all of them: an operation for each takes a millisecond.
+            tf.summary.experimental.write_raw_pb(
+                Summary(value=points).SerializeToString(), step=self._step
+            )
         rounded = {name: float(f"{value:.6g}") for name, value in values.items()}
         line = {"step": self._step, "epoch": self._epoch + 1, "split": split, **rounded}
         self._lines.write(json.dumps(line) + "\n")
+        if time.monotonic() - self._flushed >= _FLUSHED:
+            self.flush()
+
+    @_never_in_the_way
+    def flush(self) -> None:
+        """Writes out what was logged so far."""
+        for writer in self._writers.values():
+            writer.flush()
         self._lines.flush()
+        self._flushed = time.monotonic()
 
     def _write_images(self) -> None:
-        rows = self._pipeline.rows["validation"]
-        if (
-            "image" not in self._pipeline.raw
-            or rows.table is None
-            or self._pipeline.task not in ("classification", "binary")
-        ):
+        prepared, rows = self._prepared, self._prepared.rows["validation"]
+        captions = tasks.get(prepared.task).captions
+        if captions is None or "image" not in prepared.raw or rows.table is None:
             return
-        raw = {name: rows.table[name][:16] for name in self._pipeline.raw}
-        logits = self.model(self._pipeline.preprocess(raw), training=False)
-        outputs = TASKS[self._pipeline.task].outputs(
-            tf.cast(logits, tf.float32), self._pipeline.class_names
-        )
-        found, target = outputs["class"].numpy(), rows.table[self._pipeline.target][:16]
-        names = self._pipeline.class_names
-        captions = [(names[int(f)], names[int(t)]) for f, t in zip(found, target, strict=True)]
-        tf.summary.image("predictions", predictions_grid(raw["image"], captions)[None])
+        raw = {name: rows.table[name][:_IMAGES] for name in prepared.raw}
+        outputs = self.model(prepared.preprocess(raw), training=False)
+        target = rows.table[rows.target][:_IMAGES]
+        texts = captions(prepared, np.asarray(outputs, np.float32), target)
+        if texts is not None:
+            tf.summary.image("predictions", predictions_grid(raw["image"], texts)[None])
 
     def _profile(self) -> None:
         if self._executions == _PROFILED[0]:
@@ -190,6 +196,15 @@ class Monitor(keras.callbacks.Callback):
         return [tensor.name for tensor in self.model.inputs]
 
 
+def is_logged(position: int, epoch_steps: int, per_execution: int) -> bool:
+    """Whether a line is written after the execution that ends at `position` of an epoch.
+
+    It depends on the step alone: a run that was killed and continued has the same lines.
+    """
+    every = -(-epoch_steps // (per_execution * _LINES))  # executions a line
+    return position == epoch_steps or position % (per_execution * every) == 0
+
+
 def _lines_until(path: pathlib.Path, step: int):
     """The file, open for more lines, without those of later steps and without a torn last line."""
     kept = []
@@ -200,18 +215,18 @@ def _lines_until(path: pathlib.Path, step: int):
                     kept.append(line)
             except ValueError:
                 break
-    new = path.with_name(f".{path.name}.new")
-    new.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-    os.replace(new, path)
+    files.replace_whole(path, "".join(f"{line}\n" for line in kept).encode())
     return open(path, "a", encoding="utf-8")
 
 
 def _cut_events(folder: pathlib.Path, step: int) -> None:
     """Takes events of later steps, written before a kill, out of TensorBoard's files.
 
-    A session mark would be simpler, but TensorBoard's own reader does not heed it for the kind of
+    A session mark would be simpler, but TensorBoard's own reader ignores it for the kind of
     events that TensorFlow 2 writes.
     """
+    for left in files.unfinished(folder):
+        left.unlink()
     for path in sorted(folder.glob("events.out.tfevents.*")):
         kept = []
         try:
@@ -220,7 +235,7 @@ def _cut_events(folder: pathlib.Path, step: int) -> None:
                     kept.append(record)
         except tf.errors.DataLossError:
             pass  # the torn end of a file that was being written
-        new = path.with_name(".rewriting")
+        new = files.aside(path)
         with tf.io.TFRecordWriter(str(new)) as writer:
             for record in kept:
                 writer.write(record)

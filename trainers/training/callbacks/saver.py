@@ -1,20 +1,20 @@
-"""When a run saves, stops, slows down and counts an epoch as its best; and averaged weights."""
+"""When a run saves, stops, lowers its rate, and which epoch counts as its best."""
 
 import math
-import pathlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
-from trainers.config.settings import LOWER_IS_BETTER, Settings
-from trainers.devices import keras_patches as distribute
 from trainers.errors import InterruptedRunError, NonFiniteError
 from trainers.store import checkpoint
 from trainers.store.checkpoint import Checkpoint
+from trainers.store.run_folder import Run
+from trainers.tasks.registry import lower_is_better
 from trainers.training import optimizers
+from trainers.training.callbacks.averages import AveragedWeights
 from trainers.training.callbacks.signals import CONTINUES, Request
 
 # What a run knows besides its variables; a checkpoint's meta.json holds it.
@@ -24,7 +24,7 @@ NEW_PROGRESS = {
     "wait": 0,  # epochs since the best, for early stopping
     "slow_wait": 0,  # epochs since the best or the last lowering of the rate
     "rate_factor": 1.0,  # on the learning rate
-    "rollbacks": [],  # non-finite steps that were gone back from
+    "rollbacks": [],  # non-finite steps, each with the step that the run was rolled back to
     "stopped": False,  # early
     "validated": True,  # False: saved between the last step of an epoch and its validation
     "seconds": 0.0,  # from the first step to the last
@@ -36,33 +36,35 @@ class Saver(keras.callbacks.Callback):
     """Saves after each epoch and every few minutes within; stops on signals, time, patience.
 
     Args:
-        folder: of the checkpoints; it exists.
-        begun: what the run continues from, already in the model (`fit.start`).
-        epoch_steps: steps of an epoch.
-        averaged: swaps averaged weights in for validation, where there are any.
+        run: the folder of its checkpoints exists.
+        start: what the run continues from, already in the model.
         request: whether a signal asked the run to stop.
+        flush: writes out what was logged so far: a run continues its log from a checkpoint on.
+        epoch_steps: steps of an epoch.
+        averaged: puts averaged weights into the model for validation, where there are any.
     """
 
     def __init__(
         self,
-        folder: pathlib.Path,
-        settings: Settings,
-        begun: Checkpoint,
+        run: Run,
+        start: Checkpoint,
+        request: Request,
+        flush: Callable[[], None],
         *,
         epoch_steps: int,
-        averaged: "AveragedWeights | None",
-        request: Request,
+        averaged: Sequence[AveragedWeights],
     ):
         super().__init__()
-        self._folder = folder
-        self._settings = settings
-        self._begun = begun
+        self._folder = run.folder / "checkpoints"
+        self._settings = run.settings
+        self._start = start
         self._epoch_steps = epoch_steps
         self._averaged = averaged
         self._request = request
-        self._step = begun.step
-        self.progress: dict[str, Any] = dict(begun.meta["progress"])
-        self._saved = (begun.step, self.progress["validated"]) if begun.arrays else None
+        self._flush = flush
+        self._step = start.step
+        self.progress: dict[str, Any] = dict(start.meta["progress"])
+        self._saved = (start.step, self.progress["validated"]) if start.arrays else None
 
     def on_train_begin(self, logs=None):
         """Starts the clocks."""
@@ -77,14 +79,14 @@ class Saver(keras.callbacks.Callback):
         self._epoch = epoch
         if self._step > epoch * self._epoch_steps:
             metrics = self._metrics()
-            checkpoint.restore(metrics, {key: self._begun.arrays[key] for key in metrics})
+            checkpoint.restore(metrics, {key: self._start.arrays[key] for key in metrics})
 
     def on_train_batch_end(self, batch, logs=None):
         """At every boundary between executions: is all finite, is it time to save, or to stop?"""
         if not logs:
             return  # taken by an earlier process
         self._step = self._epoch * self._epoch_steps + min(batch + 1, self._epoch_steps)
-        gradients = distribute.gradients_of(self.model)
+        gradients = self.model.last_gradients()
         if gradients.bad_step is not None:
             raise self._not_finite(f"the gradient of {gradients.bad_path}", gradients.bad_step)
         self._check_loss("loss", logs)
@@ -102,12 +104,12 @@ class Saver(keras.callbacks.Callback):
         self._epoch_metrics = {key: v.numpy() for key, v in self._metrics().items()}
 
     def on_test_batch_end(self, batch, logs=None):
-        """Stops in the middle of a validation: the next process begins it anew."""
+        """Stops in the middle of a validation: the next process starts it again."""
         stop = self._reason_to_stop()
         if not stop:
             return
-        if self._averaged:
-            self._averaged.on_test_end()
+        for averaged in self._averaged:
+            averaged.on_test_end()
         self.progress["validated"] = False
         self.save(self._epoch_metrics)
         raise InterruptedRunError(*stop)
@@ -118,7 +120,7 @@ class Saver(keras.callbacks.Callback):
         self._check_loss("val_loss", logs)
         recipe, progress = self._settings.recipe, self.progress
         value, best = (logs or {})[f"val_{recipe.monitor}"], progress["best"]
-        lower = recipe.monitor in LOWER_IS_BETTER
+        lower = lower_is_better(recipe.monitor)
         better = best is None or math.isnan(best) or (value < best if lower else value > best)
         if better:
             progress |= {"best": value, "best_step": self._step, "wait": 0, "slow_wait": 0}
@@ -139,7 +141,7 @@ class Saver(keras.callbacks.Callback):
         """Saves the run as it is now, unless it just was.
 
         Args:
-            metrics: by key, in place of what their variables hold.
+            metrics: by key, instead of the values of their variables.
 
         Raises:
             NonFiniteError: a weight is not finite.
@@ -147,20 +149,22 @@ class Saver(keras.callbacks.Callback):
         """
         if (self._step, self.progress["validated"]) == self._saved:
             return
-        began = time.monotonic()
+        started = time.monotonic()
         arrays = {key: np.asarray(variable.numpy()) for key, variable in self._variables.items()}
         for key, array in arrays.items():
             if key.startswith("model/") and not np.isfinite(array.astype(np.float64)).all():
                 raise self._not_finite(key.removeprefix("model/"), self._step)
-        self.progress["seconds"] = self._seconds_before + began - self._started
-        meta = {"run": self._begun.meta["run"], "progress": self.progress}
+        self.progress["seconds"] = self._seconds_before + started - self._started
+        kept = {name: self._start.meta[name] for name in ("run", "order")}
+        meta = {**kept, "progress": self.progress}
         state = Checkpoint(self._step, {**arrays, **(metrics or {})}, meta)
+        self._flush()
         try:
             checkpoint.save(self._folder, state, best_step=self.progress["best_step"])
         except FileNotFoundError as error:
             raise FileNotFoundError(f"{self._folder} was removed while a run used it") from error
         self._last_save = time.monotonic()
-        self.progress["saving_seconds"] += self._last_save - began
+        self.progress["saving_seconds"] += self._last_save - started
         self._saved = (self._step, self.progress["validated"])
 
     def _check_loss(self, name: str, logs: Mapping[str, float]) -> None:
@@ -187,36 +191,3 @@ class Saver(keras.callbacks.Callback):
         if minutes and time.monotonic() - self._started >= minutes * 60:
             return f"--max_minutes={minutes:g} used: saved at step {self._step}; {CONTINUES}", 124
         return None
-
-
-class AveragedWeights(keras.callbacks.Callback):
-    """Validates the averaged weights: they are what is tested and exported.
-
-    Keras's SwapEMAWeights swaps by additions in float32, which change the last bits of both; a
-    copy does not.
-    """
-
-    def on_test_begin(self, logs=None):
-        """Puts the averages into the model."""
-        self._trained = {path: variable.numpy() for path, (variable, _) in self._pairs().items()}
-        for variable, average in self._pairs().values():
-            variable.assign(average.numpy())
-
-    def on_test_end(self, logs=None):
-        """Puts the trained weights back."""
-        for path, (variable, _) in self._pairs().items():
-            variable.assign(self._trained[path])
-
-    def _pairs(self) -> Mapping[str, tuple]:
-        return averages(self.model)
-
-
-def averages(model: keras.Model) -> dict[str, tuple]:
-    """(variable, its running average) of every averaged variable, by path; empty without EMA."""
-    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-    if not optimizer.use_ema:
-        return {}
-    pairs = zip(
-        optimizer._trainable_variables, optimizer._model_variables_moving_average, strict=True
-    )
-    return {variable.path: (variable, average) for variable, average in pairs}

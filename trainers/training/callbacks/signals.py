@@ -42,7 +42,7 @@ def raised() -> Iterator[None]:
     """While it is entered a signal raises: nothing is under way that must be brought to an end.
 
     Raises:
-        InterruptedRunError: where the signal found the program.
+        InterruptedRunError: wherever the program is.
     """
 
     def stop(number: int, frame: Any) -> None:

@@ -1,0 +1,180 @@
+"""How a flag's text becomes a value and back: one codec for each kind of value."""
+
+import ast
+import math
+import os
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+_PAIRS = re.compile(r",(?=[^,=()\[\]]+=)")  # the commas between name=value pairs
+
+
+class Codec(NamedTuple):
+    """The two forms of a kind of value: the text of its flag, and what the program holds."""
+
+    expected: str  # completes "--flag takes ..."
+    parse: Callable[[str], Any]  # of the flag's text. ValueError
+    accept: Callable[[Any], Any]  # of a value from Python or JSON. ValueError, TypeError
+    write: Callable[[Any], str] = str  # the text that `parse` reads back
+
+
+def _exactly(kind: type) -> Callable[[Any], Any]:
+    def accept(value: Any) -> Any:
+        if type(value) is not kind:
+            raise TypeError
+        return value
+
+    return accept
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError
+    return float(value)
+
+
+def _text(value: Any) -> str:
+    return _exactly(str)(os.fspath(value) if isinstance(value, os.PathLike) else value)
+
+
+def _truth(text: Any) -> bool:
+    if text in (True, "true", "1"):
+        return True
+    if text in (False, "false", "0"):
+        return False
+    raise ValueError("expected true or false")
+
+
+def _assignments(text: str) -> list[tuple[str, Any]]:
+    """The pairs of `name=value,other=value`; a value is a Python literal or else text."""
+    pairs = []
+    for part in _PAIRS.split(text) if text else []:
+        key, equals, value = part.partition("=")
+        if not equals:
+            raise ValueError(f"expected name=value, received {part!r}")
+        try:
+            pairs.append((key.strip(), ast.literal_eval(value)))
+        except (ValueError, SyntaxError):
+            pairs.append((key.strip(), value))
+    return pairs
+
+
+def _parse_options(text: str) -> dict[str, Any]:
+    return dict(_assignments(text))
+
+
+def _options(value: Any) -> dict[str, Any]:
+    """A copy with tuples for lists, as the options' defaults are written."""
+    if value is None:
+        return {}
+    if not (isinstance(value, Mapping) and all(isinstance(key, str) for key in value)):
+        raise TypeError
+    return {key: _tuples(part) for key, part in value.items()}
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else python(value)
+
+
+def python(value: Any) -> Any:
+    """NumPy's scalars as Python's: a run is recorded as JSON."""
+    return value.item() if getattr(value, "shape", None) == () else value
+
+
+def _write_options(value: Mapping[str, Any]) -> str:
+    return ",".join(f"{key}={part!r}" for key, part in value.items())
+
+
+def _factors(value: Any) -> tuple[tuple[str, float], ...]:
+    if not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in value):
+        raise TypeError
+    pairs = tuple((_text(pattern), _number(factor)) for pattern, factor in value)
+    for pattern, factor in pairs:
+        if not 0 <= factor < math.inf:
+            raise ValueError(f"a multiplier is at least 0, not {factor}")
+        _regular_expression(pattern)
+    return pairs
+
+
+def _regular_expression(pattern: str) -> None:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"{pattern!r} is not a regular expression: {error}") from error
+
+
+def _write_factors(value: tuple[tuple[str, float], ...]) -> str:
+    return ",".join(f"{pattern}={factor!r}" for pattern, factor in value)
+
+
+def _parse_class_weights(text: str) -> str | tuple[float, ...]:
+    if text == "balanced":
+        return text
+    return tuple(float(part) for part in text.split(",") if part)
+
+
+def _class_weights(value: Any) -> str | tuple[float, ...]:
+    if isinstance(value, str):
+        if value not in ("", "balanced"):
+            raise ValueError
+        return value or ()
+    weights = tuple(map(_number, value))
+    if not all(0 <= weight < math.inf for weight in weights):
+        raise ValueError("a weight is at least 0")
+    return weights
+
+
+def _write_class_weights(value: str | tuple[float, ...]) -> str:
+    return value if isinstance(value, str) else ",".join(map(repr, value))
+
+
+def _parse_names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    """Texts in order; one text alone is one name, also where it has commas."""
+    if isinstance(value, str | os.PathLike):
+        return (_text(value),) if value else ()
+    return tuple(map(_text, value))
+
+
+def _patterns(value: Any) -> tuple[str, ...]:
+    patterns = _names(value)
+    for pattern in patterns:
+        _regular_expression(pattern)
+    return patterns
+
+
+def _parse_paths(text: str) -> tuple[str, ...]:
+    """Paths in order. One that exists and has commas in its name stays whole."""
+    parts, paths = text.split(","), []
+    while parts:
+        joined = (
+            n
+            for n in range(len(parts), 1, -1)
+            if os.path.exists(os.path.expanduser(",".join(parts[:n])))
+        )
+        taken = next(joined, 1)
+        paths.append(",".join(parts[:taken]))
+        parts = parts[taken:]
+    return tuple(path for path in paths if path)
+
+
+CODECS = {
+    "bool": Codec(
+        "true or false", _truth, _exactly(bool), lambda value: "true" if value else "false"
+    ),
+    "int": Codec("an integer", int, _exactly(int)),
+    "float": Codec("a number", float, _number, repr),
+    "str": Codec("text", str, _text),
+    "options": Codec("name=value pairs", _parse_options, _options, _write_options),
+    "factors": Codec("pattern=multiplier pairs", _assignments, _factors, _write_factors),
+    "class_weights": Codec(
+        "'balanced' or numbers", _parse_class_weights, _class_weights, _write_class_weights
+    ),
+    "names": Codec("names", _parse_names, _names, ",".join),
+    "patterns": Codec("regular expressions", _parse_names, _patterns, ",".join),
+    "paths": Codec("paths", _parse_paths, _names, ",".join),
+}

@@ -1,0 +1,91 @@
+"""Signatures: what several tasks share, how they are traced, and how their arguments are made."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import tensorflow as tf
+
+from pipelines.core import specs
+from pipelines.core.keys import Keys
+from pipelines.core.padding import cut_to_need
+from trainers.tasks.registry import Signature
+
+
+def from_raw(outputs: Callable) -> Callable:
+    """A task's `signatures` with one, `serving_default`, that a client asks with raw rows.
+
+    Args:
+        outputs: outputs(output of the model in float32, class names) -> {name: tensor}.
+    """
+
+    def signatures(entry, hparams, model, prepared) -> dict[str, Signature]:
+        del entry, hparams
+
+        def serving_default(**raw: tf.Tensor) -> dict[str, tf.Tensor]:
+            inputs = cut_to_need(prepared.preprocess(raw), prepared.padded)
+            output = model(inputs, training=False)
+            return outputs(tf.cast(output, tf.float32), prepared.class_names)
+
+        return {"serving_default": Signature(serving_default, dict(prepared.raw), raw_fields)}
+
+    return signatures
+
+
+def raw_fields(raw, x, target, keys) -> dict[str, tf.Tensor]:
+    """The raw fields as they are: `arguments` of a signature that a client asks."""
+    del x, target, keys
+    return dict(raw)
+
+
+def traced(signatures: Mapping[str, Signature]) -> dict[str, Callable]:
+    """Each signature as one graph for batches of any size; one keyword for each argument."""
+    functions = {
+        name: tf.function(one.function, autograph=False).get_concrete_function(
+            **specs.signature(one.fields)
+        )
+        for name, one in signatures.items()
+    }
+    for name, function in functions.items():
+        outputs = function.structured_outputs
+        if not isinstance(outputs, dict) or len(outputs) < 2:
+            raise ValueError(
+                f"signature {name!r} returns {outputs}: a task returns at least two tensors by "
+                "name, since a server drops the name of a single one"
+            )
+    return functions
+
+
+def arguments_of(
+    one: Signature, prepared, *, seed: int, target: np.ndarray | None, are_inputs: bool = False
+) -> Callable:
+    """A function from stored rows, their targets and their numbers to (arguments, y, weight).
+
+    x, y and weight are those of validation: of epoch 0, without augmentation. What a signature does
+    not use, such as x where it takes raw fields, is not computed.
+
+    Args:
+        seed: of the draws of the pipeline's `example`.
+        target: targets of a few rows, whose type the function takes; None: the data has none.
+        are_inputs: whether rows are stored as inputs, so that there are no raw fields.
+    """
+    fields = prepared.serving_inputs if are_inputs else prepared.raw
+
+    def made(stored, target, index):
+        keys = Keys(tf.constant(seed, tf.int64), tf.constant(0, tf.int64), index)
+        inputs = stored if are_inputs else prepared.preprocess(stored)
+        x, y, weight = prepared.example(cut_to_need(inputs, prepared.padded), target, keys)
+        arguments = one.arguments({} if are_inputs else stored, x, target, keys)
+        return arguments, y, weight
+
+    target_spec = None
+    if target is not None:
+        target_spec = tf.TensorSpec((None, *target.shape[1:]), tf.as_dtype(target.dtype))
+    function = specs.trace(
+        made, specs.signature(fields), target_spec, tf.TensorSpec((None,), tf.int64)
+    )
+
+    def call(stored: Mapping[str, np.ndarray], target: np.ndarray | None, index: np.ndarray):
+        columns = {name: tf.constant(stored[name], f.dtype) for name, f in fields.items()}
+        return function(columns, None if target is None else tf.constant(target), index)
+
+    return call

@@ -1,0 +1,79 @@
+"""Files that are whole or absent, and the one hash of a file and of named arrays."""
+
+import contextlib
+import hashlib
+import os
+import pathlib
+import secrets
+from collections.abc import Callable, Mapping
+from typing import BinaryIO
+
+import numpy as np
+
+_ASIDE = ".writing-"
+
+
+def aside(path: pathlib.Path) -> pathlib.Path:
+    """A new name beside `path`, random, under which it is written before it is renamed."""
+    return path.with_name(f"{_ASIDE}{secrets.token_hex(8)}")
+
+
+def replace_whole(path: pathlib.Path, content: bytes | Callable[[BinaryIO], object]) -> None:
+    """Writes a file aside, waits until the disk has it, and renames it to `path`.
+
+    Args:
+        content: the bytes, or a function that writes them to an open file.
+
+    Raises:
+        OSError: disk full or not writable; what stood at `path` is untouched.
+    """
+    new = aside(path)
+    # O_EXCL also refuses a link that somebody put there.
+    handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        with open(handle, "wb") as file:
+            if callable(content):
+                content(file)
+            else:
+                file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(new, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            new.unlink()
+        raise
+
+
+def unfinished(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Files and folders that a killed process has left half written in this folder."""
+    return sorted(folder.glob(f"{_ASIDE}*"))
+
+
+def sha256(path: pathlib.Path) -> str:
+    """Hash of a file's content, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sync(folder: pathlib.Path) -> None:
+    """Makes the folder's own entries durable, so that a rename survives a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def fingerprint(arrays: Mapping[str, np.ndarray]) -> str:
+    """A short hash of named arrays: their names, types, shapes and content."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name}:{array.dtype}:{array.shape};".encode())
+        if array.dtype == object:  # texts: its bytes would be addresses
+            for text in array.ravel().tolist():
+                digest.update(len(text).to_bytes(8, "little") + text)
+        else:
+            digest.update(array.data)
+    return digest.hexdigest()[:16]

@@ -1,0 +1,175 @@
+"""One number for each row, in the unit of the target."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from trainers.errors import UsageError
+from trainers.evaluation import baselines, statistics
+from trainers.reports import charts, html
+from trainers.serving import signatures
+from trainers.tasks.registry import Constant, Mistakes, Task
+
+METRICS = ("loss", "mean_absolute_error", "root_mean_squared_error", "r2")
+LOWER_IS_BETTER = ("loss", "mean_absolute_error", "root_mean_squared_error")
+MAIN_METRIC = "mean_absolute_error"
+
+
+class R2(keras.metrics.R2Score):
+    """Fraction of the targets' variance that is explained; targets (B,), predictions (B, 1)."""
+
+    def __init__(self):
+        # Sums of squares in float32 lose the digits of targets that lie far from zero.
+        super().__init__(name="r2", dtype="float64")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        """Counts a batch."""
+        super().update_state(tf.reshape(y_true, tf.shape(y_pred)), y_pred, sample_weight)
+
+
+def over(pipeline, schema):
+    """The pipeline with one output; mean and deviation of its target are fitted where they are not.
+
+    Raises:
+        UsageError: the target is not one number.
+    """
+    target = schema.target
+    if target is None or target.shape or schema.class_names or target.dtype == "string":
+        raise UsageError(
+            f"task regression takes data whose target is one number; {pipeline.name} has task "
+            f"{schema.task}, target {target} and {len(schema.class_names)} class names"
+        )
+    if pipeline.fit_target is None:
+        pipeline = dataclasses.replace(pipeline, fit_target=fit_target)
+    return pipeline, schema._replace(task="regression", outputs=1)
+
+
+def fit_target(train) -> dict[str, np.ndarray]:
+    """Mean and standard deviation of the training targets; 1 where they are all equal."""
+    target = baselines.targets(train).astype(np.float64)
+    return {"mean": target.mean(), "std": target.std() or np.float64(1.0)}
+
+
+def head(model: keras.Model, prepared) -> keras.Model:
+    """The model with its output in the target's unit: networks answer with numbers around zero."""
+    mean, std = units(prepared)
+    rescale = keras.layers.Rescaling(std, mean, dtype="float32", name="units")
+    return keras.Model(model.input, rescale(model.output), name=model.name)
+
+
+def units(prepared) -> tuple[float, float]:
+    """Mean and standard deviation of the training targets."""
+    state = prepared.state["target"]
+    return float(state["mean"]), float(state["std"])
+
+
+def loss(prepared, label_smoothing: float) -> keras.losses.Loss:
+    """Squared error in the target's unit, outputs (B, 1)."""
+    del prepared
+    if label_smoothing:
+        raise UsageError("--label_smoothing is for classes; task regression has none")
+    return keras.losses.MeanSquaredError(reduction=None)
+
+
+def loss_scale(prepared) -> float:
+    """Training sees errors in deviations of the target, so rates do not depend on its unit."""
+    return units(prepared)[1] ** -2
+
+
+def metrics(prepared) -> list[keras.metrics.Metric]:
+    """Errors in the target's unit, and the explained fraction of its variance."""
+    del prepared
+    return [
+        keras.metrics.MeanAbsoluteError(name="mean_absolute_error"),
+        keras.metrics.RootMeanSquaredError(name="root_mean_squared_error"),
+        R2(),
+    ]
+
+
+def outputs(logits: tf.Tensor, class_names: tuple[str, ...]) -> dict[str, tf.Tensor]:
+    """What the export returns of outputs (B, 1)."""
+    del class_names
+    return {"logits": logits, "value": tf.squeeze(logits, axis=-1)}
+
+
+def measured(answers, target: np.ndarray) -> statistics.Statistics:
+    """Every metric from means of errors and of the centred target."""
+    error = np.asarray(answers["logits"], np.float64)[:, 0] - target
+    centred = target - target.mean(dtype=np.float64)  # squares of large numbers lose digits
+    columns = np.stack([error**2, np.abs(error), centred, centred**2], axis=1)
+    return statistics.Statistics(columns, np.zeros(len(error), np.int64), _from_means)
+
+
+def constant(prepared, target: np.ndarray) -> Constant:
+    """The mean of the training targets."""
+    del prepared
+    return Constant(
+        "mean of training",
+        "answers every row with the mean of the training targets",
+        {"logits": np.array([[target.mean(dtype=np.float64)]], np.float32)},
+    )
+
+
+def drawn(prepared, test) -> list:
+    """Answers over true values, and a histogram of the errors."""
+    value, target = _values(test)
+    error = value - target
+    counts, edges = np.histogram(error, bins=min(40, max(5, int(np.sqrt(len(error))))))
+    low, high = np.quantile(np.abs(error), [0.5, 0.9])
+    figures = html.figures(
+        html.figure(
+            charts.scatter(target, value, f"true {prepared.schema.target_name}", "answered"),
+            "Answers over true values; on the dashed line they are right.",
+        ),
+        html.figure(
+            charts.histogram(edges, counts, "answered - true", "test rows"),
+            f"Half of the errors are below {html.number(low)}, nine in ten below "
+            f"{html.number(high)}.",
+        ),
+    )
+    return [html.section("Errors", figures)]
+
+
+def mistakes(prepared, test, number: int) -> Mistakes:
+    """The rows of the largest absolute errors."""
+    del prepared
+    value, target = _values(test)
+    error = value - target
+    index = statistics.worst(np.abs(error), np.full(len(error), True), number)
+    entries = [
+        (html.number(value[i]), html.number(target[i]), html.signed(error[i], target[i]))
+        for i in index
+    ]
+    return Mistakes("Largest errors", "", index, ("answered", "true", "error"), entries)
+
+
+def _values(test) -> tuple[np.ndarray, np.ndarray]:
+    return test.outputs["logits"][:, 0].astype(np.float64), test.target.astype(np.float64)
+
+
+def _from_means(means: np.ndarray, fractions: np.ndarray) -> dict[str, np.ndarray]:
+    del fractions
+    squared, absolute, mean, square = means.T
+    return {
+        "loss": squared,
+        "mean_absolute_error": absolute,
+        "root_mean_squared_error": np.sqrt(squared),
+        "r2": 1 - statistics.ratio(squared, square - mean**2),
+    }
+
+
+TASK = Task(
+    over=over,
+    loss=loss,
+    loss_scale=loss_scale,
+    metrics=metrics,
+    head=head,
+    signatures=signatures.from_raw(outputs),
+    statistics=measured,
+    constant=constant,
+    baselines=(baselines.linear("linear regression"),),
+    sections=drawn,
+    mistakes=mistakes,
+)

@@ -1,0 +1,93 @@
+"""Which of a source's weights a model takes: by path and shape, with the exceptions it names."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from trainers.errors import ArtefactError
+
+
+class Matched(NamedTuple):
+    """Values for a model's variables, and what there is to say of them."""
+
+    values: dict[str, np.ndarray]  # by path
+    lines: list[str]
+
+
+def exactly(variables: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Matched:
+    """The arrays of variables that are still unset. ValueError: one has another shape."""
+    values = {path: array for path, array in arrays.items() if path in variables}
+    for path, array in values.items():
+        if np.shape(array) != tuple(variables[path].shape):
+            raise ValueError(f"{path} is {tuple(variables[path].shape)}, received {array.shape}")
+    return Matched(values, [f"sets {', '.join(sorted(values))}"] if values else [])
+
+
+def all_or_refused(
+    source: str,
+    variables: Mapping[str, Any],
+    arrays: Mapping[str, np.ndarray],
+    *,
+    head: Sequence[str] = (),
+    positions: Sequence[str] = (),
+    init_new: Sequence[str] = (),
+) -> Matched:
+    """A value for every variable but those that may stay as they were drawn.
+
+    Args:
+        source: its name, for messages.
+        variables: of the model, by path.
+        arrays: of the source, by path; what the model lacks is ignored.
+        head: patterns of paths that may be absent, or of another shape: they are new then.
+        positions: patterns of paths whose first axis is cut or extended.
+        init_new: patterns of more paths that may be absent or of another shape.
+
+    Raises:
+        ArtefactError: another path is absent or of another shape, or nothing fits at all.
+    """
+    values, new, lines, refused = {}, [], [], []
+    for path, variable in variables.items():
+        array, shape = arrays.get(path), tuple(variable.shape)
+        if array is not None and _is_numeric(array) and array.shape == shape:
+            values[path] = array
+        elif array is not None and _is_numeric(array) and _resizable(path, array, shape, positions):
+            values[path] = _resized(array, variable.numpy())
+            change = "cut" if len(array) > shape[0] else "extended"
+            lines.append(f"{path} {change} from {len(array)} to {shape[0]} positions")
+        elif _any(head, path) or _any(init_new, path):
+            new.append(path)
+        else:
+            refused.append(f"{path} {'absent' if array is None else f'{array.shape} for {shape}'}")
+    if refused:
+        more = " and others" if len(refused) > 5 else ""
+        raise ArtefactError(
+            f"--init_from={source} does not fit: {', '.join(refused[:5])}{more}; "
+            "--init_new=PATTERN lets weights whose path matches begin anew"
+        )
+    if variables and not values:
+        raise ArtefactError(f"--init_from={source} has none of the weights {', '.join(new[:5])}")
+    if new:
+        lines.append(f"new: {', '.join(new)}")
+    return Matched(values, [f"{len(values)} of {len(variables)} weights", *lines])
+
+
+def _is_numeric(array: np.ndarray) -> bool:
+    return array.dtype.kind in "iuf" or array.dtype.name == "bfloat16"
+
+
+def _any(patterns: Iterable[str], path: str) -> bool:
+    return any(re.search(pattern, path) for pattern in patterns)
+
+
+def _resizable(
+    path: str, array: np.ndarray, shape: tuple[int, ...], positions: Sequence[str]
+) -> bool:
+    same = array.ndim == len(shape) >= 1 and len(array) > 0 and array.shape[1:] == shape[1:]
+    return same and _any(positions, path)
+
+
+def _resized(array: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """The first rows of `array`, then those of `drawn` that it lacks."""
+    return np.concatenate([array[: len(drawn)], drawn[len(array) :]])

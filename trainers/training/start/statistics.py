@@ -1,0 +1,32 @@
+"""Initial weights from the training rows, by the model's own `adapt`."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+import zoo
+from pipelines.core.stream import stream
+from trainers.store.run_folder import Run
+
+NAME = "statistics"
+
+
+def weights(model: keras.Model, run: Run) -> Mapping[str, np.ndarray]:
+    """What `adapt(model, batches)` returns for the training rows, by variable path."""
+    return zoo.get(run.settings.model).adapt(model, _batches(run))
+
+
+def _batches(run: Run) -> Iterator[tuple[Any, Any]]:
+    """(inputs, y) of the training rows in stored order, without augmentation, each row once."""
+    recipe = run.settings.recipe
+    batches = stream(
+        run.prepared, "train", batch_size=recipe.batch_size, training=False, seed=recipe.seed
+    )
+    left = run.prepared.rows["train"].num_rows
+    for x, y, _ in batches:
+        rows = min(recipe.batch_size, left)
+        left -= rows
+        x, y = keras.tree.map_structure(lambda t, rows=rows: t[:rows].numpy(), (x, y))
+        yield x, y
