@@ -23,11 +23,11 @@ from PIL import Image
 
 import pipelines
 import zoo
-from pipelines import Pipeline, Rows
-from pipelines.core import specs
-from pipelines.storage import tfds as source
+from pipelines import Form, Pipeline, Rows, Schema
+from pipelines.core.prepared import Prepared, prepare
+from pipelines.storage import builders, tfds
 from trainers.config import settings as settings_module
-from trainers.serving import export
+from trainers.serving import compare
 from zoo.spec import Field
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -36,13 +36,15 @@ atexit.register(shutil.rmtree, _FILES, True)
 
 
 def _small_image_folder() -> str:
-    """Three images in each of two folders, as users have them."""
-    place = _FILES / "images"
+    """Forty images in each of two folders, as users have them."""
+    folder = _FILES / "images"
     for i, name in enumerate(("day", "night")):
-        (place / name).mkdir(parents=True)
-        for j in range(3):
-            Image.new("RGB", (20 + j, 30), (100 * i, 40 * j, 7)).save(place / name / f"{j}.png")
-    return str(place)
+        (folder / name).mkdir(parents=True)
+        for j in range(40):
+            picture = Image.linear_gradient("L").resize((20 + j % 3, 30)).convert("RGB")
+            picture.paste((100 * i, 6 * j, 7), (0, j % 20, 9, 30))
+            picture.save(folder / name / f"{j}.png")
+    return str(folder)
 
 
 def _small_table() -> str:
@@ -50,17 +52,28 @@ def _small_table() -> str:
     lines = [
         f"n{i},{i % 7}.5,{['cat', 'dog'][i % 2]},20{i + 10}-05-01,{i % 2}\n" for i in range(40)
     ]
-    place = _FILES / "pets.csv"
-    place.write_text("name,weight,kind,born,target\n" + "".join(lines))
+    path = _FILES / "pets.csv"
+    path.write_text("name,weight,kind,born,target\n" + "".join(lines))
+    return str(path)
+
+
+def _small_points() -> str:
+    """Points in a square: how far they are from its corner, and where they are as two flags."""
+    random, lines = np.random.default_rng(0), ["x,y,far,right,upper\n"]
+    for x, y in random.random((100, 2)):
+        lines.append(f"{x:.4f},{y:.4f},{np.hypot(x, y):.4f},{int(x > 0.5)},{int(y > 0.5)}\n")
+    place = _FILES / "points.csv"
+    place.write_text("".join(lines))
     return str(place)
 
 
 def _small_texts() -> str:
     """A label, a tab and a text in each line, in two languages."""
-    place = _FILES / "texts.tsv"
-    lines = ["good\tthe film was good", "bad\t电影不好", "good\t好看的电影", "bad\tdull"]
-    place.write_text("\n".join(lines), encoding="utf-8")
-    return str(place)
+    path = _FILES / "texts.tsv"
+    texts = ["good\tthe film was good", "bad\t电影不好", "good\t好看的电影", "bad\tdull"]
+    lines = [f"{texts[i % 4]} {'and so on ' * (i % 7)}{i}" for i in range(80)]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return str(path)
 
 
 # A data set whose options cannot all be left out, with the options to test it with.
@@ -71,6 +84,14 @@ OPTIONS = {
     "tfds_image": {"dataset": "shapes"},
     "tfds_table": {"dataset": "breast_cancer", "data_dir": str(_FILES)},
     "tfds_text": {"dataset": "imdb_reviews"},
+}
+# Options of csv for every task that a table can have.
+_POINTS = _small_points()
+TABLES = {
+    "binary": {"data_files": _POINTS, "target": "right"},
+    "classification": {"data_files": _POINTS, "target": "right", "task": "classification"},
+    "multi_label": {"data_files": _POINTS, "target": "right,upper"},
+    "regression": {"data_files": _POINTS, "target": "far"},
 }
 _PAIR = Field((2,), "float32")
 NUM_ROWS = {"train": 70, "validation": 21, "test": 13, "all": 104}
@@ -92,25 +113,36 @@ def built_in_data(tmp_path_factory) -> str:
     return str(tmp_path_factory.mktemp("tensorflow_datasets"))
 
 
-def fake_rows(pipeline: Pipeline, seed: int = 0) -> dict[str, Rows]:
-    """Random rows of the fields that the pipeline declares."""
+def fake_rows(pipeline: Pipeline, schema: Schema, seed: int = 0) -> dict[str, Rows]:
+    """Random rows of the fields that the schema declares."""
     random = np.random.default_rng(seed)
-    fields = {**pipeline.raw, pipeline.target: specs.target(pipeline)}
+    fields = {**schema.raw, schema.target_name: schema.target}
     return {
         split: Rows(
             NUM_ROWS[split],
             fields,
-            pipeline.target,
+            schema.target_name,
             table={
-                name: _fake_column(random, NUM_ROWS[split], field, len(pipeline.class_names))
-                for name, field in fields.items()
+                name: _fake_column(random, NUM_ROWS[split], field) for name, field in fields.items()
             },
         )
-        for split in pipeline.splits
+        for split in pipeline.splits or pipelines.SPLITS
     }
 
 
-def _fake_column(random, num_rows: int, field: Field, num_classes: int) -> np.ndarray:
+def fake_load(pipeline: Pipeline, data_dir=None, seed: int = 0):
+    """Takes the place of pipelines.storage.tfds.load: random rows, or those of the test's files."""
+    if pipeline.schema is None and pipeline.read is not None:
+        rows, schema = pipeline.read()
+        return pipeline, rows, schema
+    if pipeline.declare is not None:
+        info = builders.find_builder(pipeline.source, None).info
+        schema, splits = pipeline.declare(info)
+        pipeline = dataclasses.replace(pipeline, schema=schema, splits=splits)
+    return pipeline, fake_rows(pipeline, pipeline.schema, seed), pipeline.schema
+
+
+def _fake_column(random, num_rows: int, field: Field) -> np.ndarray:
     shape = (num_rows, *(size or 24 for size in field.shape))
     if field.dtype == "uint8":
         return random.integers(0, 256, shape, np.uint8)
@@ -119,15 +151,20 @@ def _fake_column(random, num_rows: int, field: Field, num_classes: int) -> np.nd
         texts = [b" ".join(random.choice(words, random.integers(0, 30))) for _ in range(num_rows)]
         return np.array(texts, object)
     if field.dtype == "int64":
-        return random.integers(0, num_classes, shape)
+        return random.integers(0, field.ids or 2, shape)
     return random.normal(3.0, 2.0, shape).astype(field.dtype)
 
 
 @functools.cache
-def fake_pipeline(name: str, **options) -> Pipeline:
+def fake_pipeline(name: str, form: str = "", **options) -> Prepared:
     """The named pipeline over random rows, prepared."""
     pipeline = pipelines.get(name, **OPTIONS.get(name, {}), **options)
-    return pipelines.prepared(pipeline, fake_rows(pipeline))
+    return prepare(*_reordered(fake_load(pipeline)), form=form)
+
+
+def _reordered(loaded: tuple) -> tuple:
+    pipeline, rows, schema = loaded
+    return pipeline, schema, rows
 
 
 def made_pipeline(
@@ -136,48 +173,63 @@ def made_pipeline(
     names: tuple[str, ...] = ("red", "green", "blue"),
     num_rows: int = 60,
     field: Field = _PAIR,
-) -> Pipeline:
+) -> Prepared:
     """A prepared pipeline of pairs of numbers, with targets that a linear model can find."""
     random = np.random.default_rng(0)
     weights = random.normal(size=(2, len(names)))
     names = {"binary": names[:2], "regression": ()}.get(task, names)
+    target = {
+        "classification": Field((), "int64", ids=len(names)),
+        "binary": Field((), "int64", ids=2),
+        "multi_label": Field((len(names),), "float32"),
+        "regression": Field((), "float32"),
+    }[task]
     rows = {}
     for split in ("train", "validation", "test"):
         x = random.normal(0, 2, (num_rows, *field.shape))
         scores = x @ weights
-        target = {
+        labels = {
             "classification": scores.argmax(axis=1),
             "binary": (scores[:, 0] > 0).astype(np.int64),
             "multi_label": (scores > 0).astype(np.float32),
             "regression": (1000 + scores[:, 0]).astype(np.float32),
         }[task]
-        table = {"x": x.astype(field.dtype), "label": target}
-        rows[split] = Rows(num_rows, {"x": field, "label": None}, "label", table=table)
+        table = {"x": x.astype(field.dtype), "label": labels}
+        rows[split] = Rows(num_rows, {"x": field, "label": target}, "label", table=table)
+    outputs = len(names) if task in ("classification", "multi_label") else 1
+    schema = Schema({"x": field}, task, target, names, outputs)
     pipeline = Pipeline(
         name="made",
         source="made:1.0.0",
-        splits={split: split for split in rows},
-        task=task,
-        target="label",
-        class_names=names,
-        raw={"x": field},
-        preprocess=lambda raw: {"x": tf.identity(raw["x"])},
-        rows=rows,
+        schema=schema,
+        forms={"pair": Form(preprocess=lambda raw: {"x": tf.identity(raw["x"])})},
     )
-    statistics = {"target_mean": np.float32(1000), "target_deviation": np.float32(3)}
-    return dataclasses.replace(pipeline, state=statistics if task == "regression" else {})
+    statistics = {"mean": np.float32(1000), "std": np.float32(3)}
+    state = {"target": statistics} if task == "regression" else {}
+    return prepare(pipeline, schema, rows, state=state)
 
 
 @pytest.fixture
 def _fake_data(monkeypatch):
     """Lets runs load random rows in place of stored ones."""
-    monkeypatch.setattr(source, "load", lambda p, data_dir=None: (p, fake_rows(p)))
+    use_fake_data(monkeypatch)
+
+
+def use_fake_data(patch) -> None:
+    """Data is random, of the declared kind."""
+    patch.setattr(tfds, "load", fake_load)
 
 
 @pytest.fixture
 def _unchecked_export(monkeypatch):
     """Runs that are not about the export save the process that reloads it, three seconds each."""
-    monkeypatch.setattr(export, "_compare", lambda *_: None)
+    unchecked_exports(monkeypatch)
+
+
+def unchecked_exports(patch) -> None:
+    """Exports are published without asking them in another process."""
+    patch.setattr(compare, "elsewhere", lambda exported, arguments: None)
+    patch.setattr(compare, "check_equal", lambda expected, received, exact=(): None)
 
 
 def tiny_settings(model: str, workdir, **changes):
@@ -218,8 +270,3 @@ def run_stranger(program: str, *words, cwd) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-def replaced(pipeline: Pipeline, **changes) -> Pipeline:
-    """The pipeline with some fields changed."""
-    return dataclasses.replace(pipeline, **changes)

@@ -41,8 +41,10 @@ def test_flops_by_hand(gpu_sides):
 
 
 def test_flops_of_attention_by_hand(gpu_sides):
-    spec = DataSpec({"tokens": Field((16,), "int32")}, "binary", 1, 50, 16)
-    model = zoo.get("transformer_encoder").build(spec, width=8, layers=3, heads=2, hidden=24)
+    spec = DataSpec({"tokens": Field((16,), "int32", ids=50, length=16)}, "binary", 1)
+    model = zoo.get("transformer_encoder").build(
+        spec, width=8, num_layers=3, num_heads=2, mlp_dim=24
+    )
     block = 16 * 8 * 24 + 2 * 16 * 16 * 8 + 16 * 8 * 8 + 2 * 16 * 8 * 24
     assert gpu_sides.flops(model) == 2 * (3 * block + 8)
 

@@ -21,7 +21,7 @@ SPECS = {
     "transformer_encoder": DataSpec({"tokens": Field((None,), "int32")}, "binary", 1, 50, 24),
 }
 CASES = [*((name, {}) for name in SPECS), ("speed_cnn", {"activation": "relu"})]
-CASES.append(("transformer_encoder", {"layers": 3, "heads": 4}))
+CASES.append(("transformer_encoder", {"num_layers": 3, "num_heads": 4}))
 KINDS = {
     "kernel": "weight",
     "embeddings": "weight",

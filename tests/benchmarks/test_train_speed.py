@@ -81,9 +81,9 @@ def test_every_side_reads_the_same_rows(name, inputs, script, tmp_path, monkeypa
     from pipelines.core.stream import stream
 
     x, y = speed_data.arrays_of(tmp_path)
-    pipeline = speed_data.pipeline_of(tmp_path)
-    assert pipeline.spec == speed_data.spec_of(tmp_path)
-    batches = stream(pipeline, "train", batch_size=40, training=True, seed=0)
+    prepared = speed_data.prepared_of(tmp_path)
+    assert prepared.spec == speed_data.spec_of(tmp_path)
+    batches = stream(prepared, "train", batch_size=40, training=True, seed=0)
     ((found, labels, weight),) = batches.take(1)
     order = np.lexsort(x.T[:3])
     again = np.lexsort(found[inputs].numpy().T[:3])

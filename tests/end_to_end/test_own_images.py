@@ -29,7 +29,7 @@ print(json.dumps(answers))
 """
 
 
-def draw_files(place: pathlib.Path, number: int, seed: int) -> None:
+def draw_files(folder: pathlib.Path, number: int, seed: int) -> None:
     """Drawings of each kind as files of all sorts: 36 to 120 pixels a side, up to 3:2, and grey."""
     random = np.random.default_rng(seed)
     labels = np.array([sorted(shapes._FIGURES).index(kind) for kind in KINDS])
@@ -44,12 +44,12 @@ def draw_files(place: pathlib.Path, number: int, seed: int) -> None:
         picture = Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC)
         picture = picture.convert("L") if i % 11 == 0 else picture
         picture = picture.convert("RGBA") if suffix == "png" and i % 2 else picture
-        (place / kind).mkdir(parents=True, exist_ok=True)
-        picture.save(place / kind / f"{i:04}.{suffix}")
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+        picture.save(folder / kind / f"{i:04}.{suffix}")
 
 
 @pytest.mark.slow
-def test_a_folder_of_images_becomes_a_served_model(tmp_path):
+def test_image_folder_becomes_a_served_model(tmp_path):
     draw_files(tmp_path / "photos", 400, seed=1)
     draw_files(tmp_path / "new", 50, seed=2)
     command = (

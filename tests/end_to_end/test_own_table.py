@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from tests.conftest import run_python, run_stranger
-from trainers.serving import export
+from tests.conftest import run_python
+from trainers.serving import compare
 
 pytestmark = pytest.mark.slow
 
@@ -19,24 +19,17 @@ def write(path, header, rows) -> None:
         csv.writer(file, lineterminator="\r\n").writerows([header, *rows])
 
 
-def train(place, table: str, target: str, *flags: str) -> dict:
-    words = ("--model=mlp", "--pipeline=csv", f"--data_files={table}", f"--target={target}")
-    run_python("-m", "trainers.run", *words, "--workdir=run", *flags, cwd=place)
-    return json.loads((place / "run" / "report.json").read_text())
+def train(folder, table: str, target: str, *flags: str) -> dict:
+    command = ("--model=mlp", "--pipeline=csv", f"--data_files={table}", f"--target={target}")
+    run_python("-m", "trainers.run", *command, "--workdir=run", *flags, cwd=folder)
+    return json.loads((folder / "run" / "report.json").read_text())
 
 
-def ask(place, report, raw: dict) -> dict:
-    """What the export says to raw columns, where neither our packages nor keras can be imported."""
-    asked, answered = place / "asked.npz", place / "answered.npz"
-    # The process takes texts with something after them: see trainers/export.py.
-    texts = {
-        name: np.char.add(column, b".") for name, column in raw.items() if column.dtype.kind == "S"
-    }
-    np.savez(asked, **{**raw, **texts})
-    exported = place / "run" / report["export"]
-    run_stranger(export._STRANGER, exported, asked, answered, cwd=place)
-    with np.load(answered, allow_pickle=False) as found:
-        return {name: found[name] for name in found.files}
+def ask(folder, report, raw: dict) -> dict:
+    """The export's answers to raw columns, where neither our packages nor keras can be imported."""
+    texts = {name: c.astype(object) for name, c in raw.items() if c.dtype.kind == "S"}
+    exported = folder / "run" / report["export"]
+    return compare.elsewhere(exported, {"serving_default": {**raw, **texts}})["serving_default"]
 
 
 def churned(random, number: int):
@@ -49,7 +42,7 @@ def churned(random, number: int):
     return {"months": months, "plan": plan, "calls_per_week": calls}, young
 
 
-def test_a_classification_with_missing_values_and_categories(tmp_path):
+def test_table_with_missing_values_and_categories_becomes_a_served_model(tmp_path):
     random = np.random.default_rng(0)
     raw, young = churned(random, 6000)
     rows = [
@@ -66,9 +59,9 @@ def test_a_classification_with_missing_values_and_categories(tmp_path):
     found = ask(tmp_path, report, raw)
     expected = np.where(young, b"left", b"stayed")
     assert (found["class_name"] == expected).mean() > 0.93
-    # The answers do not depend on how a missing word is written, or on space around words.
-    for word in (b"NULL", b" n/a "):
-        other = np.where(raw["plan"] == b"", word, raw["plan"])
+    # The answers do not depend on how a missing cell is written, or on space around texts.
+    for missing in (b"NULL", b" n/a "):
+        other = np.where(raw["plan"] == b"", missing, raw["plan"])
         again = ask(tmp_path, report, {**raw, "plan": other})
         np.testing.assert_array_equal(again["probability"], found["probability"])
 
@@ -82,7 +75,7 @@ def priced(random, number: int):
     return {"area": area, "town": town, "sold": day}, 3000 * area * factor + 20_000 * (year - 2000)
 
 
-def test_a_regression_in_the_units_of_the_target(tmp_path):
+def test_regression_is_served_in_the_units_of_the_target(tmp_path):
     random = np.random.default_rng(0)
     raw, price = priced(random, 4000)
     rows = [

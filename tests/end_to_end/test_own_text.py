@@ -42,18 +42,18 @@ def sentences(number: int, seed: int) -> list[tuple[str, str]]:
     """(label, text) of both languages."""
     random, found = np.random.default_rng(seed), []
     for i in range(number):
-        words = (ENGLISH, CHINESE)[i % 2]
+        language = (ENGLISH, CHINESE)[i % 2]
         kind, turned = int(random.integers(2)), bool(random.integers(2))
-        parts = [random.choice(words["start"]), random.choice(words[kind])]
+        parts = [random.choice(language["start"]), random.choice(language[kind])]
         if turned:
-            parts.insert(1, random.choice(words["not"]))
-        text = words["between"].join(parts) + random.choice(words["end"])
+            parts.insert(1, random.choice(language["not"]))
+        text = language["between"].join(parts) + random.choice(language["end"])
         found.append((("bad", "good")[kind ^ turned], text))
     return found
 
 
 @pytest.mark.slow
-def test_lines_of_text_become_a_served_model(tmp_path):
+def test_text_lines_become_a_served_model(tmp_path):
     lines = [f"{label}\t{text}" for label, text in sentences(3000, seed=1)]
     (tmp_path / "reviews.tsv").write_bytes("\r\n".join(lines).encode("utf-8-sig"))
     command = (
@@ -70,8 +70,8 @@ def test_lines_of_text_become_a_served_model(tmp_path):
     new = sentences(300, seed=2)
     (tmp_path / "new.txt").write_text("".join(f"{text}\n" for _, text in new), encoding="utf-8")
     exported = tmp_path / "run" / report["export"]
-    told = run_stranger(STRANGER, exported, tmp_path / "new.txt", cwd=tmp_path)
-    answers = json.loads(told)
+    printed = run_stranger(STRANGER, exported, tmp_path / "new.txt", cwd=tmp_path)
+    answers = json.loads(printed)
     assert len(answers) == 304
     assert set(answers) <= {"good", "bad"}
     assert np.mean([a == label for a, (label, _) in zip(answers, new, strict=False)]) > 0.95

@@ -1,5 +1,6 @@
-"""Data that cannot be had, or is not what was declared: exit code 3 and a place; docs/faults.md."""
+"""Data that is missing, or not what was declared: exit code 3 and where; docs/faults.md."""
 
+import dataclasses
 import os
 import pathlib
 
@@ -8,17 +9,18 @@ import pytest
 import tensorflow as tf
 
 import pipelines
-from pipelines import SPLITS, DataError, Pipeline, Rows
+from pipelines import SPLITS, DataError, Form, Pipeline, Rows, classes
+from pipelines.core.prepared import prepare
 from pipelines.steps import tabular
-from tests.conftest import made_pipeline, replaced, tiny_settings
-from tests.pipelines.test_csv_faults import FAULTS, GOOD
+from tests.conftest import made_pipeline, tiny_settings
+from tests.pipelines.test_csv import FAULTS, GOOD
 from trainers import errors
 from trainers.training import run
 from zoo.spec import Field
 
 
 def refused(settings, code: int = 3) -> str:
-    """What the run says that these settings ask for; it leaves nothing but the lock."""
+    """The message of the run that these settings ask for; it leaves nothing but the lock."""
     kind = {2: errors.UsageError, 3: DataError}[code]
     with pytest.raises(kind) as caught:
         run.run(settings)
@@ -29,7 +31,7 @@ def refused(settings, code: int = 3) -> str:
 
 
 @pytest.mark.parametrize(
-    ("dataset", "said"),
+    ("dataset", "reason"),
     [
         ("mnsit", "TFDS has no data set 'mnsit'; nearest: mnist, "),
         ("shapes:9.9.9", "cannot be loaded at version 9.9.9, only: 1.0.0"),
@@ -37,9 +39,9 @@ def refused(settings, code: int = 3) -> str:
         ("../../shapes", "TFDS has no data set '..'; nearest: none"),
     ],
 )
-def test_sets_that_tfds_has_not(dataset, said, tmp_path):
+def test_unknown_sets_of_tfds_are_refused(dataset, reason, tmp_path):
     changes = {"pipeline": "tfds_image", "dataset": dataset, "data_dir": str(tmp_path / "data")}
-    assert said in refused(tiny_settings("cifar_cnn", tmp_path / "run", **changes))
+    assert reason in refused(tiny_settings("cifar_cnn", tmp_path / "run", **changes))
     assert not (tmp_path / "data").exists()
 
 
@@ -51,65 +53,64 @@ def csv_settings(tmp_path, content: bytes | str = GOOD, *, files: str = "", **ch
 
 
 @pytest.mark.parametrize("typo", ["tarin", "dev", "Test"])
-def test_a_split_that_there_is_not(typo, tmp_path):
+def test_unknown_splits_are_refused(typo, tmp_path):
     settings = csv_settings(tmp_path, files=f"train={tmp_path}/t.csv,{typo}={tmp_path}/t.csv")
     assert "the splits are train, validation, test" in refused(settings)
 
 
-@pytest.mark.parametrize("shares", [(0.0, 0.2), (0.1, 1.5), (0.6, 0.6), (-0.1, 0.2)])
-def test_shares_that_leave_a_split_empty(shares, tmp_path):
-    options = dict(zip(("validation", "test"), shares, strict=True))
+@pytest.mark.parametrize("fractions", [(0.0, 0.2), (0.1, 1.5), (0.6, 0.6), (-0.1, 0.2)])
+def test_fractions_that_leave_a_split_empty_are_refused(fractions, tmp_path):
+    options = dict(zip(("validation", "test"), fractions, strict=True))
     settings = csv_settings(tmp_path, pipeline_options=options)
-    assert f"received {shares[0]} and {shares[1]}" in refused(settings)
+    assert f"received {fractions[0]} and {fractions[1]}" in refused(settings)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_damaged_table_stops_the_run_with_file_and_line(fault, tmp_path):
+def test_damaged_table_stops_the_run_with_file_and_line(fault, tmp_path):
     assert "t.csv" in refused(csv_settings(tmp_path, FAULTS[fault][0]))
 
 
 @pytest.mark.parametrize("change", [{"target": "yy"}, {"pipeline_options": {"ignore": "zz"}}])
-def test_a_column_that_there_is_not(change, tmp_path):
+def test_unknown_columns_are_refused(change, tmp_path):
     assert "; nearest: " in refused(csv_settings(tmp_path, **change))
 
 
 @pytest.mark.usefixtures("_unchecked_export")
-def test_the_folder_of_a_refused_run_serves_the_mended_one(tmp_path):
+def test_folder_of_a_refused_run_serves_the_corrected_one(tmp_path):
     lines = GOOD.splitlines(keepends=True)
     damaged = csv_settings(tmp_path, b"".join([*lines[:7], b"1,k0,maybe\n", *lines[8:]]))
-    assert "t.csv:8: column 'y': 'maybe' is no number" in refused(damaged)
+    assert "t.csv:8: column 'y': 'maybe' is not a number" in refused(damaged)
     assert run.run(csv_settings(tmp_path))["test"]
 
 
-def test_tables_without_rows_to_learn_from(tmp_path):
+def test_tables_without_rows_to_learn_from_are_refused(tmp_path):
     assert "has a header and no rows" in refused(csv_settings(tmp_path, "x,c,y\n"))
     blank = "x,c,y\n" + "".join(f"{i}.5,k{i % 3},\n" for i in range(40))
     assert "target y is missing in every row" in refused(csv_settings(tmp_path, blank))
 
 
-def own(monkeypatch, change=lambda split, table: table, **fields) -> Pipeline:
-    """A data set that its author has written, with a fault in its tables."""
-    pipeline = made_pipeline("classification")
+def own(monkeypatch, change=lambda split, table: table) -> None:
+    """Gives runs a data set that its author has written, with a fault in its tables."""
+    prepared = made_pipeline("classification")
 
     def read():
-        found = {}
+        rows = {}
         for split in SPLITS:
-            table = change(split, {k: v.copy() for k, v in pipeline.rows[split].table.items()})
+            table = change(split, {k: v.copy() for k, v in prepared.rows[split].table.items()})
             if table is not None:
-                shapes = {"x": Field((2,), "float32"), "label": Field((), "int64")}
-                found[split] = Rows(len(table["x"]), shapes, "label", table=table)
-        return found
+                fields = {"x": Field((2,), "float32"), "label": Field((), "int64")}
+                rows[split] = Rows(len(table["x"]), fields, "label", table=table)
+        return rows, prepared.schema
 
-    made = replaced(pipeline, read=read, rows={}, **fields)
+    made = dataclasses.replace(prepared.pipeline, read=read)
     monkeypatch.setattr(pipelines, "get", lambda name, **options: made)
-    return made
 
 
 def with_value(split: str, name: str, row, value):
     """Puts a value into a table, in that split alone; floats where it is a fraction."""
 
-    def change(found: str, table):
-        if found == split:
+    def change(read: str, table):
+        if read == split:
             if isinstance(value, float):
                 table[name] = table[name].astype(np.float64 if name == "label" else np.float32)
             table[name][row] = value
@@ -119,7 +120,7 @@ def with_value(split: str, name: str, row, value):
 
 
 def cut(split: str, name: str, number: int):
-    return lambda found, table: table | {name: table[name][:number]} if found == split else table
+    return lambda read, table: table | {name: table[name][:number]} if read == split else table
 
 
 _ROW = "example 7"
@@ -133,35 +134,44 @@ OWN = {
     "no training examples": (cut("train", "x", 0), "made: no examples in train"),
     "no validation examples": (cut("validation", "x", 0), "made: no examples in validation"),
     "no test examples": (cut("test", "x", 0), "made: no examples in test"),
-    "other width": (lambda s, t: t | {"x": t["x"][:, :1]}, "x is Field(shape=(1,), dtype='float3"),
-    "other type": (lambda s, t: t | {"x": t["x"].astype(np.int32)}, "(2,), dtype='int32'), made e"),
-    "no such column": (lambda s, t: t | {"z": t.pop("x"), "x": t["label"]}, "x is Field(shape=(),"),
+    "other width": (
+        lambda s, t: t | {"x": t["x"][:, :1]},
+        "x is float32 (1,), made expects float32 (2,)",
+    ),
+    "other type": (
+        lambda s, t: t | {"x": t["x"].astype(np.int32)},
+        "x is int32 (2,), made expects float32 (2,)",
+    ),
+    "no such column": (
+        lambda s, t: t | {"z": t.pop("x"), "x": t["label"]},
+        "x is int64 (), made expects float32 (2,)",
+    ),
 }
 
 
 @pytest.mark.parametrize("fault", OWN)
-def test_a_data_set_that_is_not_as_declared_is_refused(fault, tmp_path, monkeypatch):
-    change, said = OWN[fault]
+def test_data_set_that_is_not_as_declared_is_refused(fault, tmp_path, monkeypatch):
+    change, reason = OWN[fault]
     own(monkeypatch, change)
-    assert said in refused(tiny_settings("linear", tmp_path))
+    assert reason in refused(tiny_settings("linear", tmp_path))
 
 
-def test_fewer_examples_than_a_batch_and_no_validation_at_all(tmp_path, monkeypatch):
+def test_too_few_examples_and_no_validation_are_refused(tmp_path, monkeypatch):
     own(monkeypatch)
     settings = tiny_settings("linear", tmp_path, batch_size=61)
     assert "--batch_size=61 is more than the 60 training examples" in refused(settings, code=2)
     own(monkeypatch, lambda split, table: None if split == "validation" else table)
-    said = refused(tiny_settings("linear", tmp_path), code=2)
-    assert said == "made has no ['validation']; it has ['test', 'train']"
+    reason = refused(tiny_settings("linear", tmp_path))
+    assert reason == "made has no validation; it has train, test"
 
 
 @pytest.mark.usefixtures("_unchecked_export")
-def test_the_same_data_set_without_a_fault_trains(tmp_path, monkeypatch):
+def test_data_set_without_a_fault_trains(tmp_path, monkeypatch):
     own(monkeypatch)
     assert run.run(tiny_settings("linear", tmp_path, precision="float32"))["test"]
 
 
-def test_numbers_that_preprocess_takes_as_missing_are_no_fault():
+def test_numbers_that_preprocess_takes_as_missing_are_accepted():
     """NaN and infinities of a table become the mean and a flag, as their cells would."""
     x = np.array([1, np.nan, 3, np.inf, -np.inf, 2], np.float32)
     fields = {"x": Field((), "float32"), "label": Field((), "int64")}
@@ -169,15 +179,10 @@ def test_numbers_that_preprocess_takes_as_missing_are_no_fault():
     pipeline = Pipeline(
         name="own",
         source="own",
-        splits={split: split for split in SPLITS},
-        task="binary",
-        target="label",
-        class_names=("a", "b"),
-        raw={"x": fields["x"]},
-        prepare=tabular.fitting([]),
-        bind=tabular.encode,
+        forms={"vector": Form(fit=tabular.fit_columns, make_preprocess=tabular.encode)},
     )
-    prepared = pipelines.prepared(pipeline, dict.fromkeys(SPLITS, rows))
+    schema = classes({"x": fields["x"]}, ("a", "b"))
+    prepared = prepare(pipeline, schema, dict.fromkeys(SPLITS, rows))
     features = prepared.preprocess({"x": tf.constant(x)})["features"].numpy()
     assert np.isfinite(features).all()
     np.testing.assert_array_equal(features[:, 1], [0, 1, 0, 1, 1, 0])
@@ -185,7 +190,7 @@ def test_numbers_that_preprocess_takes_as_missing_are_no_fault():
 
 
 @pytest.mark.parametrize("vocab_size", [6, 8])
-def test_a_vocabulary_too_small_for_the_characters(vocab_size, tmp_path):
+def test_vocabulary_too_small_for_the_characters_is_refused(vocab_size, tmp_path):
     lines = [f"{'ab'[i % 2]}\t{chr(0x4E00 + i)} {chr(0x5E00 + i)}" for i in range(60)]
     pathlib.Path(tmp_path, "t.tsv").write_text("\n".join(lines), encoding="utf-8")
     options = {"vocab_size": vocab_size}
@@ -199,4 +204,4 @@ def test_a_vocabulary_too_small_for_the_characters(vocab_size, tmp_path):
 def test_shifts_as_wide_as_the_image_are_refused(tmp_path, built_in_data):
     changes = {"pipeline": "tfds_image", "dataset": "shapes", "data_dir": built_in_data}
     settings = tiny_settings("cifar_cnn", tmp_path, **changes, pipeline_options={"padding": 32})
-    assert "padding=32 must be less than the images' 32 pixels a side" in refused(settings)
+    assert "padding=32 must be less than the images' 32 pixels" in refused(settings)

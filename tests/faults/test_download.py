@@ -11,7 +11,7 @@ from tensorflow_datasets.core.download.checksums import UrlInfo
 from tensorflow_datasets.core.registered import skip_registration
 
 from pipelines import DataError
-from pipelines.storage import tfds as source
+from pipelines.storage import builders
 
 
 @pytest.fixture
@@ -56,21 +56,21 @@ def served():
 
 
 @pytest.mark.parametrize(
-    ("registered", "said"),
+    ("registered", "reason"),
     [(b"1 2 3", None), (b"1 2 4", "has wrong checksum"), (None, "no hash for one of its files")],
     ids=["as registered", "other bytes", "never registered"],
 )
-def test_a_download_is_taken_only_by_its_hash(registered, said, served, tmp_path, monkeypatch):
+def test_download_is_taken_only_by_its_hash(registered, reason, served, tmp_path, monkeypatch):
     toy, url = served
-    monkeypatch.setattr(source, "_REACHABLE", url)
+    monkeypatch.setattr(builders, "_REACHABLE", url)
     if registered is not None:
         digest = hashlib.sha256(registered).hexdigest()
         toy.url_infos[url] = UrlInfo(tfds.core.utils.Size(5), digest, "numbers.txt")
     builder = toy(data_dir=tmp_path)
-    if said is None:
-        source.ensure_prepared(builder)
+    if reason is None:
+        builders.ensure_prepared(builder)
         assert builder.info.splits["train"].num_examples == 3
         return
-    with pytest.raises(DataError, match=said):
-        source.ensure_prepared(builder)
-    assert not source.is_prepared(builder)
+    with pytest.raises(DataError, match=reason):
+        builders.ensure_prepared(builder)
+    assert not builders.is_prepared(builder)

@@ -3,18 +3,18 @@
 import json
 import os
 import signal
+import time
 
 import numpy as np
 import pytest
 
-from tests.conftest import run_python, tiny_settings
+from tests.conftest import run_python, tiny_settings, unchecked_exports, use_fake_data
+from tests.faults.deaths import At, signal_at
 from trainers import errors
 from trainers.evaluation import evaluate
-from trainers.serving import export
+from trainers.serving import compare
 from trainers.store import checkpoint
 from trainers.training import run
-from trainers.training.callbacks.monitor import Monitor
-from trainers.training.callbacks.saver import Saver
 
 pytestmark = pytest.mark.usefixtures("_fake_data", "_unchecked_export")
 
@@ -40,66 +40,61 @@ def quiet(tmp_path_factory) -> tuple[dict, list]:
     """What a run leaves that nothing interrupted."""
     folder = tmp_path_factory.mktemp("quiet") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        from pipelines.storage import tfds as source
-        from tests.conftest import fake_rows
-
-        patch.setattr(source, "load", lambda p, data_dir=None: (p, fake_rows(p)))
-        patch.setattr(export, "_compare", lambda *_: None)
+        use_fake_data(patch)
+        unchecked_exports(patch)
         run.run(settings_in(folder))
     return state_and_lines(folder)
 
 
-def signal_in(patch, owner, method: str, number: int, when=lambda *_: True):
-    """Sends this process the signal when the method is entered, the first time `when` says so."""
-    original, sent = getattr(owner, method), []
+def signal_in(patch, owner, function: str, number: int) -> None:
+    """Sends this process the signal when the function is first called."""
+    original, left = getattr(owner, function), [number]
 
     def signalled(*args, **kwargs):
-        if not sent and when(*args):
-            sent.append(number)
-            signal.raise_signal(number)
+        while left:
+            signal.raise_signal(left.pop())
         return original(*args, **kwargs)
 
-    patch.setattr(owner, method, signalled)
+    patch.setattr(owner, function, signalled)
 
 
-# Where the signal comes, and the step and kind of the checkpoint that it leaves.
-PLACES = {
-    "within an epoch": (Saver, "on_train_batch_end", lambda s, *_: s._step == 1, (2, True)),
-    "at an epoch's last step": (
-        Saver,
-        "on_train_batch_end",
-        lambda s, *_: s._step == 3,
-        (4, False),
-    ),
-    "in a validation": (Saver, "on_test_batch_end", lambda *_: True, (4, False)),
-    "after a validation": (Saver, "on_epoch_end", lambda *_: True, (4, True)),
-    "after the last step": (Monitor, "close", lambda *_: True, (8, True)),
-    "in the export": (export, "_compare", lambda *_: True, (8, True)),
-    "after the export": (evaluate, "evaluate", lambda *_: True, (8, True)),
+# Where the signal comes, and the step and kind of the checkpoint that it leaves: a method of
+# callbacks and the steps taken by then, or a function that follows `fit`.
+MOMENTS = {
+    "within an epoch": (("on_train_batch_end", 2), (2, True)),
+    "at an epoch's last step": (("on_train_batch_end", STEPS), (STEPS, False)),
+    "in a validation": (("on_test_batch_end",), (STEPS, False)),
+    "after a validation": (("on_epoch_end",), (STEPS, True)),
+    "after the last step": (("on_train_end",), (2 * STEPS, True)),
 }
+FUNCTIONS = {"in the export": (compare, "elsewhere"), "after the export": (evaluate, "evaluate")}
 
 
 @pytest.mark.parametrize(
-    ("place", "number", "code"),
+    ("when", "number", "code"),
     [
         ("within an epoch", signal.SIGTERM, 143),
         ("in the export", signal.SIGINT, 130),
         *(
-            pytest.param(place, signal.SIGTERM, 143, marks=pytest.mark.slow)
-            for place in PLACES
-            if place != "within an epoch"
+            pytest.param(when, signal.SIGTERM, 143, marks=pytest.mark.slow)
+            for when in (*MOMENTS, *FUNCTIONS)
+            if when != "within an epoch"
         ),
     ],
 )
-def test_a_signal_saves_and_stops_at_the_next_boundary(
-    place, number, code, tmp_path, monkeypatch, quiet
+def test_signal_saves_and_stops_at_the_next_boundary(
+    when, number, code, tmp_path, monkeypatch, quiet
 ):
     handlers = [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)]
-    owner, method, when, left = PLACES[place]
+    callbacks, left = [], (2 * STEPS, True)
     with monkeypatch.context() as patch:
-        signal_in(patch, owner, method, number, when)
+        if when in MOMENTS:
+            (method, *steps), left = MOMENTS[when]
+            callbacks = [signal_at(method, number, *steps)]
+        else:
+            signal_in(patch, *FUNCTIONS[when], number)
         with pytest.raises(errors.InterruptedRunError, match="same command") as caught:
-            run.run(settings_in(tmp_path))
+            run.run(settings_in(tmp_path), callbacks=callbacks)
     assert errors.exit_code(caught.value) == code
     assert [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)] == handlers
     newest = checkpoint.load_newest(tmp_path / "checkpoints")
@@ -111,53 +106,42 @@ def test_a_signal_saves_and_stops_at_the_next_boundary(
     assert [p.name for p in (tmp_path / "export" / "mlp_binary").iterdir()] == ["1"]
 
 
-def test_a_second_signal_ends_the_process_at_once(tmp_path, built_in_data):
+def test_second_signal_ends_the_process_at_once(tmp_path, built_in_data):
     program = (
         "import signal, sys\n"
-        "from trainers import run\n"
-        "from trainers.training.callbacks import saver\n"
-        "def twice(self, batch, logs=None):\n"
-        "    signal.raise_signal(signal.SIGINT)\n"
-        "    signal.raise_signal(signal.SIGINT)\n"
-        "saver.Saver.on_train_batch_end = twice\n"
-        "run_command_module.main(sys.argv)\n"
+        "from tests.faults.deaths import signal_at\n"
+        "from trainers.run import train\n"
+        "twice = [signal_at('on_train_batch_end', signal.SIGINT) for _ in range(2)]\n"
+        "data_dir, workdir = sys.argv[1:]\n"
+        "train('mlp_binary', data_dir=data_dir, workdir=workdir, callbacks=twice)\n"
     )
-    words = ["--model=mlp_binary", f"--data_dir={built_in_data}", f"--workdir={tmp_path}"]
-    done = run_python("-c", program, *words, check=False)
+    done = run_python("-c", program, built_in_data, str(tmp_path), check=False)
     assert done.returncode == -signal.SIGINT, done.stderr
     assert os.listdir(tmp_path / "checkpoints") == []
 
 
-@pytest.mark.parametrize("where", ["steps", "validation"])
-def test_the_time_budget_saves_and_stops(where, tmp_path, monkeypatch, quiet):
+@pytest.mark.parametrize(
+    ("method", "step"), [("on_train_batch_end", 3), ("on_test_batch_end", STEPS)]
+)
+def test_time_budget_saves_and_stops(method, step, tmp_path, monkeypatch, quiet):
+    """An hour goes by in a step, or in a validation."""
+    late, monotonic = [0], time.monotonic
     with monkeypatch.context() as patch:
-        if where == "validation":
-            patch.setattr(Saver, "on_train_batch_end", skipped(Saver.on_train_batch_end))
+        patch.setattr(time, "monotonic", lambda: monotonic() + sum(late))
+        an_hour = At(method, lambda _: late.append(3600), step)
         with pytest.raises(errors.InterruptedRunError, match="max_minutes") as caught:
-            run.run(settings_in(tmp_path, max_minutes=1e-6))
+            run.run(settings_in(tmp_path, max_minutes=50), callbacks=[an_hour])
     assert errors.exit_code(caught.value) == 124
-    assert checkpoint.steps(tmp_path / "checkpoints") == [1 if where == "steps" else STEPS]
+    assert checkpoint.steps(tmp_path / "checkpoints") == [step]
     run.run(settings_in(tmp_path))
     assert state_and_lines(tmp_path) == quiet
 
 
-def skipped(original):
-    """Steps that are counted without a look at the clock."""
-
-    def unstopped(self, batch, logs=None):
-        self._reason_to_stop = lambda: None
-        original(self, batch, logs)
-        del self._reason_to_stop
-
-    return unstopped
-
-
-def test_validation_sees_the_averages_and_leaves_the_weights(tmp_path, monkeypatch):
+def test_validation_sees_the_averages_and_leaves_the_weights(tmp_path):
     """What is saved in the middle of a validation are the trained weights, not their averages."""
-    with monkeypatch.context() as patch:
-        signal_in(patch, Saver, "on_test_batch_end", signal.SIGTERM)
-        with pytest.raises(errors.InterruptedRunError):
-            run.run(settings_in(tmp_path, learning_rate=0.1))
+    stop = signal_at("on_test_batch_end", signal.SIGTERM)
+    with pytest.raises(errors.InterruptedRunError):
+        run.run(settings_in(tmp_path, learning_rate=0.1), callbacks=[stop])
     arrays = checkpoint.load_newest(tmp_path / "checkpoints").arrays
     average = next(a for k, a in arrays.items() if "average" in k and a.shape == (30, 16))
     assert np.abs(arrays["model/dense1/kernel"] - average).max() > 1e-3

@@ -10,39 +10,19 @@ import sys
 import pytest
 
 from tests.conftest import ROOT
-from trainers.store import checkpoint
+from tests.faults.deaths import operations_of_a_save
+from tests.faults.mortal import FUNCTIONS, MOMENTS
+from trainers.store import files
 
 pytestmark = pytest.mark.slow
 
-PLACES = (
-    "first batch",
-    "middle of an epoch",
-    "last of an epoch",
-    "validation",
-    "export",
-    "evaluation",
-)
-# What the third save of a run does to files, one after the other: it removes the first checkpoint.
-OPERATIONS = (
-    *(
-        "rmtree",
-        "mkdir",
-        "half of savez",
-        "savez",
-        "fsync",
-        "half of dump",
-        "dump",
-        "fsync",
-        "fsync",
-    ),
-    *("rename", "fsync", "rmtree"),
-)
+OPERATIONS = operations_of_a_save()
 CODES = {"SIGKILL": -signal.SIGKILL, "SIGTERM": 143, "exception": 1}
 
 
 @pytest.fixture(scope="module")
 def live():
-    """A function that lets a run live until it dies as it is told; its exit code."""
+    """A function that lets a run live until its death, or its end; its exit code."""
     environment = {**os.environ, "PYTHONPATH": ROOT}
     command = [sys.executable, "-m", "tests.faults.mortal"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
@@ -63,7 +43,7 @@ def outcome(folder: pathlib.Path) -> tuple:
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     report = json.loads((folder / "report.json").read_text())
     return (
-        checkpoint.sha256(folder / "checkpoints" / "step-00000016" / "state.npz"),
+        files.sha256(folder / "checkpoints" / "step-00000016" / "state.npz"),
         sorted(p.name for p in (folder / "checkpoints").iterdir()),
         [{k: v for k, v in line.items() if "per_second" not in k} for line in lines],
         (report["test"], report["validation"], report["export"]),
@@ -80,15 +60,29 @@ def quiet(live, tmp_path_factory) -> dict[int, tuple]:
         # Point 0 comes never: the operations of the third save are only named.
         assert live(folder, replicas, "SIGKILL", 0) == 0
         log = folder.with_suffix(".log").read_text().splitlines()
-        assert tuple(json.loads(log[-1])) == OPERATIONS
+        assert json.loads(log[-1]) == OPERATIONS
         found[replicas] = outcome(folder)
     return found
 
 
-@pytest.mark.parametrize("replicas", [1, 2])
-@pytest.mark.parametrize("kind", CODES)
-@pytest.mark.parametrize("point", [*PLACES, *range(1, len(OPERATIONS) + 1)])
-def test_a_death_changes_nothing(point, kind, replicas, live, quiet, tmp_path):
+def cases() -> list:
+    """(point, kind, replicas): what a save does to files does not depend on the replicas."""
+    points = [
+        *((point, kind, 1) for point in (*MOMENTS, *FUNCTIONS) for kind in CODES),
+        *((point, "SIGKILL", 2) for point in (*MOMENTS, *FUNCTIONS)),
+    ]
+    numbers = range(1, len(OPERATIONS) + 1)
+    inside = [(i, kind, 1) for i in numbers for kind in ("SIGKILL", "exception")]
+    inside += [(OPERATIONS.index("savez") + 1, "SIGTERM", replicas) for replicas in (1, 2)]
+    named = [(f"{i}-{OPERATIONS[i - 1]}", kind, replicas) for i, kind, replicas in inside]
+    return [
+        pytest.param(*case, id="-".join(map(str, name)))
+        for case, name in zip([*points, *inside], [*points, *named], strict=True)
+    ]
+
+
+@pytest.mark.parametrize(("point", "kind", "replicas"), cases())
+def test_run_ends_with_the_same_bits_after_a_death(point, kind, replicas, live, quiet, tmp_path):
     folder = tmp_path / "run"
     assert live(folder, replicas, kind, point) == CODES[kind], folder.with_suffix(
         ".log"

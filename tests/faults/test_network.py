@@ -17,7 +17,7 @@ from trainers.training import run
 # As where packets are dropped: nothing answers, and no name is found, for a long time.
 _OFFLINE = """
 import runpy, socket, sys, time
-socket.getaddrinfo = socket.socket.connect = lambda *words, **more: time.sleep(600)
+socket.getaddrinfo = socket.socket.connect = lambda *_, **__: time.sleep(600)
 runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
 """
 _SERVED = b"1 2 3\n" * 1000
@@ -38,14 +38,14 @@ class ZooTestServed(tfds.core.GeneratorBasedBuilder):
         return {"train": self._generate_examples(dl_manager.download("ADDRESS"))}
 
     def _generate_examples(self, path):
-        raise AssertionError("what was downloaded was taken")
+        raise AssertionError("what was downloaded was used")
 '''
 
 
 @pytest.mark.parametrize(
     "command", ["trainers.run", pytest.param("pipelines.fetch", marks=pytest.mark.slow)]
 )
-def test_without_a_network_the_command_gives_up_within_15_seconds(command, tmp_path):
+def test_command_without_a_network_gives_up_within_15_seconds(command, tmp_path):
     asked = ["--model=cifar_cnn"] if command == "trainers.run" else ["cifar10"]
     seconds = []
     while not seconds or (seconds[-1] > 15 and len(seconds) < 3):  # others may use the cores
@@ -61,10 +61,12 @@ def test_without_a_network_the_command_gives_up_within_15_seconds(command, tmp_p
     assert min(seconds) < 15
     assert done.returncode == 3
     assert "Traceback" not in done.stderr
-    told = done.stderr.splitlines()[-1]
-    assert told.startswith(f"error: cifar10/3.0.2 is not prepared in {tmp_path}/data and https://")
-    for way in ("--data_dir", "TFDS_DATA_DIR", "pipelines.fetch cifar10 --mirror=", "shapes"):
-        assert way in told
+    message = done.stderr.splitlines()[-1]
+    assert message.startswith(
+        f"error: cifar10/3.0.2 is not prepared in {tmp_path}/data and https://"
+    )
+    for part in ("--data_dir", "TFDS_DATA_DIR", "pipelines.fetch cifar10 --mirror=", "shapes"):
+        assert part in message
     left = [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()]
     assert left == (["runs/cifar_cnn-cifar10-s0/.lock"] if command == "trainers.run" else [])
 
@@ -87,7 +89,7 @@ class _Faulty(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(forged[:3000] if self.server.fault == "cut short" else forged)
 
-    def log_message(self, *words):
+    def log_message(self, *arguments):
         pass
 
 
@@ -110,7 +112,7 @@ def server(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("fault", "said"),
+    ("fault", "reason"),
     [
         ("down", "and {url} cannot be reached"),
         ("gone", "Failed to get url {url}. HTTP code: 404"),
@@ -118,16 +120,16 @@ def server(tmp_path_factory):
         ("forged", "Artifact {url}, downloaded to "),
     ],
 )
-def test_what_a_server_does_wrong_is_said_and_nothing_is_taken(fault, said, server, tmp_path):
+def test_fault_of_a_server_is_named_and_nothing_is_taken(fault, reason, server, tmp_path):
     server.fault = fault
-    place = {"data_dir": str(tmp_path / "data"), "dataset": "zoo_test_served"}
-    settings = tiny_settings("cifar_cnn", tmp_path / "run", pipeline="tfds_image", **place)
+    data = {"data_dir": str(tmp_path / "data"), "dataset": "zoo_test_served"}
+    settings = tiny_settings("cifar_cnn", tmp_path / "run", pipeline="tfds_image", **data)
     with pytest.raises(DataError) as caught:
         run.run(settings)
     assert errors.exit_code(caught.value) == 3
     assert "\n" not in str(caught.value)
     assert f"zoo_test_served/1.0.0 is not prepared in {tmp_path / 'data'}" in str(caught.value)
-    assert said.format(url=server.url) in str(caught.value)
+    assert reason.format(url=server.url) in str(caught.value)
     assert "python -m pipelines.fetch zoo_test_served --mirror=" in str(caught.value)
     assert os.listdir(tmp_path / "run") == [".lock"]
     assert not list((tmp_path / "data").rglob("*.json"))  # nothing was prepared, not even half

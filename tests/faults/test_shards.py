@@ -12,13 +12,17 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 import pipelines
-from pipelines import DataError
+from pipelines import SPLITS, DataError, Form, Pipeline, classes
+from pipelines.core.prepared import prepare
 from pipelines.core.stream import stream
-from pipelines.storage import tfds as source
-from tests.conftest import replaced, tiny_settings
+from pipelines.steps import image
+from pipelines.storage import tfds as storage
+from pipelines.storage.builders import ensure_prepared, find_builder
+from tests.conftest import tiny_settings
 from trainers import errors
 from trainers.store import checkpoint
 from trainers.training import run
+from zoo.spec import Field
 
 FORMATS = ("tfrecord", "array_record")
 _NUM_SHARDS, _NUM_ROWS = 4, {"train": 120, "test": 40}
@@ -52,14 +56,14 @@ class ZooTestShards(tfds.core.GeneratorBasedBuilder):
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory) -> dict[str, pathlib.Path]:
     """A data folder for each format."""
-    places = {}
+    folders = {}
     for name in FORMATS:
-        places[name] = tmp_path_factory.mktemp(name)
+        folders[name] = tmp_path_factory.mktemp(name)
         config = tfds.download.DownloadConfig(num_shards=_NUM_SHARDS)
-        builder = source.find_builder("zoo_test_shards", str(places[name]))
+        builder = find_builder("zoo_test_shards", str(folders[name]))
         builder.download_and_prepare(file_format=name, download_config=config)
         assert builder.info.splits["train"].shard_lengths == [30] * _NUM_SHARDS
-    return places
+    return folders
 
 
 def copied(prepared, name: str, tmp_path) -> pathlib.Path:
@@ -111,8 +115,8 @@ def twice(path: pathlib.Path) -> None:
     path.write_bytes(path.read_bytes() * 2)
 
 
-_TEXT = b"this is no file of records\n" * 9000
-_ALL = "30 examples are declared, {} are there"
+_TEXT = b"this is not a file of records\n" * 9000
+_ALL = "expected 30 examples, received {}"
 DAMAGE = {
     ("tfrecord", "empty"): (lambda path: cut(path, 0), _ALL.format(0)),
     ("tfrecord", "cut between records"): (lambda p: cut(p, record_ends(p)[14]), _ALL.format(15)),
@@ -152,11 +156,11 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("fault", DAMAGE, ids=" ".join)
-def test_a_damaged_file_is_named_and_nothing_else_is_written(fault, prepared, tmp_path):
-    path, (damage, said) = copied(prepared, fault[0], tmp_path), DAMAGE[fault]
+def test_damaged_file_is_named_and_nothing_else_is_written(fault, prepared, tmp_path):
+    path, (damage, reason) = copied(prepared, fault[0], tmp_path), DAMAGE[fault]
     damage(path)
     before = sorted(tmp_path.joinpath("data").rglob("*"))
-    with pytest.raises(DataError, match=f"{path}: {said}.*prepare the set anew") as caught:
+    with pytest.raises(DataError, match=f"{path}: {reason}.*prepare the set again") as caught:
         run.run(settings_on(tmp_path))
     assert errors.exit_code(caught.value) == 3
     assert "\n" not in str(caught.value)
@@ -165,35 +169,35 @@ def test_a_damaged_file_is_named_and_nothing_else_is_written(fault, prepared, tm
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b'{"name": "zoo', b"\xff\xfe"], ids=["empty", "cut", "odd"]
+    "content", [b"", b'{"name": "zoo', b"\xff\xfe"], ids=["empty", "cut", "not text"]
 )
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_damaged_description_is_named(name, content, prepared, tmp_path):
-    place = copied(prepared, name, tmp_path).with_name("dataset_info.json")
-    place.write_bytes(content)
-    with pytest.raises(DataError, match=f"{place} is damaged: remove its folder") as caught:
+def test_damaged_description_is_named(name, content, prepared, tmp_path):
+    description = copied(prepared, name, tmp_path).with_name("dataset_info.json")
+    description.write_bytes(content)
+    with pytest.raises(DataError, match=f"{description} is damaged: remove its folder") as caught:
         run.run(settings_on(tmp_path))
     assert "\n" not in str(caught.value)
     assert os.listdir(tmp_path / "run") == [".lock"]
 
 
-def test_a_description_with_other_counts_is_no_word_for_the_files(prepared, tmp_path):
+def test_description_with_other_counts_than_the_files_is_refused(prepared, tmp_path):
     path = copied(prepared, "tfrecord", tmp_path)
-    place = path.with_name("dataset_info.json")
-    info = json.loads(place.read_text())
+    description = path.with_name("dataset_info.json")
+    info = json.loads(description.read_text())
     info["splits"][0]["shardLengths"][1] = "29"
-    place.write_text(json.dumps(info))
-    with pytest.raises(DataError, match=f"{path}: 29 examples are declared, 30 are there"):
+    description.write_text(json.dumps(info))
+    with pytest.raises(DataError, match=f"{path}: expected 29 examples, received 30"):
         run.run(settings_on(tmp_path))
 
 
-def test_tables_are_read_as_carefully(prepared, tmp_path):
-    """tfds_table reads by itself, before there is a pipeline."""
+def test_damaged_file_of_a_table_is_named(prepared, tmp_path):
+    """tfds_table reads its files by itself."""
     path = copied(prepared, "tfrecord", tmp_path)
     flip(path, record_ends(path)[6] + 99)
     options = {"dataset": "zoo_test_shards", "data_dir": str(tmp_path / "data")}
     with pytest.raises(DataError, match=f"{path}: example 7: corrupted"):
-        pipelines.get("tfds_table", **options)
+        storage.load(pipelines.get("tfds_table", **options))
 
 
 _AT_ONCE = [fault for fault in DAMAGE if "array" in fault[0] and "of a record" not in fault[1]]
@@ -203,22 +207,22 @@ _AT_ONCE = [fault for fault in DAMAGE if "array" in fault[0] and "of a record" n
 def test_files_too_large_for_memory_are_opened_before_the_first_step(
     fault, prepared, tmp_path, monkeypatch
 ):
-    path, (damage, said) = copied(prepared, fault[0], tmp_path), DAMAGE[fault]
+    path, (damage, reason) = copied(prepared, fault[0], tmp_path), DAMAGE[fault]
     damage(path)
-    monkeypatch.setattr(source, "RAM_BUDGET", 1000)
-    with pytest.raises(DataError, match=f"{path}: {said}"):
+    monkeypatch.setattr(storage, "RAM_BUDGET", 1000)
+    with pytest.raises(DataError, match=f"{path}: {reason}"):
         run.run(settings_on(tmp_path))
     assert os.listdir(tmp_path / "run") == [".lock"]
 
 
 @pytest.mark.usefixtures("_unchecked_export")
-def test_a_file_that_turns_bad_while_it_is_read_stops_a_run_that_can_be_continued(
+def test_file_damaged_while_it_is_read_stops_a_run_that_can_be_continued(
     prepared, tmp_path, monkeypatch
 ):
     path = copied(prepared, "array_record", tmp_path)
     whole = path.read_bytes()
     flip(path, 9_000)
-    monkeypatch.setattr(source, "RAM_BUDGET", 1000)
+    monkeypatch.setattr(storage, "RAM_BUDGET", 1000)
     settings = settings_on(tmp_path, steps_per_execution=1, checkpoint_minutes=0.0)
     with pytest.raises(DataError, match=f"{path}: example [0-9]+: Corrupted") as caught:
         run.run(settings)
@@ -245,19 +249,26 @@ class ZooTestCodes(ZooTestShards):
 
 
 @pytest.mark.parametrize("in_memory", [True, False])
-def test_labels_of_no_class_are_named_by_their_example(in_memory, tmp_path, monkeypatch):
-    """On a GPU they would be NaN without a word."""
-    declared = pipelines.get("tfds_image", dataset="zoo_test_shards", data_dir=str(tmp_path))
-    declared = replaced(declared, source="zoo_test_codes", splits={"train": "train"})
-    builder = source.find_builder("zoo_test_codes", str(tmp_path))
-    source.ensure_prepared(builder, "array_record")
+def test_labels_of_unknown_classes_are_named_by_their_example(in_memory, tmp_path, monkeypatch):
+    """On a GPU they would silently be NaN."""
+    schema = classes({"image": Field((20, 20, 3), "uint8")}, ("day", "night"))
+    declared = Pipeline(
+        name="codes",
+        source="zoo_test_codes",
+        splits=dict.fromkeys(SPLITS, "train"),
+        schema=schema,
+        forms={"image": Form(preprocess=image.scale)},
+    )
+    builder = find_builder("zoo_test_codes", str(tmp_path))
+    ensure_prepared(builder, "array_record")
     labels = [int(row["label"]) for row in builder.as_data_source(split="train")]
-    said = f"zoo_test_codes:1.0.0 train: label 2 of example {labels.index(2)} is not in 0..1$"
+    reason = f"zoo_test_codes:1.0.0 train: label 2 of example {labels.index(2)} is not in 0..1$"
     if in_memory:
-        with pytest.raises(DataError, match=said):
-            source.load(declared, data_dir=str(tmp_path))
+        with pytest.raises(DataError, match=reason):
+            storage.load(declared, data_dir=str(tmp_path))
         return
-    monkeypatch.setattr(source, "RAM_BUDGET", 1000)
-    pipeline = pipelines.prepared(*source.load(declared, data_dir=str(tmp_path)))
-    with pytest.raises(DataError, match=said), errors.data_errors():
-        list(stream(pipeline, "train", batch_size=6, training=False, seed=0))
+    monkeypatch.setattr(storage, "RAM_BUDGET", 1000)
+    pipeline, rows, schema = storage.load(declared, data_dir=str(tmp_path))
+    prepared = prepare(pipeline, schema, rows)
+    with pytest.raises(DataError, match=reason), errors.data_errors():
+        list(stream(prepared, "train", batch_size=6, training=False, seed=0))

@@ -1,279 +1,181 @@
-"""Your own table: what is read, inferred and learnt from it, by value."""
+"""A table of one's own: which files are meant, and every fault in one line with its place."""
 
 import csv
-import datetime
 import importlib
-import math
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 import pipelines
 from pipelines import DataError
-from pipelines.files import columns, table_file
-from pipelines.steps import tabular
-from pipelines.storage import tfds as source
-from tests.conftest import run_python
-from trainers.store import run_folder
+from pipelines.core.prepared import prepare
+from pipelines.files import table_file
+from pipelines.storage import tfds
+from tests.pipelines.files.test_table import numbers
+from tests.pipelines.tables import joined, load_csv, write
+from trainers.tasks import registry
+from zoo.spec import Field
 
-CELL = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8)
-
-
-def write(path, rows, encoding="utf-8", **dialect) -> str:
-    with open(path, "w", newline="", encoding=encoding) as file:
-        csv.writer(file, **dialect).writerows(rows)
-    return str(path)
+GOOD = b"x,c,y\n" + b"".join(b"%d.5,k%d,%d\n" % (i, i % 3, i % 2) for i in range(300))
+LINES = GOOD.splitlines(keepends=True)
 
 
-def read(path, encoding="") -> list[list[str]]:
-    table = table_file.open_table(str(path), encoding)
-    return [list(table.names), *(cells for _, cells in table_file.rows(table))]
+def at(line: int, content: bytes) -> bytes:
+    """The good table with another line (counted from 1)."""
+    return b"".join([*LINES[: line - 1], content, *LINES[line:]])
 
 
-def load(place, target="y", **options) -> pipelines.Pipeline:
-    pipeline = pipelines.get("csv", data_files=str(place), target=target, **options)
-    return pipelines.prepared(*source.load(pipeline))
+FAULTS = {
+    "empty file": (b"", "t.csv is empty"),
+    "blank lines only": (b"\n\n \n", "t.csv is empty"),
+    "mark only": (b"\xef\xbb\xbf", "t.csv is empty"),
+    "header only": (LINES[0], "t.csv has a header and no rows"),
+    "one column": (b"x\n1\n2\n", "t.csv:1: only one column, 'x'"),
+    "space between cells": (b"x c y\n1 2 3\n", "t.csv:1: only one column"),
+    "a column twice": (at(1, b"x,x,y\n"), "t.csv:1: column 'x' twice"),
+    "alike after encoding": (at(1, b"x a,x.a,y\n"), "t.csv:1: column 'x.a' beside 'x a'"),
+    "a column without a name": (at(1, b"x,,y\n"), "t.csv:1: column 2 has no name"),
+    "too few cells": (at(17, b"1,k0\n"), "t.csv:17: 2 cells, the header has 3"),
+    "too many cells": (at(17, b"1,k0,1,\n"), "t.csv:17: 4 cells, the header has 3"),
+    "latin-1": (at(9, b"1,caf\xe9,1\n"), "t.csv:9: byte 0xe9 is not utf-8"),
+    "latin-1 in the header": (at(1, b"x,\xe9,y\n"), "t.csv:1: byte 0xe9 is not utf-8"),
+    "cut within a character": (GOOD + b"1,\xe4\xbd", "t.csv:302: byte 0xe4 is not utf-8"),
+    "utf-16 cut": ("x,y\n1,2\n".encode("utf-16") + b"\x31", "t.csv:3: byte 0x31 is not utf-16"),
+    "utf-16 without mark": (GOOD.decode().encode("utf-16-le"), "t.csv:1: a NUL character"),
+    "NUL": (at(40, b"1,k\0,1\n"), "t.csv:40: a NUL character"),
+    "quote not closed": (at(40, b'1,"k,1\n'), "t.csv:40: .*is a quote not closed"),
+    "text after a quote": (at(40, b'1,"k" k,1\n'), "t.csv:40: .*is a quote not closed"),
+    "quote not closed in the header": (at(1, b'x,"c,y\n'), "t.csv:1: .*is a quote not closed"),
+    "endless cell": (at(40, b'1,"' + b"k" * 200_000 + b'",1\n'), "t.csv:40: field larger"),
+    "a word among numbers": (at(8, b"many,k0,1\n"), "t.csv:8: column 'x': 'many' is not a number"),
+    "infinity": (at(8, b"-inf,k0,1\n"), "t.csv:8: column 'x': '-inf' is not a number"),
+    "too large": (at(8, b"1e39,k0,1\n"), "t.csv:8: column 'x': '1e39' is not a number"),
+    "far too large": (at(8, b"1e999,k0,1\n"), "t.csv:8: column 'x': '1e999' is not a number"),
+    "underscores": (at(8, b"1_000,k0,1\n"), "t.csv:8: column 'x': '1_000' is not a number"),
+    "a code": (at(8, b"007,k0,1\n"), "t.csv:8: column 'x': '007' is not a number"),
+    "decimal commas": (GOOD.replace(b",", b";").replace(b".5", b",5"), "t.csv:2: .*'0,5'.*comma"),
+    "thousands": (b'x,y\n"1,200",1\n"3,400.5",0\n', "t.csv:2: .*'1,200' is a number with a comma"),
+    "a bad target": (at(8, b"1,k0,maybe\n"), "t.csv:8: column 'y': 'maybe' is not a number"),
+    "Excel": (b"PK\x03\x04" + bytes(40), "t.csv is not text but an Excel or ZIP file"),
+    "gzip": (b"\x1f\x8b\x08" + bytes(40), "t.csv is not text but compressed"),
+    "nothing but constants": (
+        b"x,y\n1,0\n1,1\n",
+        r"no column is left to learn y from: x \(all are 1\)",
+    ),
+}
 
 
-def joined(pipeline, name) -> np.ndarray:
-    return np.concatenate([rows.table[name] for rows in pipeline.rows.values()])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_csv_names_faults_with_file_and_line(fault, tmp_path):
+    content, reason = FAULTS[fault]
+    (tmp_path / "t.csv").write_bytes(content)
+    with pytest.raises(DataError, match=reason) as caught:
+        load_csv(tmp_path / "t.csv")
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300 + len(str(tmp_path))
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(
-    rows=st.lists(st.lists(CELL, min_size=3, max_size=3), max_size=8),
-    delimiter=st.sampled_from(",;\t"),
-    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32"]),
-    line=st.sampled_from(["\n", "\r\n", "\r"]),
-)
-def test_what_a_csv_writer_wrote_is_read_back(rows, delimiter, encoding, line, tmp_path):
-    header = ["a,b", "c;d", "e\tf"]
-    dialect = {"delimiter": delimiter, "lineterminator": line, "quoting": csv.QUOTE_ALL}
-    path = write(tmp_path / "t.csv", [header, *rows], encoding, **dialect)
-    assert read(path) == [header, *([c.strip(table_file.SPACE) for c in row] for row in rows)]
+def test_csv_takes_the_table_without_a_fault(tmp_path):
+    for i, content in enumerate((GOOD, GOOD.replace(b"\n", b"\r\n"), b"\n\n" + GOOD + b"\n \n")):
+        (tmp_path / f"{i}.csv").write_bytes(content)
+        prepared = load_csv(tmp_path / f"{i}.csv")
+        assert {name: field.dtype for name, field in prepared.raw.items()} == {
+            "x": "float32",
+            "c": "string",
+        }
 
 
-@settings(deadline=None)
-@given(st.lists(st.floats(-1e37, 1e37) | st.none() | st.integers(-(10**9), 10**9), min_size=1))
-def test_numbers_are_read_back(values):
-    cells = ["" if value is None else repr(value) for value in values]
-    column = columns.infer("x", cells, str, text=False)
-    assert column.kind == "number"
-    expected = [math.nan if value is None else float(value) for value in values]
-    np.testing.assert_array_equal(column.values, expected)
-    assert column.distinct == len({value + 0.0 for value in values if value is not None})
+def test_csv_names_a_fault_in_the_second_file(tmp_path):
+    (tmp_path / "a.csv").write_bytes(GOOD)
+    (tmp_path / "b.csv").write_bytes(at(8, b"many,k0,1\n"))
+    with pytest.raises(DataError, match=r"b\.csv:8: column 'x'"):
+        load_csv(tmp_path)
 
 
-def test_each_line_is_known_also_after_cells_of_several_lines(tmp_path):
-    (tmp_path / "t.csv").write_bytes(b'a,b\r\n"x\r\ny",1\r\n\r\nz,2\r\n')
-    table = table_file.open_table(str(tmp_path / "t.csv"))
-    assert list(table_file.rows(table)) == [(2, ["x\r\ny", "1"]), (5, ["z", "2"])]
+@pytest.mark.parametrize("encoding", ["utf8000", "ascii"])
+def test_csv_refuses_encodings_that_do_not_fit(encoding, tmp_path):
+    (tmp_path / "t.csv").write_bytes(at(9, "1,é,1\n".encode()))
+    with pytest.raises(DataError, match=r"is unknown to Python|:9: byte 0xc3 is not ascii"):
+        load_csv(tmp_path / "t.csv", encoding=encoding)
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
-def test_encodings(encoding, tmp_path):
-    rows = [["straße", "y"], ["Größe €", "1"]]
-    path = write(tmp_path / "t.csv", rows, encoding)
-    assert read(path, "cp1252" if encoding == "cp1252" else "") == rows
+def test_csv_takes_files_by_comma_folder_and_pattern_alike(tmp_path):
+    a = write(tmp_path / "a.csv", numbers(0, 300))
+    b = write(
+        tmp_path / "b.csv", [["y", "x", "c"], *([i % 2, i / 8, "k"] for i in range(300, 400))]
+    )
+    for files in (f"{a},{b}", str(tmp_path), f"{tmp_path}/*.csv"):
+        prepared = load_csv(files)
+        assert sorted(joined(prepared, "x")) == [i / 8 for i in range(400)]
+        np.testing.assert_array_equal(joined(prepared, "x") * 8 % 2, joined(prepared, "y"))
 
 
 @pytest.mark.parametrize(
-    ("column", "field"),
+    ("files", "reason"),
     [
-        ("price", "price"),
-        ("Sale Price ($)", "Sale_Price"),
-        ("Größe (m²)", "Gro_u00dfe_m2"),
-        ("价格", "u4ef7_u683c"),
-        ("2nd floor", "column_2nd_floor"),
-        ("class", "class_"),
-        ("self", "self_"),
-        ("a/b.c", "a_b_c"),
+        ("nowhere.csv", "is not a file"),
+        ("trian=a.csv", "train, validation, test"),
+        ("test=a.csv", "no file is for train"),
+        ("a.csv,test=a.csv", "every file, or of none"),
+        ("a.csv,b.csv", "other columns than .*a.csv: x, z"),
     ],
 )
-def test_columns_are_sent_under_names_that_tensorflow_keeps(column, field, tmp_path):
-    assert table_file.field_name(column) == field == table_file.field_name(field)
-    spec = {field: tf.TensorSpec((None,), name=field), "other": tf.TensorSpec((None,))}
-    function = tf.function(lambda **raw: {"sum": tf.add_n(list(raw.values()))}, autograph=False)
-    tf.saved_model.save(
-        tf.Module(), str(tmp_path), signatures=function.get_concrete_function(**spec)
-    )
-    served = tf.saved_model.load(str(tmp_path)).signatures["serving_default"]
-    assert set(served.structured_input_signature[1]) == {field, "other"}
+def test_csv_refuses_files_that_cannot_be_meant(files, reason, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "a.csv", numbers(0, 30))
+    write(tmp_path / "b.csv", [["z", "c", "y"], [1, 2, 3]])
+    with pytest.raises(DataError, match=reason):
+        load_csv(files)
 
 
-@given(st.text(max_size=12))
-def test_field_names_are_names(name):
-    field = table_file.field_name(name)
-    assert field.isascii()
-    assert field.isidentifier()
-    assert table_file.field_name(field) == field
-
-
-def test_what_is_inferred_is_printed_once(tmp_path, capsys):
-    rows = [["id", "size", "zip", "town", "day", "empty", "same", "text", "note", "y"]]
-    for i in range(200):
-        size = ["", "NA", "?"][i] if i < 3 else str(i / 4)
-        day = f"2024-01-{i % 28 + 1:02}"
-        town = ["Bonn", "Ulm", "none"][i % 3]
-        note = "7" if i % 4 else "odd"
-        rows.append([i, size, f"0{i % 5}", town, day, "", "x", f"t{i}", note, i % 2])
-    rows.append(rows[-1])
-    rows.append([*rows[-1][:-1], ""])
-    path = write(tmp_path / "t.csv", rows)
-    pipeline = load(path)
-    assert {name: field.dtype for name, field in pipeline.raw.items()} == {
-        "size": "float32",
-        "zip": "string",
-        "town": "string",
-        "day": "string",
-        "note": "string",
-    }
-    told = capsys.readouterr().out.splitlines()
-    assert told[0] == f"{path}: 202 rows, 10 columns"
-    table = {line.split()[0]: line.split()[1:] for line in told[2:9]}
-    assert table["size"] == ["number", "3", "197", "0.75", "..", "49.75"]
-    assert table["zip"] == ["text", "0", "5", "04", "(42", "times)"]
-    assert table["town"][:3] == ["text", "66", "2"]
-    assert table["day"] == ["date", "0", "28", "2024-01-01", "..", "2024-01-28"]
-    left_out = next(line for line in told if line.startswith("left out"))
-    assert left_out == (
-        "left out: id (nearly every row has another number), empty (all cells are missing), "
-        "same (all are x), text (nearly every row has another text)"
-    )
-    assert any("note" in line and "taken as text for 50 cells" in line for line in told)
-    assert any(f"first {path}:2: column 'note': 'odd'" in line for line in told)
-    missing = next(line for line in told if line.startswith("missing cells"))
-    assert set(missing.split(": ")[1].split(", ")) == {"204 empty", "1 'NA'", "1 '?'", "66 'none'"}
-    assert "1 rows are copies of an earlier one" in told
-    assert "1 rows without y are left out" in told
-    assert "target y: binary: 0 49.8%, 1 50.2%" in told
-    pipelines.prepared(
-        *source.load(pipelines.get("csv", data_files=path, target="y")), load(path).state
-    )
-    assert capsys.readouterr().out.count("202 rows") == 1  # `load` alone; not with stored state
-
-
-def test_identifiers_are_left_out_and_measures_are_not(tmp_path, capsys):
-    rows = [["", "customer_id", "key", "humid", "x", "name", "y"]]
-    rows += [[i, 900 - i, i % 9, i * 7, i, f"n{i}", i % 2] for i in range(60)]
-    rows += rows[1:3]
-    assert list(load(write(tmp_path / "t.csv", rows)).raw) == ["key", "humid", "x"]
-    told = capsys.readouterr().out
-    assert "left out: the first (nearly every row has another number), customer_id (" in told
-    assert ", name (nearly every row has another text)" in told
-    ignored = load(tmp_path / "t.csv", ignore="humid, x", categories="key")
-    assert {k: f.dtype for k, f in ignored.raw.items()} == {"key": "string"}
-
-
-def test_wide_tables_are_elided(tmp_path, capsys):
-    rows = [[*(f"c{i}" for i in range(200)), "y"]]
-    rows += [[*((i * j) % 7 for j in range(1, 201)), i % 2] for i in range(40)]
-    load(write(tmp_path / "t.csv", rows))
-    told = capsys.readouterr().out
-    assert len(told.splitlines()) < 40
-    assert "number columns more" in told
-
-
-def test_features_by_hand(tmp_path):
-    """Numbers, missing ones, dates and categories, with statistics of the training rows alone."""
-    header = ["size", "full", "town", "day", "y"]
-    train = [
-        ["1", "5", "Ulm", "2000-01-01", 0],
-        ["3", "6", "Ulm", "2000-01-03", 1],
-        ["", "7", "Bonn", "2000-01-03T12:00", 0],
-        ["5", "8", "Bonn", "2000-01-05", 1],
-        ["7", "9", "once", "1999-12-31", 1],
-        ["4", "7", "", "2000-01-03", 0],
-    ]
-    test = [
-        [" 11 ", "", "Köln", "2000-01-13", 0],
-        ["na", "7", " Ulm", "", 1],
-        ["4", "1e30", "NULL", "?", 1],
-    ]
-    write(tmp_path / "a.csv", [header, *train])
-    write(tmp_path / "b.csv", [header, *test])
-    files = ",".join(
-        f"{split}={tmp_path / 'ab'[i % 2]}.csv"
-        for split, i in (("train", 0), ("validation", 1), ("test", 1))
-    )
-    pipeline = load(files)
-    sizes, full = np.array([1.0, 3, 5, 7, 4]), np.array([5.0, 6, 7, 8, 9, 7])
-    day = np.array([0.0, 2, 2, 4, -1, 2])
-    scaled = lambda x, seen: (x - seen.mean()) / seen.std()
-    # size, full, day, "size is missing", then Bonn, Ulm, other, missing
-    expected = [
-        [scaled(11, sizes), 0, scaled(12, day), 0, 0, 0, 1, 0],
-        [0, scaled(7, full), 0, 1, 0, 1, 0, 0],
-        [scaled(4, sizes), 10, 0, 0, 0, 0, 0, 1],
-    ]
-    raw = {name: pipeline.rows["test"].table[name] for name in pipeline.raw}
-    for preprocess in (pipeline.preprocess, tf.function(pipeline.preprocess, autograph=False)):
-        found = preprocess({name: tf.constant(column) for name, column in raw.items()})
-        np.testing.assert_allclose(found["features"], expected, rtol=1e-5, atol=1e-6)
-    # A client that sends words as they stand in a file, or a number that says "missing" in JSON.
-    sent = {"size": [3e38, np.inf], "full": [7.0, np.nan], "town": ["N/A", "ULM"], "day": ["", "x"]}
-    spaced = {"size": [3.0], "full": [7.0], "town": ["\tUlm "], "day": [" 2000-01-03 "]}
-    found = pipeline.preprocess({k: tf.constant(v) for k, v in spaced.items()})["features"]
-    np.testing.assert_allclose(found[:, 2:], [[scaled(2, day), 0, 0, 1, 0, 0]], rtol=1e-5)
-    found = pipeline.preprocess({k: tf.constant(v) for k, v in sent.items()})["features"].numpy()
-    np.testing.assert_allclose(found[:, 4:], [[0, 0, 0, 1], [0, 0, 1, 0]])
-    np.testing.assert_allclose(found[:, :4], [[0, scaled(7, full), 0, 1], [0, 0, 0, 1]], atol=1e-6)
-
-
-def test_a_column_that_varies_only_after_training_stays_zero(tmp_path):
-    write(tmp_path / "a.csv", [["x", "c", "y"], *([0.1, i, i % 2] for i in range(50))])
-    write(tmp_path / "b.csv", [["x", "c", "y"], [900, 1, 0], ["", 2, 1]])
-    pipeline = load(f"train={tmp_path}/a.csv,test={tmp_path}/b.csv")
-    raw = {k: tf.constant(pipeline.rows["test"].table[k]) for k in pipeline.raw}
-    np.testing.assert_array_equal(pipeline.preprocess(raw)["features"][:, 0], [0, 0])
-
-
-def test_rare_categories_are_other(tmp_path):
-    words = [f"w{i:03}" for i in range(150) for _ in range(2 + (i < 40))] + ["once"]
-    rows = [["w", "y"], *([word, i % 2] for i, word in enumerate(words))]
-    write(tmp_path / "a.csv", rows)
-    pipeline = load(f"train={tmp_path}/a.csv,validation={tmp_path}/a.csv,test={tmp_path}/a.csv")
-    known = [word.decode() for word in pipeline.state["categories"]]
-    assert known == [f"w{i:03}" for i in range(100)]
-    found = pipeline.preprocess({"w": tf.constant(["w000", "w099", "w100", "once", "new", ""])})
-    place = found["features"].numpy().argmax(axis=1)
-    np.testing.assert_array_equal(place[:5], [0, 99, 100, 100, 100])
-    assert found["features"].numpy()[5].sum() == 0  # missing was never seen: no weight was trained
-
-
-def test_days_are_those_of_the_calendar():
-    first = datetime.date(1600, 1, 1)
-    dates = [first + datetime.timedelta(days=61 * i) for i in range(4000)]
-    expected = [(date - datetime.date(2000, 1, 1)).days for date in dates]
-    text = tf.constant([f" {date.isoformat()}" for date in dates])
-    np.testing.assert_array_equal(tabular.days(text), expected)
-    assert np.isnan(tabular.days(tf.constant(["2024-13-01", "24-01-01", "", "2024-1-1"]))).all()
-
-
-def test_the_standard_library_s_csv_is_not_hidden():
+def test_csv_does_not_hide_the_standard_library_s():
     assert csv.__file__ != importlib.import_module("pipelines.csv").__file__
     assert table_file.csv is csv
-    assert "your own" in run_python("-m", "trainers.run", "--list").stdout.lower()
-    probe = "import sys, pipelines; pipelines.describe('csv'); print('tensorflow' in sys.modules)"
-    assert run_python("-c", probe).stdout.strip() == "False"
+    assert "your own" in pipelines.describe("csv").summary.lower()
 
 
-def test_statistics_of_other_columns_are_refused(tmp_path):
-    one = load(write(tmp_path / "a.csv", [["x", "y"], *([i, i % 2] for i in range(60))]))
-    two = write(tmp_path / "b.csv", [["z", "y"], *([i, i % 2] for i in range(60))])
-    pipeline, rows = source.load(pipelines.get("csv", data_files=two, target="y"))
-    with pytest.raises(DataError, match="other columns: x, z"):
-        pipelines.prepared(pipeline, rows, one.state)
+def test_csv_fits_mean_and_std_of_a_regression(tmp_path):
+    """The task lays it over; the state keeps it beside what the columns' form fits."""
+    values = [1e6 + 1000 * (i % 41) for i in range(400)]
+    path = write(tmp_path / "t.csv", [["x", "y"], *([i / 3, v] for i, v in enumerate(values))])
+    pipeline, rows, schema = tfds.load(pipelines.get("csv", data_files=path, target="y"))
+    pipeline, schema = registry.get("regression").over(pipeline, schema)
+    prepared = prepare(pipeline, schema, rows)
+    train = prepared.rows["train"].table["y"].astype(np.float64)
+    assert prepared.state["target"]["mean"] == pytest.approx(train.mean())
+    assert prepared.state["target"]["std"] == pytest.approx(train.std())
+    assert "mean" in prepared.state["inputs/vector"]
+    assert prepared.rows["test"].table["y"].max() > 1e6  # rows keep their own numbers
+    assert prepared.schema.target == Field((), "float32")
 
 
-def test_the_fingerprint_of_texts_is_that_of_their_content():
-    def texts(*words):
-        return {"a": np.array([b"".join([word]) for word in words], object)}
+def test_csv_makes_ids_of_categories_in_its_second_form(tmp_path):
+    towns = ["Bonn", "Ulm", "", "Ulm", "once", "Bonn"]
+    rows = [["town", "size", "y"], *([town, i, i % 2] for i, town in enumerate(towns))]
+    path = write(tmp_path / "a.csv", rows)
+    files = f"train={path},validation={path},test={path}"
+    prepared = load_csv(files, form="columns")
+    assert prepared.spec.inputs["categories"] == Field((1,), "int32", ids=(4,))
+    raw = {
+        "town": tf.constant(["Bonn", " Ulm", "", "na", "once", "Rom"]),
+        "size": tf.constant([0.0, 5, 2, 9, -1, np.nan]),
+    }
+    made = prepared.preprocess(raw)
+    # 0: missing, 1: unknown; "once" is too rare to be known.
+    np.testing.assert_array_equal(made["categories"][:, 0], [2, 3, 0, 0, 1, 1])
+    np.testing.assert_allclose(made["ranks"][:, 0], [0, 1, 0.4, 1, 0, 0], atol=1e-6)
+    np.testing.assert_array_equal(made["missing"][:, 0], [0, 0, 0, 0, 0, 1])
 
-    assert run_folder.fingerprint(texts(b"ab", b"c")) == run_folder.fingerprint(texts(b"ab", b"c"))
-    assert run_folder.fingerprint(texts(b"ab", b"c")) != run_folder.fingerprint(texts(b"a", b"bc"))
+
+def test_csv_takes_dates_as_names_where_they_are_asked_for(tmp_path):
+    days = [f"2024-01-{i % 3 + 1:02}" for i in range(60)]
+    rows = [["a day", "x", "y"], *([day, i % 7, i % 2] for i, day in enumerate(days))]
+    path = write(tmp_path / "a.csv", rows)
+    as_dates = load_csv(path).state["inputs/vector"]
+    assert as_dates["dates"].tolist() == ["a_day"]
+    as_names = load_csv(path, categories="a day").state["inputs/vector"]
+    assert (as_names["dates"].tolist(), as_names["texts"].tolist()) == ([], ["a_day"])
+    assert as_names["categories"].tolist() == sorted({day.encode() for day in days})
+    columns_form = load_csv(path, categories="x, a day", form="columns")
+    assert columns_form.spec.inputs["categories"].ids == (5, 9)

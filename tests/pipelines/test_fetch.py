@@ -239,7 +239,7 @@ def test_a_folder_that_is_not_there_is_a_usage_error(tmp_path, capsys):
     with pytest.raises(SystemExit) as caught:
         fetch.main(["fetch", "mnist", f"--mirror={tmp_path / 'none'}"])
     assert caught.value.code == 2
-    assert "is no folder" in capsys.readouterr().err
+    assert "is not a folder" in capsys.readouterr().err
 
 
 def test_help_imports_no_tensorflow():

@@ -7,8 +7,7 @@ import tensorflow_datasets as tfds
 
 import pipelines
 from pipelines import DataError
-from pipelines.storage import tfds as source
-from tests.pipelines.test_csv import joined
+from tests.pipelines.tables import joined, loaded
 from zoo.spec import Field
 
 
@@ -25,7 +24,7 @@ class ZooTestFires(tfds.core.GeneratorBasedBuilder):
             "month": tfds.features.ClassLabel(names=["jan", "feb"]),
             "site": tfds.features.Text(),
             "wet": tfds.features.Scalar(np.bool_),
-            "place": tfds.features.Tensor(shape=(2,), dtype=np.int32),
+            "spot": tfds.features.Tensor(shape=(2,), dtype=np.int32),
             "notes": tfds.features.Sequence(np.int64),
         }
         return tfds.core.DatasetInfo(
@@ -56,7 +55,7 @@ class ZooTestFires(tfds.core.GeneratorBasedBuilder):
                         "month": i % 2,
                         "site": ["dale", "", " hill "][i % 3],
                         "wet": i % 5 == 0,
-                        "place": [i, -i],
+                        "spot": [i, -i],
                         "notes": [1, 2],
                     },
                     "area": np.nan if i == 7 else i * 10.0,
@@ -71,34 +70,34 @@ class ZooTestFiresSplit(ZooTestFires):
     SPLITS = ("train", "test")
 
 
-def load(place, dataset="zoo_test_fires", **options):
-    pipeline = pipelines.get("tfds_table", dataset=dataset, data_dir=str(place), **options)
-    return pipelines.prepared(*source.load(pipeline))
+def load(folder, dataset="zoo_test_fires", form="", **options):
+    pipeline = pipelines.get("tfds_table", dataset=dataset, data_dir=str(folder), **options)
+    return loaded(pipeline, form=form)
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
+def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("tfds")
 
 
-def test_features_become_columns(place, capsys):
-    pipeline = load(place)
+def test_tfds_table_makes_columns_of_features(folder, logged):
+    prepared = load(folder)
     number, text = Field((), "float32"), Field((), "string")
-    assert pipeline.raw == {
+    assert prepared.raw == {
         "wind_speed": number,
         "month": text,
         "site": text,
         "wet": number,
-        "place_0": number,
-        "place_1": number,
+        "spot_0": number,
+        "spot_1": number,
         "burnt": text,
     }
-    assert (pipeline.task, pipeline.target, pipeline.source) == (
+    assert (prepared.task, prepared.schema.target_name, prepared.source) == (
         "regression",
         "area",
         "zoo_test_fires:1.0.0",
     )
-    area = joined(pipeline, "area")
+    area = joined(prepared, "area")
     assert sorted(area) == [i * 10.0 for i in range(300) if i != 7]
     i = (area / 10).astype(int)
     for name, expected in {
@@ -106,28 +105,28 @@ def test_features_become_columns(place, capsys):
         "month": np.array([b"jan", b"feb"], object)[i % 2],
         "site": np.array([b"dale", b"", b"hill"], object)[i % 3],
         "wet": i % 5 == 0,
-        "place_0": i,
-        "place_1": -i,
+        "spot_0": i,
+        "spot_1": -i,
         "burnt": np.where(i == 8, b"", np.array([b"yes", b"yes", b"no"], object)[i % 3]),
     }.items():
-        np.testing.assert_array_equal(joined(pipeline, name), expected, err_msg=name)
-    assert "1 rows without area are left out" in capsys.readouterr().out
-    raw = {k: tf.constant(pipeline.rows["test"].table[k]) for k in pipeline.raw}
-    assert np.isfinite(pipeline.preprocess(raw)["features"]).all()
+        np.testing.assert_array_equal(joined(prepared, name), expected, err_msg=name)
+    assert "1 rows without area are left out" in logged()
+    raw = {k: tf.constant(prepared.rows["test"].table[k]) for k in prepared.raw}
+    assert np.isfinite(prepared.preprocess(raw)["features"]).all()
 
 
-def test_classes_keep_tfds_s_order_and_those_without_one_are_dropped(place):
-    pipeline = load(place, target="burnt", ignore="place_1,area")
-    assert (pipeline.task, pipeline.class_names) == ("binary", ("yes", "no"))
-    assert not {"place_1", "area"} & set(pipeline.raw)
-    i = joined(pipeline, "place_0").astype(int)
+def test_tfds_table_keeps_the_order_of_classes_and_drops_rows_without_one(folder):
+    prepared = load(folder, target="burnt", ignore="spot_1,area")
+    assert (prepared.task, prepared.class_names) == ("binary", ("yes", "no"))
+    assert not {"spot_1", "area"} & set(prepared.raw)
+    i = joined(prepared, "spot_0").astype(int)
     assert sorted(i) == [n for n in range(300) if n != 8]
-    np.testing.assert_array_equal(joined(pipeline, "burnt"), i % 3 // 2)
-    assert load(place, target="wet").class_names == ("0", "1")
+    np.testing.assert_array_equal(joined(prepared, "burnt"), i % 3 // 2)
+    assert load(folder, target="wet").class_names == ("0", "1")
 
 
-def test_tfds_s_own_test_split_is_kept(place):
-    one, two = load(place), load(place, "zoo_test_fires_split")
+def test_tfds_table_keeps_a_test_split_of_tfds_s_own(folder):
+    one, two = load(folder), load(folder, "zoo_test_fires_split")
     assert sorted(two.rows["test"].table["area"]) == [i * 10.0 for i in range(60) if i != 7]
     assert two.rows["train"].num_rows + two.rows["validation"].num_rows == 299
     assert sum(rows.num_rows for rows in one.rows.values()) == 299
@@ -137,24 +136,81 @@ def test_tfds_s_own_test_split_is_kept(place):
     )
 
 
-def test_our_own_table_by_name(built_in_data):
-    pipeline = load(built_in_data, "breast_cancer")
-    assert (pipeline.task, pipeline.target) == ("binary", "label")
-    assert pipeline.class_names == ("malignant", "benign")
-    assert pipeline.spec.inputs == {"features": Field((30,), "float32")}
-    assert sum(rows.num_rows for rows in pipeline.rows.values()) == 569
-    assert joined(pipeline, "label").sum() == 357  # benign, as sklearn's description says
+def test_tfds_table_takes_a_table_of_ours_by_name(built_in_data):
+    prepared = load(built_in_data, "breast_cancer")
+    assert (prepared.task, prepared.schema.target_name) == ("binary", "label")
+    assert prepared.class_names == ("malignant", "benign")
+    assert prepared.spec.inputs == {"features": Field((30,), "float32")}
+    assert sum(rows.num_rows for rows in prepared.rows.values()) == 569
+    assert joined(prepared, "label").sum() == 357  # benign, as sklearn's description says
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "reason"),
     [
         ({"dataset": "zoo_test_fire"}, "nearest: .*zoo_test_fires"),
         ({"target": "aera"}, "nearest: .*area"),
         ({"ignore": "winds"}, "ignore=winds"),
-        ({"target": "site", "task": "regression"}, "site is no number: dale, hill"),
+        ({"target": "site", "task": "regression"}, "the target site is not numeric: dale, hill"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(options, said, place):
-    with pytest.raises(DataError, match=said):
-        load(place, **options)
+def test_tfds_table_refuses_what_cannot_be_meant(options, reason, folder):
+    with pytest.raises(DataError, match=reason):
+        load(folder, **options)
+
+
+class ZooTestPassengers(tfds.core.GeneratorBasedBuilder):
+    """A table with dates, with texts that are all missing, and with ages that some lack."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    BUILT_IN = True  # needs no network
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        columns = {
+            "age": tfds.features.Scalar(np.float32),
+            "boarded": tfds.features.Text(),
+            "cabin": tfds.features.Text(),
+            "home": tfds.features.Text(),
+            "survived": tfds.features.ClassLabel(names=["no", "yes"]),
+        }
+        return self.dataset_info_from_configs(
+            features=tfds.features.FeaturesDict(columns),
+            supervised_keys=("age", "survived"),
+            disable_shuffling=True,
+        )
+
+    def _split_generators(self, dl_manager) -> dict:
+        del dl_manager
+        return {"train": self._generate_examples()}
+
+    def _generate_examples(self):
+        for i in range(240):
+            yield (
+                i,
+                {
+                    "age": np.nan if i % 8 == 0 else 20.0 + i % 50,
+                    "boarded": f"1912-04-{i % 10 + 10}" if i % 6 else "",
+                    "cabin": "",
+                    "home": ["Cork", "Oslo", ""][i % 3],
+                    "survived": i % 2,
+                },
+            )
+
+
+def test_tfds_table_finds_dates_and_leaves_out_texts_that_are_all_missing(tmp_path, logged):
+    prepared = load(tmp_path, "zoo_test_passengers")
+    assert set(prepared.raw) == {"age", "boarded", "home"}
+    lines = logged()
+    assert "left out: cabin (all cells are missing)" in lines
+    assert any(line.split()[:2] == ["boarded", "date"] for line in lines)
+    part = prepared.state["inputs/vector"]
+    assert part["dates"].tolist() == ["boarded"]
+    assert part["texts"].tolist() == ["home"]
+    assert part["flagged"].tolist() == [0, 1]  # both lack some
+    columns = load(tmp_path, "zoo_test_passengers", form="columns")
+    assert columns.spec.inputs == {
+        "numbers": Field((2,), "float32"),
+        "ranks": Field((2,), "float32"),
+        "missing": Field((2,), "float32"),
+        "categories": Field((1,), "int32", ids=(4,)),
+    }

@@ -1,78 +1,46 @@
-"""Text sets: the built-in docstrings by value, any set of TFDS by name."""
+"""Any set of texts of TFDS by name."""
 
-import asyncio
-import inspect
-import tarfile
-
-import numpy as np
 import pytest
 
 import pipelines
-from pipelines import DataError, docstrings
-from pipelines.storage import tfds as source
-
-MODULE = '''"""The module's own words, long enough."""
-
-class A:
-    """Short."""
-
-    def f(self):
-        """A method's docstring of more than
-        one line."""
-
-async def g():
-    """An asynchronous function's docstring."""
-
-def h():
-    "not " + "a docstring, long as it may be"
-'''
-EXPECTED = [
-    "The module's own words, long enough.",
-    "An asynchronous function's docstring.",
-    "A method's docstring of more than\none line.",
-]
-
-
-def test_docstrings_of_a_file_and_of_a_folder_without_its_tests(tmp_path):
-    (tmp_path / "one.py").write_text(MODULE)
-    (tmp_path / "two" / "test").mkdir(parents=True)
-    (tmp_path / "two" / "three.py").write_text('"""Words in a file of a package."""')
-    (tmp_path / "two" / "test" / "four.py").write_text('"""Words that nobody should see."""')
-    assert list(docstrings.read_docstrings(tmp_path, ("one.py", "gone.py"))) == EXPECTED
-    assert list(docstrings.read_docstrings(tmp_path, ("two",))) == ["Words in a file of a package."]
-
-
-def test_docstrings_are_those_of_their_package(built_in_data):
-    pipeline, rows = source.load(pipelines.get("docstrings"), data_dir=built_in_data)
-    prepared = pipelines.prepared(pipeline, rows)
-    texts = [t for r in prepared.rows.values() for t in r.table["text"].tolist()]
-    assert len(texts) == len(set(texts)) == rows["all"].num_rows > 2000
-    found = {
-        text.decode(): prepared.class_names[label]
-        for r in prepared.rows.values()
-        for text, label in zip(r.table["text"], r.table["label"], strict=True)
-    }
-    assert found[inspect.getdoc(asyncio.Event)] == "asyncio"
-    assert found[inspect.getdoc(tarfile.TarFile.addfile)] == "tarfile"
-    counts = np.bincount(prepared.rows["train"].table["label"], minlength=18)
-    assert (counts > 20).all()
+from pipelines import DataError
+from pipelines.storage import tfds
+from pipelines.storage.builders import find_builder
+from zoo.spec import Field
 
 
 @pytest.mark.parametrize(
-    ("dataset", "told"),
+    ("dataset", "reason"),
     [
-        ("mnist", "no text with one label"),
-        ("glue/qqp", "choose --pipeline_options=field=question1"),
+        ("mnist", "mnist has no text with one label; it has"),
+        ("glue/qqp", "texts question1, question2: choose --pipeline_options=field=question1"),
         ("imdb_review", "nearest: imdb_reviews"),
     ],
 )
-def test_sets_that_are_not_texts_with_a_label_are_refused(dataset, told):
-    with pytest.raises(DataError, match=told):
-        pipelines.get("tfds_text", dataset=dataset)
+def test_tfds_text_refuses_by_the_description_alone(dataset, reason, tmp_path):
+    with pytest.raises(DataError, match=reason):
+        tfds.load(pipelines.get("tfds_text", dataset=dataset), data_dir=str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_a_field_by_name():
-    pipeline = pipelines.get("tfds_text", dataset="glue/qqp", field="question2")
-    assert list(pipeline.raw) == ["question2"]
-    assert pipeline.task == "binary"
-    assert pipeline.target == "label"
+def declared(**options):
+    pipeline = pipelines.get("tfds_text", **options)
+    return pipeline.declare(find_builder(pipeline.source, None).info)
+
+
+def test_tfds_text_takes_a_field_by_name():
+    schema, splits = declared(dataset="glue/qqp", field="question2")
+    assert schema.raw == {"question2": Field((), "string")}
+    assert (schema.task, schema.target_name) == ("binary", "label")
+    assert splits["validation"] == "train[90%:]"
+
+
+def test_tfds_text_refuses_a_field_that_is_not_a_text():
+    with pytest.raises(DataError, match="choose --pipeline_options=field=question1"):
+        declared(dataset="glue/qqp", field="idx")
+
+
+def test_tfds_text_takes_classes_and_their_names_from_tfds():
+    schema, _ = declared(dataset="ag_news_subset", field="description", validation_percent=20)
+    assert schema.class_names == ("World", "Sports", "Business", "Sci/Tech")
+    assert (schema.task, schema.outputs) == ("classification", 4)

@@ -84,7 +84,7 @@ def _flipped(path, secret):
 WEIGHTS = {  # name: what makes it of a good file, and what is said of it
     "2026-0897 shape": (
         _replaced(lambda file, _: _filled(file, shape=(2**18, 2**16), dtype="f4")),
-        "declares .*262144.* which it has not",
+        "header says .*262144.* but the data has another size",
     ),
     "ten arrays in one place": (_one_place_for_many, "the weights declare 104858"),
     "2026-0897 compressed": (

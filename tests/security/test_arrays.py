@@ -10,7 +10,7 @@ import pytest
 
 from tests.security.hostile_watch import watched
 from trainers.errors import ArtefactError
-from trainers.store import arrays, checkpoint, run_folder
+from trainers.store import arrays, checkpoint, files, state
 
 
 class Payload:
@@ -70,11 +70,11 @@ ARRAYS = {  # name: what writes it, and what is said of it
     "objects": (_objects, "holds Python objects"),
     "a pickle": (_raw_pickle, "magic string"),
     "objects in fields": (holding(npy(descr="[('a', '|O')]")), "holds Python objects"),
-    "64 GB": (holding(npy("(16, 1073741824)")), "declares .*, which it has not"),
-    "more than there are atoms": (holding(npy(f"({2**63}, {2**63})")), "which it has not"),
-    "negative": (holding(npy("(-2,)")), "which it has not"),
-    "negative twice": (holding(npy("(-1, -2)")), "which it has not"),
-    "a few bytes too many": (holding(npy(content=bytes(12))), "which it has not"),
+    "64 GB": (holding(npy("(16, 1073741824)")), "header says .*, but the data has another size"),
+    "more than there are atoms": (holding(npy(f"({2**63}, {2**63})")), "the data has another size"),
+    "negative": (holding(npy("(-2,)")), "the data has another size"),
+    "negative twice": (holding(npy("(-1, -2)")), "the data has another size"),
+    "a few bytes too many": (holding(npy(content=bytes(12))), "the data has another size"),
     "no size": (holding(npy("(1000000000000,)", "'|S0'", b"")), "itemsize cannot be zero"),
     "code for a shape": (
         holding(npy("__import__('os').system('touch mark')")),
@@ -98,7 +98,7 @@ ARRAYS = {  # name: what writes it, and what is said of it
     "twice": (_twice, "'good.npy' is twice in it"),
     "out of the folder": (holding(npy(), "../../escaped.npy"), "leads out of it"),
     "absolute": (holding(npy(), "/escaped.npy"), "leads out of it"),
-    "no array": (holding(b"x", "a.txt"), "is no array"),
+    "no array": (holding(b"x", "a.txt"), "is not an array"),
     "cut": (_changed(lambda content: content[:-40]), "not a zip file"),
     "flipped": (_changed(_flip), "Bad CRC-32"),
     "no zip": (lambda path, mark: path.write_bytes(pickle.dumps(Payload(mark))), "not a zip"),
@@ -114,7 +114,7 @@ def checkpoint_with(folder, meta=None, make=None, mark=None):
         arrays.write(place / "state.npz", {"model/a": np.zeros(2, np.float32)})
     else:
         make(place / "state.npz", mark)
-    facts = {"step": 1, "sha256": checkpoint.sha256(place / "state.npz")}
+    facts = {"step": 1, "sha256": files.sha256(place / "state.npz")}
     facts |= {"dtypes": dict.fromkeys(("model/a", "a", "good"), "float32"), **(meta or {})}
     text = json.dumps({**facts, "meta_sha256": checkpoint._digest(facts)})
     (place / "meta.json").write_text(text)
@@ -131,7 +131,7 @@ def test_hostile_arrays_are_refused(name, tmp_path, monkeypatch):
         with pytest.raises(ArtefactError, match=said):
             checkpoint.load(tmp_path / "checkpoints", 1)
         with pytest.raises(ArtefactError, match=said):
-            run_folder.load_state(tmp_path)
+            state.load(tmp_path, "vector")
 
 
 META = {
@@ -148,7 +148,7 @@ META = {
 
 
 @pytest.mark.parametrize("name", META)
-def test_a_hostile_description_of_a_checkpoint_is_refused(name, tmp_path, monkeypatch):
+def test_hostile_description_of_a_checkpoint_is_refused(name, tmp_path, monkeypatch):
     change, said = META[name]
     checkpoint_with(tmp_path, change)
     with watched(tmp_path, monkeypatch), pytest.raises(ArtefactError, match=said):

@@ -15,14 +15,15 @@ import numpy as np
 import pytest
 
 import zoo
-from tests.conftest import fake_pipeline, run_python, tiny_settings
+from tests.conformance.names import fake_data
+from tests.conftest import run_python, tiny_settings
 from tests.security.hostile_layers import LAYERS, lambda_layer, program, with_layer, write
 from tests.security.hostile_watch import watched
 from tests.security.hostile_weights import WEIGHTS
 from trainers.errors import ArtefactError
 from trainers.store import checkpoint, keras_file
-from trainers.training import compile as assembly
 from trainers.training import run
+from trainers.training.compile import build
 
 
 @pytest.fixture(scope="module")
@@ -57,13 +58,13 @@ def evil(tmp_path) -> pathlib.Path:
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_a_hostile_layer_is_refused(name, whole, evil, tmp_path, monkeypatch):
+def test_hostile_layer_is_refused(name, whole, evil, tmp_path, monkeypatch):
     layer, said = LAYERS[name]
     write(evil, with_layer(whole, layer(tmp_path / "mark")))
     refused(evil, said, monkeypatch)
 
 
-def test_the_payload_of_these_files_works(whole, evil, tmp_path):
+def test_payload_of_these_files_works(whole, evil, tmp_path):
     write(evil, with_layer(whole, lambda_layer(tmp_path / "mark")))
     keras.saving.load_model(evil, compile=False, safe_mode=False)
     assert (tmp_path / "mark").exists()
@@ -155,11 +156,14 @@ ARCHIVES = {  # name: what writes it, and what is said of it
     "2025-12638 out of the folder": (_named("assets/../../../escaped"), "leads out of it"),
     "absolute": (_named("/escaped"), "leads out of it"),
     "back slashes": (_named("assets\\..\\..\\escaped"), "leads out of it"),
-    "assets": (_named("assets/layers/string_lookup/vocabulary.txt"), "differs: assets"),
-    "arrays that Keras reads too": (_named("model.weights.npz"), r"differs: model\.weights\.npz"),
+    "assets": (_named("assets/layers/string_lookup/vocabulary.txt"), "missing or extra: assets"),
+    "arrays that Keras reads too": (
+        _named("model.weights.npz"),
+        r"missing or extra: model\.weights\.npz",
+    ),
     "no weights": (
         lambda path, whole: write(path, {"config.json": whole["config.json"]}),
-        "differs: metadata.json, model.weights.h5",
+        "missing or extra: metadata.json, model.weights.h5",
     ),
     "twice": (_twice, "'config.json' is twice in it"),
     "link": (_link, "'config.json' is a link"),
@@ -171,15 +175,15 @@ ARCHIVES = {  # name: what writes it, and what is said of it
     "bit of the config": (_flipped("config.json"), "Bad CRC-32 .*config.json"),
     "cut": (lambda path, whole: (write(path, whole), cut(path)), "not a zip file"),
     "empty": (lambda path, whole: path.write_bytes(b""), "not a zip file"),
-    "folder": (lambda path, whole: path.mkdir(), "no file that ends in .keras"),
-    "nothing": (lambda path, whole: None, "no file that ends in .keras"),
+    "folder": (lambda path, whole: path.mkdir(), "not a file that ends in .keras"),
+    "nothing": (lambda path, whole: None, "not a file that ends in .keras"),
     "config of a list": (_config(b"[]"), "holds a list, not an object"),
     "config cut": (_config(b'{"module": '), "Expecting value"),
     "config of bytes": (_config(b"\xff\xfe\xfd"), "codec can't decode"),
-    "config of nothing": (_config(b"{}"), "describes no model"),
+    "config of nothing": (_config(b"{}"), "does not describe a model"),
     "config of a function": (
         _config(json.dumps(program(pathlib.Path("mark"))).encode()),
-        "describes no model",
+        "does not describe a model",
     ),
 }
 
@@ -189,7 +193,7 @@ def cut(path: pathlib.Path) -> None:
 
 
 @pytest.mark.parametrize("name", ARCHIVES)
-def test_a_hostile_archive_is_refused(name, whole, evil, tmp_path, monkeypatch):
+def test_hostile_archive_is_refused(name, whole, evil, tmp_path, monkeypatch):
     make, said = ARCHIVES[name]
     (tmp_path / "secret").write_bytes(whole["config.json"])
     make(evil, whole)
@@ -197,24 +201,24 @@ def test_a_hostile_archive_is_refused(name, whole, evil, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["model.h5", "model.weights.h5", "model.npz", "model", "x.KERAS"])
-def test_other_names_are_refused(name, whole, evil, monkeypatch):
+def test_path_that_is_not_a_keras_file_is_refused(name, whole, evil, monkeypatch):
     """Keras would read a file of such a name in another way, .h5 without safe mode until 3.11.3."""
     path = evil.with_name(name)
     with h5py.File(path, "w") as file:
         layer = lambda_layer(evil.parent / "mark")
         file.attrs["model_config"] = json.dumps(with_layer(whole, layer)["config.json"].decode())
-    refused(path, "no file that ends in .keras", monkeypatch)
+    refused(path, "not a file that ends in .keras", monkeypatch)
     path.rename(evil)
     refused(evil, "not a zip file", monkeypatch)
 
 
-def test_an_address_is_never_asked(monkeypatch, tmp_path):
+def test_address_is_never_asked(monkeypatch, tmp_path):
     for address in ("hf://keras/bert.keras", "http://127.0.0.1:9/a.keras", "gs://a/b.keras"):
-        with watched(tmp_path, monkeypatch), pytest.raises(ArtefactError, match="no file that"):
+        with watched(tmp_path, monkeypatch), pytest.raises(ArtefactError, match="not a file that"):
             keras_file.load(pathlib.Path(address))
 
 
-def test_what_the_optimizer_was_is_not_asked_for(whole, evil, tmp_path, monkeypatch):
+def test_compiled_optimizer_and_loss_are_not_built(whole, evil, tmp_path, monkeypatch):
     config = json.loads(whole["config.json"])
     config["compile_config"] = {"loss": program(tmp_path / "mark"), "optimizer": "adam"}
     write(evil, {**whole, "config.json": json.dumps(config).encode()})
@@ -223,9 +227,12 @@ def test_what_the_optimizer_was_is_not_asked_for(whole, evil, tmp_path, monkeypa
 
 
 @pytest.mark.parametrize("name", zoo.names())
-def test_every_model_that_keras_saved_is_taken(name, tmp_path, monkeypatch):
-    settings = tiny_settings(name, tmp_path)
-    model = assembly.build(settings, fake_pipeline(settings.recipe.pipeline), "float32")
+def test_file_of_every_model_is_taken(name, tmp_path, monkeypatch):
+    model = build(
+        tiny_settings(name, tmp_path),
+        fake_data(name),
+        "float32",
+    )
     model.save(tmp_path / "given.keras")
     with watched(tmp_path, monkeypatch):
         found = keras_file.load(tmp_path / "given.keras")
@@ -235,17 +242,18 @@ def test_every_model_that_keras_saved_is_taken(name, tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("_fake_data", "_unchecked_export")
-def test_a_run_starts_from_a_file_of_keras(tmp_path, capsys):
+def test_run_starts_from_a_file_of_keras(tmp_path, caplog):
+    caplog.set_level("INFO", "trainers")
     settings = tiny_settings("mlp_binary", tmp_path / "run")
-    model = assembly.build(settings, fake_pipeline("breast_cancer"), "float32")
+    model = build(settings, fake_data("mlp_binary"), "float32")
     path = tmp_path / "given.keras"
     model.save(path)
-    changes = {"init_from": str(path), "learning_rate": 1e-12, "weight_decay": 0.0, "l2": 0.0}
+    changes = {"init_from": (str(path),), "learning_rate": 1e-12, "weight_decay": 0.0, "l2": 0.0}
     settings = tiny_settings("mlp_binary", tmp_path / "run", **changes)
     run.run(settings)
-    said = capsys.readouterr()
-    assert f"start weights from {path}; new: none" in said.out
-    assert "vocabulary or statistics were fitted anew" in said.err
+    number = len(model.weights)
+    assert f"initial weights from {path}: {number} of {number} weights" in caplog.text
+    assert "vocabulary or statistics were fitted anew" in caplog.text
     found = checkpoint.load_newest(tmp_path / "run" / "checkpoints").arrays
     for variable in model.weights:
         np.testing.assert_allclose(found[f"model/{variable.path}"], variable, atol=1e-6)
@@ -255,26 +263,31 @@ def test_a_run_starts_from_a_file_of_keras(tmp_path, capsys):
 
 
 @pytest.mark.usefixtures("_fake_data", "_unchecked_export")
-def test_what_does_not_fit_stays_new_and_is_named(whole, tmp_path, capsys):
+def test_weights_that_do_not_fit_are_refused_or_new(tmp_path, caplog):
+    caplog.set_level("INFO", "trainers")
     inputs = keras.Input((30,))
     x = keras.layers.Dense(16, name="dense1")(inputs)
     path = tmp_path / "given.keras"
-    keras.Model(inputs, keras.layers.Dense(9, name="dense2")(x)).save(path)
-    run.run(tiny_settings("mlp_binary", tmp_path / "run", init_from=str(path)))
-    new = "dense2/kernel, dense2/bias, logits/kernel, logits/bias"
-    assert f"start weights from {path}; new: {new}" in capsys.readouterr().out
-    write(path, whole)
-    with pytest.raises(ArtefactError, match=r"no weights that fit: dense1/kernel"):
-        run.run(tiny_settings("mlp_binary", tmp_path / "other", init_from=str(path)))
+    keras.Model(inputs, keras.layers.Dense(9, name="logits")(x)).save(path)
+    changes = {"init_from": (str(path),)}
+    with pytest.raises(ArtefactError, match="dense2/kernel absent, dense2/bias absent; --init_new"):
+        run.run(tiny_settings("mlp_binary", tmp_path / "refused", **changes))
+    run.run(tiny_settings("mlp_binary", tmp_path / "run", init_new=("dense2",), **changes))
+    assert (
+        f"initial weights from {path}: new: dense2/kernel, dense2/bias, logits/kernel, logits/bias"
+        in caplog.text
+    )
 
 
-def test_the_command_says_it_in_one_line(whole, built_in_data, tmp_path):
+def test_command_refuses_a_hostile_file_in_one_line(whole, built_in_data, tmp_path):
     write(tmp_path / "evil.keras", with_layer(whole, lambda_layer(tmp_path / "mark")))
     words = [f"--init_from={tmp_path / 'evil.keras'}", f"--data_dir={built_in_data}"]
     words += ["--hparams=hidden=(4,4)", "--noreport_baseline", "--model=mlp_binary"]
     done = run_python("-m", "trainers.run", *words, cwd=tmp_path, check=False)
     assert done.returncode == 4
-    (line,) = done.stderr.strip().splitlines()
+    (line,) = (line for line in done.stderr.splitlines() if line.startswith("error: "))
     assert line.startswith(f"error: {tmp_path / 'evil.keras'} is refused: config.json asks for")
+    assert done.stderr.splitlines()[-1] == line
+    assert "Traceback" not in done.stderr
     assert not (tmp_path / "mark").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["evil.keras", "runs"]

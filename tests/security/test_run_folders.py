@@ -7,10 +7,10 @@ import pytest
 
 from tests.conftest import fake_pipeline, tiny_settings
 from tests.security.hostile_watch import watched
-from trainers import report
 from trainers.devices import precision as machine
 from trainers.errors import ArtefactError
 from trainers.evaluation import evaluate
+from trainers.reports import write
 from trainers.store import checkpoint, run_folder
 from trainers.store.checkpoint import Checkpoint
 
@@ -43,7 +43,7 @@ def test_hostile_json_is_refused(name, tmp_path, monkeypatch):
             lambda: run_folder.check_identity(tmp_path, settings, "float32"),
             lambda: run_folder.check_data(tmp_path, settings, fake_pipeline("breast_cancer")),
             lambda: run_folder.finished_report(tmp_path, settings),
-            lambda: report.write_again(tmp_path),
+            lambda: write.write_again(tmp_path),
         ):
             with pytest.raises(ArtefactError):
                 read()
@@ -62,19 +62,22 @@ FACTS = {  # name: what is done to run.json, and what is said of it
     "model elsewhere": (_set("settings", "model", to="../../x"), "unknown model"),
     "model of a list": (_set("settings", "model", to=["mlp"]), "unhashable"),
     "data elsewhere": (_set("settings", "recipe", "pipeline", to="../../x"), "unknown pipeline"),
-    "data of a list": (_set("settings", "recipe", "pipeline", to=[]), "takes str"),
-    "epochs as text": (_set("settings", "recipe", "epochs", to="many"), "--epochs takes int"),
-    "rate as text": (_set("settings", "recipe", "learning_rate", to="1"), "takes float"),
-    "half a batch": (_set("settings", "recipe", "batch_size", to=2.5), "takes int"),
-    "seed of nothing": (_set("settings", "recipe", "seed", to=None), "takes int"),
-    "factors": (_set("settings", "recipe", "lr_scale", to=[1]), "cannot unpack"),
-    "patterns": (_set("settings", "recipe", "lr_scale", to=[[1, 2]]), "must be string or compiled"),
-    "class weights": (_set("settings", "recipe", "class_weights", to=5), "not iterable"),
-    "sizes": (_set("settings", "hparams", to="abc"), "sequence element"),
+    "data of a list": (_set("settings", "recipe", "pipeline", to=[]), "takes text"),
+    "epochs as text": (
+        _set("settings", "recipe", "epochs", to="many"),
+        "--epochs takes an integer",
+    ),
+    "rate as text": (_set("settings", "recipe", "learning_rate", to="1"), "takes a number"),
+    "half a batch": (_set("settings", "recipe", "batch_size", to=2.5), "takes an integer"),
+    "seed of nothing": (_set("settings", "recipe", "seed", to=None), "takes an integer"),
+    "factors": (_set("settings", "recipe", "lr_scale", to=[1]), "takes pattern=mult"),
+    "patterns": (_set("settings", "recipe", "lr_scale", to=[[1, 2]]), "takes pattern=mult"),
+    "class weights": (_set("settings", "recipe", "class_weights", to=5), "takes 'balanced' or"),
+    "sizes": (_set("settings", "hparams", to="abc"), "takes name=value pairs"),
     "sizes of nothing": (_set("settings", "hparams", to={"hidden": None}), "takes tuple"),
     "options": (_set("settings", "pipeline_options", to={"os": 1}), "unknown option"),
-    "folder of data": (_set("settings", "data_dir", to={"a": 1}), "takes str"),
-    "recipe of nothing": (_set("settings", "recipe", to=None), "not iterable"),
+    "folder of data": (_set("settings", "data_dir", to={"a": 1}), "takes text"),
+    "recipe of nothing": (_set("settings", "recipe", to=None), "not a mapping"),
     "settings of a list": (_set("settings", to=[]), "see settings"),
     "identity of a text": (_set("identity", to="a"), "see identity"),
     "run of a number": (_set("run", to=1), "see run"),
@@ -84,7 +87,7 @@ FACTS = {  # name: what is done to run.json, and what is said of it
 
 
 @pytest.mark.parametrize("name", FACTS)
-def test_a_hostile_run_is_refused(name, tmp_path, monkeypatch):
+def test_hostile_run_is_refused(name, tmp_path, monkeypatch):
     change, said = FACTS[name]
     settings, pipeline = tiny_settings("mlp_binary", tmp_path), fake_pipeline("breast_cancer")
     run_folder.record(tmp_path, settings, pipeline, "float32", machine.describe())
@@ -95,20 +98,21 @@ def test_a_hostile_run_is_refused(name, tmp_path, monkeypatch):
         for command in (
             lambda: run_folder.settings_of(tmp_path),
             lambda: evaluate.evaluate_run(tmp_path, "test"),
-            lambda: report.write_again(tmp_path),
+            lambda: write.write_again(tmp_path),
         ):
             with pytest.raises(ArtefactError, match=said):
                 command()
 
 
 @pytest.mark.parametrize("place", ["../other", "/other", "export/other/1", None, 5, "."])
-def test_a_report_leads_to_exports_of_its_run_alone(place, tmp_path, monkeypatch):
+def test_report_leads_to_exports_of_its_run_alone(place, tmp_path, monkeypatch):
     folder = tmp_path / "run"
     folder.mkdir()
     settings, pipeline = tiny_settings("mlp_binary", folder), fake_pipeline("breast_cancer")
     run_folder.record(folder, settings, pipeline, "float32", machine.describe())
     (folder / "export" / "other" / "1").mkdir(parents=True)
     (tmp_path / "other").mkdir()
+    (folder / "weights.npz").touch()
     run_folder.write_json(folder / "report.json", {"epochs": 2, "export": place})
     with watched(tmp_path, monkeypatch), pytest.raises(ArtefactError, match="is gone"):
-        report.write_again(folder)
+        write.write_again(folder)

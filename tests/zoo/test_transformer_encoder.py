@@ -9,8 +9,8 @@ from tests.conftest import fake_pipeline
 from zoo import transformer_encoder as encoder
 from zoo.spec import DataSpec, Field
 
-SPEC = DataSpec({"tokens": Field((None,), "int32")}, "classification", 3, 50, 24)
-SIZE = {"width": 16, "layers": 2, "heads": 2, "hidden": 24}
+SPEC = DataSpec({"tokens": Field((None,), "int32", ids=50, length=24)}, "classification", 3)
+SIZE = {"width": 16, "num_layers": 2, "num_heads": 2, "mlp_dim": 24}
 TOKENS = np.random.default_rng(0).integers(1, 50, (4, 12)).astype(np.int32)
 
 
@@ -49,7 +49,7 @@ def test_an_empty_text_has_a_finite_answer():
 
 def test_attention_is_that_of_keras():
     x, mask = keras.Input((None, 16)), keras.Input((None,), dtype="bool")
-    y = encoder.attention(x, mask, heads=2, dropout=0.0, name="a")
+    y = encoder.attention(x, mask, num_heads=2, dropout=0.0, name="a")
     ours = keras.Model([x, mask], y)
     theirs = keras.layers.MultiHeadAttention(num_heads=2, key_dim=8)
     random = np.random.default_rng(1)
@@ -70,7 +70,7 @@ def test_attention_is_that_of_keras():
 
 def test_the_mean_is_over_real_tokens():
     """Without blocks the logits are those of the mean of the normalised embeddings, by hand."""
-    model = build(layers=0)
+    model = build(num_layers=0)
     tokens = padded(TOKENS, 20)
     table, place = (
         model.get_layer(f"{n}_embedding").get_weights()[0] for n in ("token", "position")
@@ -84,7 +84,7 @@ def test_the_mean_is_over_real_tokens():
 
 
 def test_word_dropout_leaves_whole_words_out():
-    x = build(layers=0, word_dropout=0.5, dropout=0.0)
+    x = build(num_layers=0, word_dropout=0.5, dropout=0.0)
     layer = x.get_layer("word_dropout")
     dropped = layer(np.ones((8, 20, 16), np.float32), training=True).numpy()
     assert set(np.unique(dropped)) == {0.0, 2.0}
@@ -100,11 +100,11 @@ def test_the_encoder_s_paths_do_not_depend_on_the_head(task):
 
 def test_refuses_what_it_cannot_take():
     with pytest.raises(ValueError, match="does not divide over 3 heads"):
-        build(heads=3)
+        build(num_heads=3)
     with pytest.raises(ValueError, match="one input of tokens"):
         build(fake_pipeline("cifar10").spec)
     with pytest.raises(ValueError, match="linear takes"):
-        zoo.get("linear").build(SPEC._replace(vocab_size=None))
+        zoo.get("linear").build(SPEC._replace(inputs={"tokens": Field((None,), "int32")}))
 
 
 def test_linear_on_text_is_a_weighted_count_by_hand():

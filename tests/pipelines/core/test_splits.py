@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipelines import DataError, Rows
-from pipelines.core.splits import by_content, digests, duplicates
+from pipelines.core.splits import by_content, by_percent, digests, duplicates, take
 from zoo.spec import Field
 
 
@@ -20,7 +20,7 @@ def cut(number: int, seed: int = 0) -> dict[str, set[int]]:
     return {name: set(part.table["x"].tolist()) for name, part in parts.items()}
 
 
-def test_every_example_is_in_one_split_and_shares_are_as_asked():
+def test_by_content_puts_every_example_in_one_split_of_its_fraction():
     parts = cut(6000)
     assert sum(map(len, parts.values())) == len(set.union(*parts.values())) == 6000
     # Four standard deviations of a draw.
@@ -31,7 +31,7 @@ def test_every_example_is_in_one_split_and_shares_are_as_asked():
         assert abs(of_class - 400) < 4 * (2000 * 0.2 * 0.8) ** 0.5
 
 
-def test_more_examples_move_none_and_a_seed_moves_many():
+def test_by_content_moves_none_for_more_examples_and_many_for_another_seed():
     small, large = cut(500), cut(900)
     for name, part in small.items():
         assert part == {x for x in large[name] if x < 500}
@@ -39,7 +39,7 @@ def test_more_examples_move_none_and_a_seed_moves_many():
     assert cut(500, seed=1) != small
 
 
-def test_copies_of_an_example_share_a_split():
+def test_by_content_keeps_copies_together():
     found, digest = rows(300)
     twice = found._replace(
         num_rows=600, table={name: np.tile(column, 2) for name, column in found.table.items()}
@@ -50,7 +50,7 @@ def test_copies_of_an_example_share_a_split():
         assert (counts == 2).all()
 
 
-def test_duplicates_are_counted_where_they_are():
+def test_duplicates_counts_those_that_are_in_training_too():
     _, digest = rows(10)
     _, other = rows(6, first=8)
     assert duplicates({"train": digest, "validation": other, "test": other[2:]}) == {
@@ -58,12 +58,50 @@ def test_duplicates_are_counted_where_they_are():
     }
 
 
-@pytest.mark.parametrize("shares", [(0.0, 0.1), (0.5, 0.5), (-0.1, 0.1), (float("nan"), 0.1)])
-def test_impossible_shares_are_refused(shares):
-    with pytest.raises(DataError, match="shares above 0"):
-        by_content(*rows(50), seed=0, validation=shares[0], test=shares[1])
+@pytest.mark.parametrize("fractions", [(0.0, 0.1), (0.5, 0.5), (-0.1, 0.1), (float("nan"), 0.1)])
+def test_by_content_refuses_impossible_fractions(fractions):
+    with pytest.raises(DataError, match="fractions above 0"):
+        by_content(*rows(50), seed=0, validation=fractions[0], test=fractions[1])
 
 
-def test_a_split_without_examples_is_refused():
+def test_by_content_refuses_a_split_without_examples():
     with pytest.raises(DataError, match="too few"):
         by_content(*rows(2), seed=0, validation=0.1, test=0.2)
+
+
+def test_by_content_leaves_fractions_of_separate_splits_in_training():
+    whole, digest = rows(2000)
+    every = by_content(whole, digest, seed=0, validation=0.1, test=0.2)
+    parts = by_content(whole, digest, seed=0, validation=0.1, test=0.2, separate=["test"])
+    assert set(parts) == {"train", "validation"}
+    np.testing.assert_array_equal(parts["validation"].table["x"], every["validation"].table["x"])
+    expected = np.sort(np.concatenate([every[k].table["x"] for k in ("train", "test")]))
+    np.testing.assert_array_equal(parts["train"].table["x"], expected)
+
+
+def test_digests_are_the_first_eight_bytes_of_sha256():
+    digest = digests([b"", b"abc"])
+    expected = [bytes.fromhex("e3b0c44298fc1c14"), bytes.fromhex("ba7816bf8f01cfea")]
+    assert digest.dtype == np.int64
+    assert [int(d).to_bytes(8, "little", signed=True) for d in digest] == expected
+
+
+@pytest.mark.parametrize(
+    ("available", "test"), [(["train", "test"], "test"), (["train", "validation"], "validation")]
+)
+def test_by_percent_cuts_the_end_of_training_and_takes_what_there_is_as_test(available, test):
+    expected = {"train": "train[:85%]", "validation": "train[85%:]", "test": test}
+    assert by_percent("own", available, 15) == expected
+
+
+def test_by_percent_refuses_a_set_without_a_test_split():
+    assert by_percent("own", [], 10)["test"] == "test"  # not prepared: its splits are not known
+    with pytest.raises(DataError, match=r"own has no test split; it has \['train', 'unlabelled'\]"):
+        by_percent("own", ["unlabelled", "train"], 10)
+
+
+def test_take_keeps_the_rows_in_the_order_asked_for():
+    whole, _ = rows(9)
+    some = take(whole, np.array([7, 2]))
+    assert (some.num_rows, some.target) == (2, "label")
+    np.testing.assert_array_equal(some.table["x"], [7, 2])

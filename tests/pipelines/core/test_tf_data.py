@@ -7,17 +7,19 @@ import tensorflow_datasets as tfds
 
 from pipelines import shapes
 from pipelines.core.stream import stream
-from pipelines.storage import tfds as source
+from pipelines.storage.builders import find_builder
 from tests.conftest import fake_pipeline, run_python
 
 _SCRIPT = """
 import sys
 import pipelines
-from pipelines import source, stream
-source.RAM_BUDGET = 0
-loaded = source.load(pipelines.get("shapes"), data_dir=sys.argv[1])
-pipeline = pipelines.prepared(*loaded)
-batches = iter(stream.stream(pipeline, "train", batch_size=256, training=True, seed=0))
+from pipelines.core.prepared import prepare
+from pipelines.core.stream import stream
+from pipelines.storage import tfds
+tfds.RAM_BUDGET = 0
+pipeline, rows, schema = tfds.load(pipelines.get("shapes"), data_dir=sys.argv[1])
+prepared = prepare(pipeline, schema, rows)
+batches = iter(stream(prepared, "train", batch_size=256, training=True, seed=0))
 for _ in range(int(sys.argv[2])):
     next(batches)
 sys.exit(7)
@@ -27,23 +29,23 @@ sys.exit(7)
 @pytest.fixture(scope="module")
 def on_disk(tmp_path_factory):
     """A folder of 2 000 images in array_record files."""
-    place = str(tmp_path_factory.mktemp("records"))
+    folder = str(tmp_path_factory.mktemp("records"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shapes, "_NUM_IMAGES", {"train": 2000, "test": 10})
-        builder = source.find_builder("shapes", place)
+        builder = find_builder("shapes", folder)
         records = tfds.core.file_adapters.FileFormat.ARRAY_RECORD
         builder.download_and_prepare(file_format=records)
-    return place
+    return folder
 
 
 @pytest.mark.parametrize("taken", [1, 3])
-def test_a_process_ends_while_batches_are_read(taken, on_disk):
-    words = ("-c", _SCRIPT, on_disk, str(taken))
-    done = run_python(*words, check=False, timeout=120, TF_CPP_MIN_LOG_LEVEL="3")
+def test_refuse_at_exit_lets_a_process_end_while_batches_are_read(taken, on_disk):
+    arguments = ("-c", _SCRIPT, on_disk, str(taken))
+    done = run_python(*arguments, check=False, timeout=120, TF_CPP_MIN_LOG_LEVEL="3")
     assert done.returncode == 7, done.stderr
 
 
-def test_dropping_data_sets_does_not_wait_for_what_would_tune_them():
+def test_untuned_data_sets_are_dropped_without_waiting():
     pipeline = fake_pipeline("shapes")
     begun = time.perf_counter()
     open_sets = []

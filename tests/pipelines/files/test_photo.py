@@ -20,19 +20,19 @@ def encoded(picture: Image.Image, kind: str, **options) -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "GIF"])
-def test_lossless_formats_give_the_pixels(kind):
+def test_decode_of_lossless_formats_gives_the_pixels(kind):
     np.testing.assert_array_equal(photo.decode(encoded(PICTURE, kind)), COLOURS)
     palette = PICTURE.convert("P", palette=Image.Palette.ADAPTIVE)
     np.testing.assert_array_equal(photo.decode(encoded(palette, kind)), COLOURS)
 
 
-def test_webp():
+def test_decode_of_webp_gives_the_pixels():
     found = photo.decode(encoded(PICTURE, "WEBP", lossless=True))
     np.testing.assert_array_equal(found, COLOURS)
 
 
 @pytest.mark.parametrize("mode", ["RGB", "CMYK", "L"])
-def test_jpeg_in_every_colour_space(mode):
+def test_decode_of_jpeg_takes_every_colour_space(mode):
     flat = Image.new("RGB", (40, 30), (200, 120, 40)).convert(mode)
     found = photo.decode(encoded(flat, "JPEG", quality=95))
     assert found.shape == (30, 40, 3)
@@ -40,7 +40,7 @@ def test_jpeg_in_every_colour_space(mode):
     assert np.abs(found - expected).max() <= 3
 
 
-def test_transparent_parts_become_white_and_half_transparent_ones_half():
+def test_decode_makes_transparent_parts_white_and_half_transparent_ones_half():
     pixels = np.array([[[255, 0, 0, 0], [255, 0, 0, 128], [10, 20, 30, 255]]], np.uint8)
     found = photo.decode(encoded(Image.fromarray(pixels, "RGBA"), "PNG"))
     np.testing.assert_array_equal(found, [[[255, 255, 255], [255, 127, 127], [10, 20, 30]]])
@@ -53,7 +53,7 @@ def test_transparent_parts_become_white_and_half_transparent_ones_half():
     np.testing.assert_array_equal(found, [[[255, 255, 255], [40, 50, 60]]])
 
 
-def test_sixteen_bit_grey_keeps_its_upper_half():
+def test_decode_of_sixteen_bit_grey_keeps_its_upper_half():
     pixels = np.array([[0, 255, 256, 32768, 65535]], np.uint16)
     for kind in ("PNG", "TIFF"):
         found = photo.decode(encoded(Image.fromarray(pixels), kind))
@@ -63,7 +63,7 @@ def test_sixteen_bit_grey_keeps_its_upper_half():
     np.testing.assert_array_equal(photo.decode(encoded(one_bit, "PNG"))[..., 2], [[255, 0]])
 
 
-def test_grey_on_request():
+def test_decode_makes_grey_on_request():
     found = photo.decode(encoded(PICTURE, "PNG"), channels=1)
     assert found.shape == (2, 3, 1)
     assert found[0, 1, 0] == 150  # 0.587 of 255, the weight of green in luma
@@ -79,14 +79,14 @@ def test_grey_on_request():
         (8, lambda x: np.rot90(x, 1)),
     ],
 )
-def test_pictures_stand_upright(orientation, upright):
+def test_decode_turns_pictures_upright(orientation, upright):
     exif = Image.Exif()
     exif[0x0112] = orientation
     found = photo.decode(encoded(PICTURE, "PNG", exif=exif))
     np.testing.assert_array_equal(found, upright(COLOURS))
 
 
-def test_the_first_frame_of_a_moving_picture():
+def test_decode_takes_the_first_frame_of_a_moving_picture():
     other = Image.new("RGB", (3, 2), "white")
     content = encoded(PICTURE, "GIF", save_all=True, append_images=[other])
     np.testing.assert_array_equal(photo.decode(content), COLOURS)
@@ -96,10 +96,10 @@ NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 60, 3), n
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "reason"),
     [
-        (b"", "no image that can be read"),
-        (b"plain text", "no image that can be read"),
+        (b"", "not an image that can be read"),
+        (b"plain text", "not an image that can be read"),
         (encoded(NOISE, "JPEG")[:900], "truncated|cannot|broken"),
         (encoded(NOISE, "PNG")[:900], "truncated|cannot|broken"),
         (encoded(NOISE, "GIF")[:900], "truncated|cannot|broken"),
@@ -107,13 +107,13 @@ NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 60, 3), n
         (encoded(Image.fromarray(np.zeros((2, 2), np.float32)), "TIFF"), "fractions"),
     ],
 )
-def test_damaged_files_are_refused(content, said):
-    with pytest.raises(DataError, match=said):
+def test_decode_refuses_damaged_files(content, reason):
+    with pytest.raises(DataError, match=reason):
         photo.decode(content)
 
 
 @pytest.mark.parametrize("limit", [4, 2])  # Pillow itself warns above, and refuses twice of it
-def test_too_many_pixels_are_refused(limit, monkeypatch):
+def test_decode_refuses_too_many_pixels(limit, monkeypatch):
     content = encoded(PICTURE, "PNG")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
     with pytest.raises(DataError, match="pixels"):

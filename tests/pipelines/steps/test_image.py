@@ -3,13 +3,10 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy import ndimage
 
-import pipelines
-from pipelines import DataError
 from pipelines.core.keys import Keys, bits_numpy, integers
-from pipelines.core.stream import stream
 from pipelines.steps import image
-from tests.conftest import fake_pipeline, replaced
 
 
 def pictures(num=40, height=12, width=10):
@@ -46,7 +43,7 @@ def test_crop_and_flip_equals_one_picture_at_a_time(padding, flip, channels):
 
 
 @pytest.mark.parametrize("num", [1, 2])
-def test_a_few_pictures_are_as_good_as_many(num):
+def test_in_turn_of_a_few_pictures_equals_that_of_many(num):
     """Most groups of equal shift are empty then."""
     augment = image.in_turn(image.crop_and_flip(3), image.cut_out(5))
     x = pictures()
@@ -55,7 +52,7 @@ def test_a_few_pictures_are_as_good_as_many(num):
     np.testing.assert_array_equal(few["image"], many["image"][:num])
 
 
-def test_an_alternating_flip_starts_at_random_and_changes_sides_every_epoch():
+def test_crop_and_flip_alternating_changes_sides_every_epoch():
     x = pictures()
     augment = tf.function(image.crop_and_flip(0, alternating=True), autograph=False)
     first = np.array([int(bits_numpy(1, 0, 1, 100 + i)[0]) >> 63 for i in range(40)])
@@ -68,7 +65,7 @@ def test_an_alternating_flip_starts_at_random_and_changes_sides_every_epoch():
 
 
 @pytest.mark.parametrize("side", [1, 4, 5, 9])
-def test_a_cut_out_is_a_grey_square_about_a_drawn_pixel(side):
+def test_cut_out_is_a_grey_square_about_a_drawn_pixel(side):
     x = pictures()
     augment = tf.function(image.cut_out(side), autograph=False)
     found = augment({"image": tf.constant(x)}, tf.zeros(40, tf.int64), make_keys())[0]["image"]
@@ -84,7 +81,7 @@ def test_a_cut_out_is_a_grey_square_about_a_drawn_pixel(side):
         np.testing.assert_array_equal(found[i], expected)
 
 
-def test_squares_are_cut_out_everywhere_alike():
+def test_cut_out_is_everywhere_alike():
     x = tf.zeros((20_000, 6, 5, 1), tf.uint8)
     found = image.cut_out(1)({"image": x}, tf.zeros(20_000, tf.int64), make_keys(20_000))[0]
     counts = (found["image"].numpy() == 128).sum((0, 3)).ravel()
@@ -94,58 +91,13 @@ def test_squares_are_cut_out_everywhere_alike():
     assert ((counts - expected) ** 2 / expected).sum() < 58.3
 
 
-def test_a_training_stream_augments_each_example_by_its_number_and_epoch():
-    """Other batch sizes, shards and starts: CIFAR-10 with all options, a picture at a time."""
-    pipeline = fake_pipeline("cifar10", padding=3, alternating_flip=True, cutout=6)
-    table = pipeline.rows["train"].table
-    numbered = pipeline.rows["train"]._replace(table={**table, "label": np.arange(70)})
-    pipeline = replaced(pipeline, rows={"train": numbered})
-
-    def expected(example, epoch):
-        offset, first, middle = (
-            (int(bits_numpy(5, at, draw, example)[0]) >> 32) * limit >> 32
-            for at, draw, limit in ((epoch, 0, 49), (0, 1, 2), (epoch, 6, 32 * 32))
-        )
-        picture = shifted(table["image"][example], offset, 3)
-        picture = picture[:, :: -1 if (first + epoch) % 2 else 1].copy()
-        (top, bottom), (left, right) = (
-            (max(at - 3, 0), at + 3) for at in (middle // 32, middle % 32)
-        )
-        picture[top:bottom, left:right] = 128
-        return picture.astype(np.float32) * np.float32(1 / 127.5) - np.float32(1)
-
-    options = {"training": True, "seed": 5}
-    for batch_size, start, shard in ((10, 0, (0, 1)), (35, 0, (0, 1)), (10, 9, (1, 2))):
-        batches = stream(
-            pipeline, "train", batch_size=batch_size, start_step=start, shard=shard, **options
-        )
-        steps = 70 // batch_size
-        for step, (x, examples, _) in enumerate(batches.take(2 * steps).as_numpy_iterator(), start):
-            for found, example in zip(x["image"], examples, strict=True):
-                np.testing.assert_array_equal(found, expected(example, step // steps))
-
-
-@pytest.mark.parametrize("options", [{"padding": 32}, {"cutout": 32}, {"padding": -1}])
-def test_cifar10_refuses_what_leaves_nothing_of_an_image(options):
-    with pytest.raises(DataError, match="32 pixels a side"):
-        pipelines.get("cifar10", **options)
-
-
-def test_cifar10_keeps_as_much_for_validation_as_asked():
-    splits = pipelines.get("cifar10", validation=0.02).splits
-    assert splits == {"train": "train[:98%]", "validation": "train[98%:]", "test": "test"}
-    for share in (0.0, 1.0, -0.1):
-        with pytest.raises(DataError, match="validation="):
-            pipelines.get("cifar10", validation=share)
-
-
 def test_scale_is_minus_one_to_one():
     scaled = image.scale({"image": tf.constant([[[[0], [255]]]], tf.uint8)})["image"]
     assert scaled.dtype == tf.float32
     np.testing.assert_allclose(scaled.numpy().ravel(), [-1.0, 1.0])
 
 
-def test_resizing_what_was_resized_changes_nothing():
+def test_resize_of_what_was_resized_changes_nothing():
     x = tf.constant(pictures(4, 30, 17))
     once = image.resize(x, 16)
     assert once.shape == (4, 16, 16, 3)
@@ -159,10 +111,10 @@ def test_resizing_what_was_resized_changes_nothing():
     )
 
 
-def test_views_are_each_image_its_mirror_image_and_both_moved():
+def test_mirrored_and_shifted_views_are_each_image_its_mirror_image_and_both_moved():
     picture = np.arange(2 * 4 * 5 * 3, dtype=np.uint8).reshape(2, 4, 5, 3)
     views = image.mirrored_and_shifted({"image": tf.constant(picture)})
-    assert [share for share, _ in views] == [1 / 4, 1 / 8, 1 / 8] * 2
+    assert [weight for weight, _ in views] == [1 / 4, 1 / 8, 1 / 8] * 2
     expected = []
     for turned in (picture, picture[:, :, ::-1]):
         for step in (0, 1, -1):
@@ -171,3 +123,60 @@ def test_views_are_each_image_its_mirror_image_and_both_moved():
             expected.append(turned[:, rows][:, :, columns])
     for (_, view), picture in zip(views, expected, strict=True):
         np.testing.assert_array_equal(view["image"], picture)
+
+
+def warp(x: np.ndarray, keys, **most) -> np.ndarray:
+    augment = tf.function(image.affine(**most), autograph=False)
+    return augment({"image": tf.constant(x)}, tf.zeros(len(x), tf.int64), keys)[0]["image"].numpy()
+
+
+def test_affine_equals_one_picture_at_a_time():
+    """Against SciPy's spline interpolation of order one, whatever the sides of the picture."""
+    x, keys = pictures(40, 13, 20), make_keys(40)
+    found = warp(x, keys, degrees=30.0, zoom=0.5, shift=3.0)
+    angle, zoom, down, right = (
+        np.linspace(-1, 1, 256)[integers(keys, draw, 256)] for draw in (2, 3, 4, 5)
+    )
+    middle = np.array([6.0, 9.5])
+    for i, picture in enumerate(x):
+        t = np.deg2rad(30.0 * angle[i])
+        turn = np.array([[np.cos(t), np.sin(t)], [-np.sin(t), np.cos(t)]])  # of (down, right)
+        back = np.linalg.inv(turn * 1.5 ** zoom[i])
+        moved = middle + 3.0 * np.array([down[i], right[i]])
+        expected = np.stack(
+            [
+                ndimage.affine_transform(
+                    plane.astype(float), back, middle - back @ moved, order=1, mode="grid-constant"
+                )
+                for plane in np.moveaxis(picture, -1, 0)
+            ],
+            axis=-1,
+        )
+        assert np.abs(found[i] - expected).max() < 0.52, i  # rounded to whole grey levels
+
+
+def test_affine_shifts_by_what_was_drawn():
+    x = np.zeros((40, 9, 9, 1), np.uint8)
+    x[:, 4, 4] = 255
+    keys = make_keys(40)
+    found = warp(x, keys, degrees=0.0, zoom=0.0, shift=3.0).astype(float)[..., 0]
+    grid = np.arange(9)
+    total = found.sum((1, 2))
+    for draw, axis in ((4, 2), (5, 1)):
+        centre = (found.sum(axis) * grid).sum(1) / total
+        expected = 4 + 3 * np.linspace(-1, 1, 256)[integers(keys, draw, 256)]
+        np.testing.assert_allclose(centre, expected, atol=0.02)
+    assert (total > 250).all()  # no grey is lost on the way
+
+
+def test_affine_by_nothing_changes_nothing():
+    x = pictures(8, 28, 28)
+    np.testing.assert_array_equal(warp(x, make_keys(8), degrees=0.0, zoom=0.0, shift=0.0), x)
+
+
+def test_affine_draws_are_independent_and_cover_their_range():
+    keys = make_keys(2000)
+    drawn = np.stack([integers(keys, draw, 256).numpy() for draw in (2, 3, 4, 5)])
+    assert drawn.min() == 0
+    assert drawn.max() == 255
+    assert np.abs(np.corrcoef(drawn) - np.eye(4)).max() < 0.1

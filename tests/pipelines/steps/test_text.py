@@ -10,10 +10,10 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import pipelines
-from pipelines import DataError
-from pipelines.steps.text import SPECIAL, Tokenizer, learn_vocabulary, words
-from tests.conftest import fake_pipeline, fake_rows, run_python
+from pipelines import DataError, Rows
+from pipelines.steps.text import SPECIAL, Tokenizer, learn_vocabulary, pieces_form, words
+from tests.conftest import run_python
+from zoo.spec import Field
 
 PIECES = ("▁the", "▁film", "▁fil", "s", "ed", "▁", "f", "i", "l", "m", "▁好", "▁.", "▁!", "▁été")
 TINY = np.array([*SPECIAL, *PIECES])
@@ -55,11 +55,11 @@ def tokenize(*texts: bytes | str, vocabulary=TINY, max_length: int = 12) -> list
         (b"film\xe5\xa5", ["▁film", "▁", "[UNK]"]),  # cut within a character
     ],
 )
-def test_pieces_of_a_literal_vocabulary(given, pieces):
+def test_tokenizer_cuts_into_the_longest_pieces(given, pieces):
     assert tokenize(given) == [["[CLS]", *pieces]]
 
 
-def test_long_texts_lose_their_middle():
+def test_tokenizer_cuts_the_middle_of_long_texts():
     long = "the the film film film the the the ."
     assert tokenize(long, max_length=6) == [["[CLS]", "▁the", "▁the", "▁the", "▁the", "▁."]]
     assert tokenize(long, max_length=5) == [["[CLS]", "▁the", "▁the", "▁the", "▁."]]
@@ -88,14 +88,14 @@ def by_hand(given: str, vocabulary: list[str]) -> list[str]:
 @given(
     st.lists(st.text(alphabet="thefilmsd .,!好\nété漢aQ9-", max_size=30), min_size=1, max_size=4)
 )
-def test_any_text_is_cut_as_in_plain_python(texts):
+def test_tokenizer_equals_plain_python_on_any_text(texts):
     found = tokenize(*texts, max_length=64)
     assert found == [by_hand(t, list(PIECES)) for t in texts]
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.binary(max_size=24), min_size=1, max_size=4))
-def test_any_bytes_have_tokens_and_neighbours_do_not_matter(texts):
+def test_tokenizer_takes_any_bytes_and_each_row_alone(texts):
     together = tokenize(*texts)
     for row, alone in zip(together, texts, strict=True):
         assert row[0] == "[CLS]"
@@ -107,7 +107,7 @@ TEXTS = np.array(
 )
 
 
-def test_a_learnt_vocabulary_covers_its_texts_and_is_the_same_each_time():
+def test_learn_vocabulary_covers_its_texts_and_is_the_same_each_time():
     vocabulary = learn_vocabulary(iter([TEXTS[:6], TEXTS[6:]]), 60)
     assert list(vocabulary[: len(SPECIAL)]) == list(SPECIAL)
     assert len(set(vocabulary)) == len(vocabulary) <= 60
@@ -123,27 +123,32 @@ def test_a_learnt_vocabulary_covers_its_texts_and_is_the_same_each_time():
     assert run_python("-c", program).stdout.strip() == repr("|".join(vocabulary).encode())
 
 
-def test_texts_without_words_are_refused():
+def test_learn_vocabulary_refuses_texts_without_words():
     with pytest.raises(DataError, match="no word"):
         learn_vocabulary(iter([np.array([b"", b" \n"], object)]), 60)
 
 
-def test_the_vocabulary_is_learnt_from_training_texts_alone():
-    pipeline = pipelines.get("imdb")
-    rows = fake_rows(pipeline)
-    others = {k: rows[k].table["text"] + b" elsewhere" for k in ("validation", "test")}
-    changed = rows | {
-        k: rows[k]._replace(table={**rows[k].table, "text": v}) for k, v in others.items()
-    }
-    first, second = (pipelines.prepared(pipeline, r).state["vocabulary"] for r in (rows, changed))
-    np.testing.assert_array_equal(first, second)
+def test_pieces_form_fits_the_field_that_is_named():
+    """The texts of the other one are not learnt, and the part records the option."""
+    table = {"title": TEXTS.astype(object), "text": np.array([b"zzz"] * len(TEXTS), object)}
+    fields = {name: Field((), "string") for name in table}
+    rows = Rows(len(TEXTS), fields, None, table=table)
+    form = pieces_form(60, 9, field="title")
+    part = form.fit(rows)
+    np.testing.assert_array_equal(part["vocabulary"], learn_vocabulary(iter([TEXTS]), 60))
+    assert part["vocab_size"] == 60
+    size = len(part["vocabulary"])
+    assert form.fields(part) == {"tokens": Field((9,), "int32", ids=size, length=9)}
+    raw = {"title": tf.constant([b"low"]), "text": tf.constant([b"zzz"])}
+    [row] = form.make_preprocess(part)(raw)["tokens"].numpy()
+    assert [str(part["vocabulary"][i]) for i in row if i] == ["[CLS]", "▁low"]
 
 
-def test_spec_says_the_size_of_the_vocabulary_and_the_longest_text():
-    pipeline = fake_pipeline("imdb", max_length=40)
-    assert pipeline.spec.vocab_size == len(pipeline.state["vocabulary"])
-    assert pipeline.spec.max_length == 40
-    assert pipeline.spec.inputs["tokens"].shape == (None,)
+def test_pieces_form_takes_the_only_text_where_none_is_named():
+    table = {"words": TEXTS.astype(object), "label": np.zeros(len(TEXTS), np.int64)}
+    fields = {"words": Field((), "string"), "label": Field((), "int64")}
+    part = pieces_form(60, 9).fit(Rows(len(TEXTS), fields, "label", table=table))
+    np.testing.assert_array_equal(part["vocabulary"], learn_vocabulary(iter([TEXTS]), 60))
 
 
 def test_words_are_valid_text():

@@ -1,15 +1,22 @@
-"""What Keras still gets wrong on several devices: a failure means mended, remove the cure."""
+"""Private code of Keras: what is still wrong (a failure means fixed: remove the patch).
+
+The names of the first group say which patch goes once they fail.
+"""
+
+import importlib
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.conformance.test_replicas import dropout_masks, strategy_of
+from tests.conformance.test_replicas import dropout_masks
+from trainers.devices import keras_patches
+from trainers.devices.strategy import choose
 
 
 def mirrored_model(**compile_options) -> keras.Model:
-    strategy = strategy_of(2)
+    strategy = choose(2)
     with strategy.scope():
         inputs = keras.Input((4,))
         model = keras.Model(inputs, keras.layers.Dense(1, name="logits")(inputs))
@@ -39,7 +46,7 @@ def test_clipping_still_comes_before_the_sum():
     weights = []
     for replicas in (1, 2):
         keras.utils.set_random_seed(0)
-        with strategy_of(replicas).scope():
+        with choose(replicas).scope():
             inputs = keras.Input((4,))
             model = keras.Model(inputs, keras.layers.Dense(1, name="logits")(inputs))
             model.compile(keras.optimizers.SGD(0.1, global_clipnorm=0.01), "mse")
@@ -49,7 +56,7 @@ def test_clipping_still_comes_before_the_sum():
 
 
 def test_masks_are_still_equal_on_all_replicas():
-    first, second = dropout_masks(cured=False)
+    first, second = dropout_masks(differing=False)
     np.testing.assert_array_equal(first, second)
 
 
@@ -58,3 +65,68 @@ def test_rows_of_embeddings_are_still_measured_one_by_one():
     rows = tf.IndexedSlices(tf.constant([[3.0], [4.0]]), tf.constant([0, 0]), tf.constant([2, 1]))
     (clipped,) = keras.optimizers.SGD(global_clipnorm=1.0)._clip_gradients([rows])
     assert float(tf.convert_to_tensor(clipped)[0, 0]) == pytest.approx(1.4)
+
+
+def built(optimizer: keras.optimizers.Optimizer) -> tuple[keras.Model, keras.optimizers.Optimizer]:
+    inputs = keras.Input((4,))
+    x = keras.layers.Dropout(0.5, name="dropout")(keras.layers.Dense(3, name="dense")(inputs))
+    model = keras.Model(inputs, keras.layers.Dense(1, name="logits")(x))
+    optimizer.build(model.trainable_variables)
+    return model, optimizer
+
+
+def test_untried_versions_of_keras_are_refused_on_import(monkeypatch):
+    keras_patches.check_version("3.15.9")
+    with pytest.raises(RuntimeError, match=r"tried with Keras 3\.15 and 3\.16, received 4\.0\.0"):
+        keras_patches.check_version("4.0.0")
+    monkeypatch.setattr(keras, "__version__", "4.0.0")
+    try:
+        with pytest.raises(RuntimeError, match="received 4"):
+            importlib.reload(keras_patches)
+    finally:
+        monkeypatch.undo()
+        importlib.reload(keras_patches)
+
+
+def test_summed_gradients_would_still_be_summed_again():
+    """Fails once `apply` no longer sums: then `without_own_sum` can go."""
+    weights = []
+    for patched in (False, True):
+        strategy = choose(2)
+        with strategy.scope():
+            variable = keras.Variable([0.0], name="variable")
+            optimizer = keras.optimizers.SGD(1.0)
+            optimizer.build([variable])
+            if patched:
+                keras_patches.without_own_sum(optimizer)
+        step = tf.function(
+            lambda optimizer=optimizer, variable=variable: optimizer.apply(
+                [tf.constant([1.0])], [variable]
+            )
+        )
+        strategy.run(step)
+        weights.append(float(np.asarray(variable.numpy())[0]))
+    assert weights == [-2.0, -1.0]
+
+
+def test_layers_within_layers_are_found():
+    model, _ = built(keras.optimizers.SGD(0.1))
+    names = {layer.name for layer in keras_patches.layers_of(keras.Sequential([model]))}
+    assert {"dense", "dropout", "logits", model.name} <= names
+
+
+def test_variables_of_optimizers_are_found():
+    schedule = keras.optimizers.schedules.CosineDecay(0.5, 10)
+    model, optimizer = built(keras.optimizers.Adagrad(schedule, use_ema=True, ema_momentum=0.5))
+    variables = model.trainable_variables
+    assert keras_patches.schedule_of(optimizer) is schedule
+    assert [v.path for v in keras_patches.variables_of(optimizer)] == [v.path for v in variables]
+    assert [keras_patches.index_of(optimizer, v) for v in variables] == [0, 1, 2, 3]
+    for found in (keras_patches.averages_of(optimizer), keras_patches.accumulators_of(optimizer)):
+        assert [tuple(v.shape) for v in found] == [tuple(v.shape) for v in variables]
+
+
+def test_variable_within_is_not_cast():
+    variable = keras.Variable([1.0], name="variable")
+    assert keras_patches.variable_in(variable).dtype == tf.float32
+    assert isinstance(keras_patches.variable_in(variable), tf.Variable)

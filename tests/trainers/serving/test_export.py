@@ -8,34 +8,45 @@ import pytest
 import tensorflow as tf
 
 import zoo
+from tests.conformance.names import heavy, loaded
 from tests.conftest import fake_pipeline, tiny_settings
 from trainers.errors import ArtefactError
-from trainers.evaluation import evaluate
-from trainers.serving import export
-from trainers.tasks.registry import TASKS, reported_loss
-from trainers.training import compile as assembly
-from trainers.training import data
+from trainers.evaluation import records
+from trainers.serving import compare, export
+from trainers.tasks import registry
+from trainers.training.compile import build
 
 
-@pytest.fixture(params=zoo.names())
-def built(request, tmp_path):
-    settings = tiny_settings(request.param, tmp_path)
-    pipeline = fake_pipeline(settings.recipe.pipeline)
-    return settings, pipeline, assembly.build(settings, pipeline, "float32")
+def built(name, folder):
+    settings = tiny_settings(name, folder)
+    prepared = fake_pipeline(settings.recipe.pipeline, form=zoo.describe(name).inputs)
+    return settings, prepared, build(settings, prepared, "float32")
 
 
 def weights_of(model):
     return {variable.path: variable.numpy() for variable in model.weights}
 
 
-def test_exported_is_preprocess_model_and_outputs(built, tmp_path):
-    settings, pipeline, model = built
-    version = export.export(settings, pipeline, weights_of(model), tmp_path)
-    raw = {name: rows[:5] for name, rows in data.examples(pipeline).items()}
-    served = tf.saved_model.load(str(version)).signatures["serving_default"]
-    found = served(**{name: tf.constant(value) for name, value in raw.items()})
-    logits = model(pipeline.preprocess({k: tf.constant(v) for k, v in raw.items()}), training=False)
-    expected = TASKS[pipeline.task].outputs(logits, pipeline.class_names)
+def exported(settings, prepared, model, folder):
+    examples = records.examples(prepared, registry.get(prepared.task), None)
+    return export.export(settings, prepared, weights_of(model), examples, folder)
+
+
+@pytest.mark.parametrize("case", heavy())
+def test_exported_is_preprocess_model_and_outputs(case, tmp_path):
+    settings = case.settings(tmp_path)
+    prepared = loaded(settings)
+    model = build(settings, prepared, "float32")
+    version = exported(settings, prepared, model, tmp_path)
+    table = prepared.rows["test"].table
+    raw = {name: tf.constant(table[name][:5]) for name in prepared.raw}
+    entry, task = zoo.get(settings.model), registry.get(prepared.task)
+    signatures = task.signatures(entry, {}, model, prepared)
+    client = "serving_default" if "serving_default" in signatures else next(iter(signatures))
+    served = tf.saved_model.load(str(version)).signatures[client]
+    found, expected = served(**raw), signatures[client].function(**raw)
+    outputs = model(prepared.preprocess(raw), training=False)
+    np.testing.assert_allclose(found[task.scored], outputs, rtol=1e-5, atol=1e-5)
     assert set(found) == set(expected)
     for name, value in expected.items():
         if value.dtype == tf.string:
@@ -43,38 +54,45 @@ def test_exported_is_preprocess_model_and_outputs(built, tmp_path):
         else:
             np.testing.assert_allclose(found[name], value, rtol=1e-5, atol=1e-5)
     for size in (1, 3):  # any batch size is served
-        some = served(**{name: tf.constant(value[:size]) for name, value in raw.items()})
-        np.testing.assert_allclose(some["logits"], found["logits"][:size], rtol=1e-5, atol=1e-5)
-    assert served.structured_input_signature[1].keys() == pipeline.raw.keys()
+        some = served(**{name: value[:size] for name, value in raw.items()})
+        part = found[task.scored][:size]
+        np.testing.assert_allclose(some[task.scored], part, rtol=1e-5, atol=1e-5)
     for name, spec in served.structured_input_signature[1].items():
-        assert (spec.dtype.name, tuple(spec.shape[1:])) == (
-            pipeline.raw[name].dtype,
-            pipeline.raw[name].shape,
-        )
-    assert all(v.dtype in (tf.float32, tf.int64, tf.string) for v in found.values())
+        field = prepared.raw[name]
+        assert (spec.dtype.name, tuple(spec.shape[1:])) == (field.dtype, field.shape)
+    kinds = (tf.float32, tf.int64, tf.bool, tf.string)
+    assert all(value.dtype in kinds for value in found.values())
 
 
 def test_versions_count_up_and_nothing_else_is_left(tmp_path):
-    settings = tiny_settings("mlp_binary", tmp_path)
-    pipeline = fake_pipeline("breast_cancer")
-    model = assembly.build(settings, pipeline, "float32")
+    settings, prepared, model = built("mlp_binary", tmp_path)
     for _ in range(2):
-        version = export.export(settings, pipeline, weights_of(model), tmp_path)
+        version = exported(settings, prepared, model, tmp_path)
     assert version == tmp_path / "export" / "mlp_binary" / "2"
     assert sorted(os.listdir(version.parent)) == ["1", "2"]
     assert {"saved_model.pb", "variables", "assets.extra"} <= set(os.listdir(version))
     request = json.loads((version / "assets.extra" / "request.json").read_text())
-    assert set(request["instances"][0]) == set(pipeline.raw)
+    assert set(request["instances"][0]) == set(prepared.raw)
     card = json.loads((version / "assets.extra" / "model.json").read_text())
-    assert card["class_names"] == list(pipeline.class_names)
+    assert card["class_names"] == list(prepared.class_names)
     assert card["recipe"]["pipeline"] == "breast_cancer"
+    assert card["signature"] == request["signature_name"] == "serving_default"
+    assert card["outputs"]["logits"] == ["float32", 1]
+    assert card["signatures"]["serving_default"]["inputs"].keys() == prepared.raw.keys()
+
+
+def test_published_is_the_version_of_these_weights(tmp_path):
+    settings, prepared, model = built("mlp_binary", tmp_path)
+    assert export.published(settings, weights_of(model), tmp_path) is None
+    version = exported(settings, prepared, model, tmp_path)
+    assert export.published(settings, weights_of(model), tmp_path) == version
+    other = {path: value + 1 for path, value in weights_of(model).items()}
+    assert export.published(settings, other, tmp_path) is None
 
 
 @pytest.mark.parametrize("change", [1e-3, np.nan])
 def test_an_export_that_answers_otherwise_is_not_published(tmp_path, monkeypatch, change):
-    settings = tiny_settings("mlp_binary", tmp_path)
-    pipeline = fake_pipeline("breast_cancer")
-    model = assembly.build(settings, pipeline, "float32")
+    settings, prepared, model = built("mlp_binary", tmp_path)
     save = tf.saved_model.save
 
     def save_other_weights(archive, *args, **options):
@@ -82,31 +100,25 @@ def test_an_export_that_answers_otherwise_is_not_published(tmp_path, monkeypatch
         archive.weights[0].assign_add(tf.fill(archive.weights[0].shape, change))
 
     monkeypatch.setattr(tf.saved_model, "save", save_other_weights)
-    with pytest.raises(ArtefactError, match="differ from the model's"):
-        export.export(settings, pipeline, weights_of(model), tmp_path)
+    with pytest.raises(ArtefactError, match="differs from the model's"):
+        exported(settings, prepared, model, tmp_path)
     assert os.listdir(tmp_path / "export" / "mlp_binary") == []
 
 
 def test_a_model_that_does_not_load_alone_is_not_published(tmp_path, monkeypatch):
-    settings = tiny_settings("mlp_binary", tmp_path)
-    pipeline = fake_pipeline("breast_cancer")
-    model = assembly.build(settings, pipeline, "float32")
-    monkeypatch.setattr(export, "_STRANGER", export._STRANGER + "import zoo\n")
+    settings, prepared, model = built("mlp_binary", tmp_path)
+    monkeypatch.setattr(compare, "_STRANGER", compare._STRANGER + "import zoo\n")
     with pytest.raises(ArtefactError, match="zoo"):
-        export.export(settings, pipeline, weights_of(model), tmp_path)
+        exported(settings, prepared, model, tmp_path)
     assert os.listdir(tmp_path / "export" / "mlp_binary") == []
 
 
-def test_evaluation_runs_over_every_example_of_the_export(built, tmp_path):
-    settings, pipeline, model = built
-    version = export.export(settings, pipeline, weights_of(model), tmp_path)
-    evaluation = evaluate.evaluate(version, pipeline, "test", batch_size=5)  # not in fives
-    found = evaluation.metrics
-    rows = pipeline.rows["test"].table
-    logits = model(pipeline.preprocess({k: tf.constant(rows[k]) for k in pipeline.raw}))
-    task = TASKS[pipeline.task]
-    for metric in [reported_loss(task), *task.metrics(logits.shape[-1])]:
-        metric.update_state(rows[pipeline.target], logits)
-        assert found[metric.name] == pytest.approx(float(metric.result()), rel=1e-5), metric.name
-    np.testing.assert_allclose(evaluation.outputs["logits"], logits, rtol=1e-5, atol=1e-6)
-    np.testing.assert_array_equal(evaluation.target, rows[pipeline.target])
+def test_an_output_without_an_entry_for_each_row_is_refused(tmp_path):
+    _, prepared, model = built("mlp_binary", tmp_path)
+    task = registry.get("binary")
+    [(name, one)] = task.signatures(None, {}, model, prepared).items()
+    mean = one._replace(function=lambda **raw: {**one.function(**raw), "mean": tf.zeros((3,))})
+    examples = records.examples(prepared, task, None)
+    arguments = export.example_arguments({name: mean}, prepared, examples, seed=0)
+    with pytest.raises(ArtefactError, match=r"'mean' has shape \(3,\) for 8 rows"):
+        export.publish(model, prepared, {name: mean}, arguments, tmp_path / "export", {})

@@ -8,11 +8,14 @@ import tensorflow as tf
 
 from pipelines import DataError
 from tests.conftest import run_python
-from tests.pipelines.test_csv import load, write
+from tests.pipelines.test_csv import write
 from trainers.config.settings import resolve
 from trainers.errors import UsageError
+from trainers.evaluation import records
 from trainers.serving import export, predict
-from trainers.training import compile as assembly
+from trainers.tasks import registry
+from trainers.training import data
+from trainers.training.compile import build
 
 HEADER = ["Area (m²)", "class", "sold", "price"]
 
@@ -20,7 +23,7 @@ HEADER = ["Area (m²)", "class", "sold", "price"]
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
     """A model of houses with its start weights."""
-    place = tmp_path_factory.mktemp("houses")
+    folder = tmp_path_factory.mktemp("houses")
     rows = [
         [
             "" if i % 9 == 0 else i / 2,
@@ -30,12 +33,13 @@ def exported(tmp_path_factory):
         ]
         for i in range(400)
     ]
-    path = write(place / "houses.csv", [HEADER, *rows])
+    path = write(folder / "houses.csv", [HEADER, *rows])
     settings = resolve("mlp", {"pipeline": "csv", "data_files": path, "target": "price"})
-    pipeline = load(path, "price")
-    model = assembly.build(settings, pipeline, "float32")
+    prepared = data.load(settings, None)
+    model = build(settings, prepared, "float32")
     weights = {variable.path: variable.numpy() for variable in model.weights}
-    return place, export.export(settings, pipeline, weights, place)
+    examples = records.examples(prepared, registry.get(prepared.task), None)
+    return folder, export.export(settings, prepared, weights, examples, folder)
 
 
 def answers(exported, tmp_path, header, rows, name="ask.csv", **options) -> list[float]:
@@ -90,7 +94,7 @@ def test_missing_numbers_in_json(exported, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "kind", "said"),
+    ("name", "content", "kind", "message"),
     [
         ("a.csv", "class,sold\nflat,\n", UsageError, r"a\.csv:1: Area_m2 missing"),
         (
@@ -120,9 +124,9 @@ def test_missing_numbers_in_json(exported, tmp_path):
         ),
     ],
 )
-def test_what_the_model_does_not_take_is_refused(name, content, kind, said, exported, tmp_path):
+def test_what_the_model_does_not_take_is_refused(name, content, kind, message, exported, tmp_path):
     (tmp_path / name).write_text(content, encoding="utf-8")
-    with pytest.raises(kind, match=said):
+    with pytest.raises(kind, match=message):
         list(predict.predict(exported[1], [tmp_path / name]))
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from trainers.errors import ArtefactError
 from trainers.store import arrays as array_file
-from trainers.store import checkpoint
+from trainers.store import checkpoint, files
 from trainers.store.checkpoint import Checkpoint
 
 
@@ -30,7 +30,7 @@ def save(folder, *steps, best_step=None):
         checkpoint.save(folder, make(step), best_step=best_step)
 
 
-def test_what_was_saved_comes_back_to_the_bit(tmp_path):
+def test_save_and_load_keep_every_bit(tmp_path):
     save(tmp_path, 12)
     again = checkpoint.load(tmp_path, 12)
     for key, array in make(12).arrays.items():
@@ -39,14 +39,14 @@ def test_what_was_saved_comes_back_to_the_bit(tmp_path):
     assert again.meta["progress"] == {"best": 0.5}
 
 
-def test_the_same_state_makes_the_same_file(tmp_path):
+def test_save_writes_the_same_file_for_the_same_state(tmp_path):
     save(tmp_path / "a", 3)
     save(tmp_path / "b", 3)
-    files = [tmp_path / place / "step-00000003" / "state.npz" for place in "ab"]
-    assert files[0].read_bytes() == files[1].read_bytes()
+    one, two = (tmp_path / name / "step-00000003" / "state.npz" for name in "ab")
+    assert one.read_bytes() == two.read_bytes()
 
 
-def test_the_last_two_and_the_best_are_kept(tmp_path):
+def test_save_keeps_the_last_two_and_the_best(tmp_path):
     save(tmp_path, 10, 20, 30, 40, 50, best_step=20)
     assert checkpoint.steps(tmp_path) == [20, 40, 50]
     assert sorted(os.listdir(tmp_path)) == ["step-00000020", "step-00000040", "step-00000050"]
@@ -61,18 +61,18 @@ def flip(path):
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda place: flip(place / "state.npz"),
-        lambda place: (place / "state.npz").write_bytes((place / "state.npz").read_bytes()[:100]),
-        lambda place: (place / "state.npz").unlink(),
-        lambda place: (place / "meta.json").unlink(),
-        lambda place: (place / "meta.json").write_text(""),
-        lambda place: (place / "meta.json").write_text("{}"),
-        lambda place: (place / "meta.json").write_text("[1]"),
-        lambda place: (place / "meta.json").write_text(
-            (place / "meta.json").read_text().replace("0.5", "0.7")
+        lambda path: flip(path / "state.npz"),
+        lambda path: (path / "state.npz").write_bytes((path / "state.npz").read_bytes()[:100]),
+        lambda path: (path / "state.npz").unlink(),
+        lambda path: (path / "meta.json").unlink(),
+        lambda path: (path / "meta.json").write_text(""),
+        lambda path: (path / "meta.json").write_text("{}"),
+        lambda path: (path / "meta.json").write_text("[1]"),
+        lambda path: (path / "meta.json").write_text(
+            (path / "meta.json").read_text().replace("0.5", "0.7")
         ),
-        lambda place: array_file.write(
-            place / "state.npz", {k: checkpoint._plain(a) for k, a in make(9).arrays.items()}
+        lambda path: array_file.write(
+            path / "state.npz", {k: checkpoint._plain(a) for k, a in make(9).arrays.items()}
         ),
     ],
     ids=[
@@ -80,22 +80,22 @@ def flip(path):
         *("flipped meta", "the state of another"),
     ],
 )
-def test_a_damaged_newest_one_is_passed_over_and_said(tmp_path, damage, capsys):
+def test_load_newest_skips_a_damaged_one_with_a_warning(tmp_path, damage, caplog):
     save(tmp_path, 1, 2)
     damage(tmp_path / "step-00000002")
     assert checkpoint.load_newest(tmp_path).step == 1
-    assert "step-00000002 is damaged" in capsys.readouterr().err
+    assert "step-00000002 is damaged" in caplog.text
     damage(tmp_path / "step-00000001")
     with pytest.raises(ArtefactError, match="all 2 checkpoints"):
         checkpoint.load_newest(tmp_path)
 
 
-def test_none_at_all_is_no_error(tmp_path):
+def test_load_newest_of_none_is_none(tmp_path):
     assert checkpoint.load_newest(tmp_path / "nothing") is None
 
 
 @pytest.mark.parametrize("function", ["fsync", "rename"])
-def test_a_failing_disk_leaves_the_earlier_ones(tmp_path, monkeypatch, function):
+def test_save_on_a_failing_disk_leaves_the_earlier_ones(tmp_path, monkeypatch, function):
     save(tmp_path, 1)
 
     def fail(*args):
@@ -109,7 +109,7 @@ def test_a_failing_disk_leaves_the_earlier_ones(tmp_path, monkeypatch, function)
     assert checkpoint.load_newest(tmp_path).step == 1
 
 
-def test_it_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+def test_save_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
     """So that a power cut leaves all of it or nothing of that name."""
     checkpoint.begin(tmp_path)
     fsync, rename, done = os.fsync, os.rename, []
@@ -125,21 +125,37 @@ def test_it_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", synced)
     monkeypatch.setattr(os, "rename", renamed)
     checkpoint.save(tmp_path, make(1), best_step=None)
-    folder = f".writing-{os.getpid()}"
-    assert done == ["state.npz", "meta.json", folder, "renamed", tmp_path.name]
+    aside = ".writing-"
+    done = [aside if name.startswith(aside) else name for name in done]
+    # State, description, their folder; then its name, and the folder of all checkpoints.
+    assert done == [aside, aside, aside, "renamed", tmp_path.name]
 
 
-def test_no_pickle_is_read(tmp_path):
+def test_load_reads_no_pickle(tmp_path):
     save(tmp_path, 1)
-    place = tmp_path / "step-00000001"
-    with open(place / "state.npz", "wb") as file:
+    with open(tmp_path / "step-00000001" / "state.npz", "wb") as file:
         np.savez(file, evil=np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    meta = json.loads((place / "meta.json").read_text())
-    meta |= {"sha256": checkpoint.sha256(place / "state.npz"), "dtypes": {"evil": "float32"}}
-    del meta["meta_sha256"]
-    meta["meta_sha256"] = checkpoint._digest(meta)
-    (place / "meta.json").write_text(json.dumps(meta))
+    sha256 = files.sha256(tmp_path / "step-00000001" / "state.npz")
+    describe(tmp_path, 1, {"sha256": sha256, "dtypes": {"evil": "float32"}})
     with pytest.raises(ArtefactError, match="Python objects"):
+        checkpoint.load(tmp_path, 1)
+
+
+def describe(folder, step: int, changes: dict) -> None:
+    """Changes the description of a checkpoint, and its hash with it."""
+    path = folder / f"step-{step:08d}" / "meta.json"
+    meta = json.loads(path.read_text()) | changes
+    meta = {key: value for key, value in meta.items() if key != "meta_sha256" and value is not None}
+    path.write_text(json.dumps({**meta, "meta_sha256": checkpoint._digest(meta)}))
+
+
+def test_load_reads_the_earlier_format_and_refuses_a_later_one(tmp_path):
+    save(tmp_path, 1)
+    assert checkpoint.load(tmp_path, 1).meta["format"] == checkpoint.FORMAT
+    describe(tmp_path, 1, {"format": None})  # as the first version wrote it
+    assert checkpoint.load(tmp_path, 1).step == 1
+    describe(tmp_path, 1, {"format": checkpoint.FORMAT + 1})
+    with pytest.raises(ArtefactError, match="this version reads up to"):
         checkpoint.load(tmp_path, 1)
 
 
@@ -151,7 +167,7 @@ def small_model(units: int) -> keras.Model:
     return model
 
 
-def test_restore_wants_exactly_the_same_names_and_shapes():
+def test_restore_takes_exactly_the_same_names_and_shapes():
     variables = checkpoint.variables_of(small_model(2))
     arrays = {key: np.full(v.shape, 7, v.numpy().dtype) for key, v in variables.items()}
     checkpoint.restore(variables, arrays)
@@ -170,7 +186,7 @@ def test_restore_wants_exactly_the_same_names_and_shapes():
     assert (variables["model/dense/kernel"].numpy() == 7).all()  # nothing was half restored
 
 
-def test_layers_that_share_a_path_are_refused():
+def test_variables_of_layers_that_share_a_path_are_refused():
     inputs = keras.Input((3,))
     first = keras.layers.Dense(3, name="dense")
     second = keras.layers.Dense(3, name="other")

@@ -6,24 +6,25 @@ import shutil
 import pytest
 import tensorflow as tf
 
-from tests.conftest import fake_pipeline, tiny_settings
+from tests.conftest import fake_pipeline, tiny_settings, unchecked_exports
 from trainers.errors import ArtefactError
-from trainers.evaluation import evaluate
+from trainers.evaluation import evaluate, records
 from trainers.serving import export, predict
 from trainers.store import saved_model
-from trainers.training import compile as assembly
+from trainers.tasks import registry as tasks
+from trainers.training.compile import build
 
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
     """A version as a run publishes it."""
     folder = tmp_path_factory.mktemp("exported")
-    settings, pipeline = tiny_settings("mlp_binary", folder), fake_pipeline("breast_cancer")
-    model = assembly.build(settings, pipeline, "float32")
-    weights = {variable.path: variable.numpy() for variable in model.weights}
+    settings, prepared = tiny_settings("mlp_binary", folder), fake_pipeline("breast_cancer")
+    weights = {v.path: v.numpy() for v in build(settings, prepared, "float32").weights}
+    examples = records.examples(prepared, tasks.get("binary"), None)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(export, "_compare", lambda *_: None)
-        return export.export(settings, pipeline, weights, folder)
+        unchecked_exports(patch)
+        return export.export(settings, prepared, weights, examples, folder)
 
 
 def _bit(path):
@@ -45,12 +46,12 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("name", DAMAGE)
-def test_a_damaged_export_is_named_before_it_is_opened(name, exported, tmp_path, monkeypatch):
+def test_load_names_what_is_damaged_before_it_opens_it(name, exported, tmp_path, monkeypatch):
     folder = tmp_path / "1"
     shutil.copytree(exported, folder)
     request = tmp_path / "request.json"
     shutil.copy(folder / "assets.extra" / "request.json", request)
-    pipeline = fake_pipeline("breast_cancer")
+    prepared = fake_pipeline("breast_cancer")
     assert len(list(predict.predict(folder, [request]))) == 1
     DAMAGE[name](folder / name)
     monkeypatch.setattr(tf.saved_model, "load", lambda _: pytest.fail("it was opened"))
@@ -58,17 +59,23 @@ def test_a_damaged_export_is_named_before_it_is_opened(name, exported, tmp_path,
     with pytest.raises(ArtefactError, match=f"cannot be loaded: {said} "):
         next(predict.predict(folder, [request]))
     with pytest.raises(ArtefactError, match=f"cannot be loaded: {said} "):
-        evaluate.evaluate(folder, pipeline, "test", batch_size=5)
+        evaluate.evaluate(folder, tiny_settings("mlp_binary", ""), prepared, "test")
 
 
 @pytest.mark.parametrize(
     "card", [{}, {"inputs": {}}, {"inputs": [1], "class_names": []}, {"class_names": 1}]
 )
-def test_exports_of_others_are_opened_and_must_say_what_they_take(card, exported, tmp_path):
+def test_load_opens_exports_of_others_that_say_what_they_take(card, exported, tmp_path):
     folder = tmp_path / "1"
     shutil.copytree(exported, folder)
     (folder / "assets.extra" / "sha256.json").unlink()
     assert saved_model.load(folder).signatures
     (folder / "assets.extra" / "model.json").write_text(json.dumps(card))
-    with pytest.raises(ArtefactError, match="does not say what it takes"):
+    with pytest.raises(ArtefactError, match=r"does not describe the model.s inputs"):
         next(predict.predict(folder, []), None)
+
+
+def test_load_refuses_a_program_without_signatures(tmp_path):
+    tf.saved_model.save(tf.Module(), str(tmp_path))
+    with pytest.raises(ArtefactError, match="it has no signatures"):
+        saved_model.load(tmp_path)

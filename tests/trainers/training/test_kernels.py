@@ -10,7 +10,7 @@ import tensorflow as tf
 import zoo
 from pipelines.core.stream import stream
 from tests.conftest import fake_pipeline, tiny_settings
-from trainers.devices import keras_patches as distribute
+from trainers.devices import strategy as strategies
 from trainers.training import compile as assembly
 from trainers.training import kernels
 
@@ -91,7 +91,7 @@ def test_batch_normalisation_is_that_of_the_formula(policy):
 @pytest.mark.parametrize("policy", TOLERANCE)
 def test_batch_normalisation_on_two_replicas_sees_the_whole_batch(policy):
     keras.config.set_dtype_policy(policy)
-    strategy = distribute.choose(2)
+    strategy = strategies.choose(2)
     with strategy.scope():
         layer = keras.layers.BatchNormalization(momentum=0.75, epsilon=1e-3)
         model = one_layer(layer, (3, 3, 2))
@@ -295,7 +295,7 @@ def test_training_uses_them_unless_told_otherwise(asked, said, tmp_path):
     changes = {"hparams": {**zoo.get("speed_cnn").tiny, "activation": "gelu"}, "kernels": asked}
     settings = tiny_settings("speed_cnn", tmp_path, **changes)
     pipeline = fake_pipeline("cifar10")
-    model = assembly.compiled(settings, pipeline, distribute.choose(1), "float32")
+    model = assembly.compiled(settings, pipeline, strategies.choose(1), "float32")
     assert kernels.installed(model) == said
     step = tf.function(lambda x: model(x, training=True), autograph=False)
     x = {"image": tf.zeros([4, 32, 32, 3])}

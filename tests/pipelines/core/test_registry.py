@@ -1,0 +1,69 @@
+"""What the data-set files say of themselves, read without importing them."""
+
+import pathlib
+
+import pytest
+
+import pipelines
+from pipelines.core import registry
+from tests.conftest import ROOT, run_python
+
+FILE = '''"""Numbers: as many as wanted.
+
+More on them.
+"""
+
+import module_that_is_not_there
+
+LIMITS = {"many": (1, None)}
+
+
+def pipeline(*, where: str, many: int = 3, seed: int = 0):
+    """Rows."""
+'''
+
+
+def test_names_are_the_files_with_a_pipeline():
+    files = {path.stem for path in pathlib.Path(ROOT, "pipelines").glob("*.py")}
+    assert set(registry.names()) == files - {"__init__", "fetch"}
+    assert registry.names() == sorted(registry.names())
+
+
+def test_listing_reads_a_file_without_importing_it(tmp_path, monkeypatch):
+    (tmp_path / "numbers.py").write_text(FILE)
+    (tmp_path / "helper.py").write_text('"""No data set."""\n')
+    monkeypatch.setattr(registry, "_FOLDER", tmp_path)
+    registry.listing.cache_clear()
+    try:
+        assert registry.names() == ["numbers"]
+        assert registry.describe("numbers") == registry.Listing(
+            summary="Numbers: as many as wanted.",
+            options={"many": 3, "seed": 0},
+            required=("where",),
+            limits={"many": (1, None)},
+        )
+    finally:
+        registry.listing.cache_clear()
+
+
+def test_describe_imports_neither_the_file_nor_tensorflow():
+    probe = "import sys, pipelines; pipelines.describe('csv'); print('tensorflow' in sys.modules)"
+    assert run_python("-c", probe).stdout.strip() == "False"
+
+
+def test_get_hands_options_on_and_keeps_them_all():
+    pipeline = pipelines.get("cifar10", cutout=8)
+    assert pipeline.options == {
+        "augment": True,
+        "padding": 4,
+        "alternating_flip": False,
+        "cutout": 8,
+        "validation": 0.1,
+    }
+
+
+def test_get_of_an_unknown_name_says_the_nearest():
+    with pytest.raises(ValueError, match="unknown pipeline 'cifar-10'; nearest: cifar10"):
+        pipelines.get("cifar-10")
+    with pytest.raises(ValueError, match=r"nearest: .*breast_cancer, .*imdb, .*tfds_text"):
+        pipelines.describe("qqqqqqqq")

@@ -1,0 +1,116 @@
+"""The builder that a name means, prepared once, and refused quickly where it cannot be."""
+
+import http.server
+import pathlib
+import threading
+import time
+
+import pytest
+import tensorflow_datasets as tfds
+
+from pipelines import DataError, MissingDataError
+from pipelines.storage import builders
+from pipelines.storage.builders import (
+    check_prepared,
+    data_dir_in_use,
+    ensure_prepared,
+    find_builder,
+    is_prepared,
+)
+
+
+def test_data_dir_in_use_is_the_flag_then_the_variable_then_tfds_s(tmp_path, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "variable"))
+    assert data_dir_in_use(str(tmp_path / "flag")) == tmp_path / "flag"
+    assert data_dir_in_use(None) == tmp_path / "variable"
+    assert data_dir_in_use("~/data") == pathlib.Path.home() / "data"
+    monkeypatch.delenv("TFDS_DATA_DIR")
+    assert data_dir_in_use("") == pathlib.Path(tfds.core.constants.DATA_DIR).expanduser()
+
+
+def test_find_builder_registers_sets_of_our_own(tmp_path):
+    builder = find_builder("breast_cancer:1.*.*", str(tmp_path))
+    assert builder.info.full_name == "breast_cancer/1.0.0"
+    assert not is_prepared(builder)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("shaps", "TFDS has no data set 'shaps'; nearest: .*shapes"),
+        ("shapes:9.9.9", "TFDS cannot open 'shapes:9.9.9': .*9.9.9"),
+        ("glue/sst", "TFDS cannot open 'glue/sst'"),
+        ("cifar", "nearest: cifar10"),  # names that have it within them come first
+    ],
+)
+def test_find_builder_refuses_unknown_names_and_versions(source, reason, tmp_path):
+    with pytest.raises(DataError, match=reason) as caught:
+        find_builder(source, str(tmp_path))
+    assert "\n" not in str(caught.value)
+
+
+def test_ensure_prepared_makes_built_in_sets_without_network_and_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(builders, "_reachable", lambda url: pytest.fail("asked the network"))
+    builder = find_builder("breast_cancer", str(tmp_path))
+    check_prepared("breast_cancer", str(tmp_path))  # it can be made
+    ensure_prepared(builder, "array_record")
+    assert is_prepared(builder)
+    assert builder.info.file_format.value == "array_record"
+    written = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    ensure_prepared(find_builder("breast_cancer", str(tmp_path)))
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == written
+
+
+def test_ensure_prepared_without_network_fails_at_once_with_the_ways_out(tmp_path, monkeypatch):
+    def refused(request, timeout):
+        assert request.full_url == "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
+        raise OSError("refused")
+
+    monkeypatch.setattr(builders.urllib.request, "urlopen", refused)
+    with pytest.raises(MissingDataError) as caught:
+        ensure_prepared(find_builder("cifar10:3.*.*", str(tmp_path)))
+    mirror = "python -m pipelines.fetch cifar10 --mirror=FOLDER"
+    for part in ("cifar10/3.0.2 is not prepared", "cs.toronto.edu", "--data_dir", mirror, "shapes"):
+        assert part in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_check_prepared_asks_no_server(tmp_path, monkeypatch):
+    monkeypatch.setattr(builders, "_reachable", lambda url: pytest.fail("asked the network"))
+    with pytest.raises(MissingDataError, match=f"cifar10/3.0.2 is not prepared in {tmp_path}"):
+        check_prepared("cifar10:3.*.*", str(tmp_path))
+
+
+def test_reachable_gives_a_server_up_that_never_answers(monkeypatch):
+    """As where packets are dropped: the name is looked up for ever."""
+
+    def hang(request, timeout):
+        time.sleep(3)
+        raise OSError("too late")
+
+    monkeypatch.setattr(builders.urllib.request, "urlopen", hang)
+    monkeypatch.setattr(builders, "_PATIENCE", 0.2)
+    started = time.monotonic()
+    assert not builders._reachable("http://example.org/")
+    assert time.monotonic() - started < 2
+
+
+@pytest.mark.parametrize(
+    ("status", "answers"), [(200, True), (403, True), (501, True), (503, False)]
+)
+def test_reachable_takes_any_answer_but_that_of_a_server_that_is_down(status, answers):
+    class Answering(http.server.BaseHTTPRequestHandler):
+        def do_HEAD(self):
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *arguments):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Answering) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/"
+        assert builders._reachable(address) == answers
+        server.shutdown()
+    assert not builders._reachable(address)

@@ -1,0 +1,36 @@
+"""What the doctor names: what there is, and what prevents more."""
+
+from trainers.devices import doctor
+
+
+def test_prepared_sets_and_versions_are_named(tmp_path):
+    (tmp_path / "mnist" / "3.0.1").mkdir(parents=True)
+    (tmp_path / "mnist" / "3.0.1" / "dataset_info.json").write_text("{}")
+    text, problems = doctor.examine(str(tmp_path))
+    assert "mnist/3.0.1" in text
+    assert "tensorflow 2.21" in text
+    assert not problems
+
+
+def test_missing_gpu_libraries_and_unwritable_folders_are_problems(tmp_path, monkeypatch):
+    monkeypatch.setattr(doctor, "has_nvidia_device", lambda: True)
+    monkeypatch.setattr(doctor, "_loads", lambda name, package: name != "libcudnn.so")
+    monkeypatch.setattr(doctor, "writable", lambda folder: folder.name != "runs")
+    _, problems = doctor.examine(str(tmp_path))
+    assert "missing libcudnn.so; " in problems[0]
+    assert "keras-tfds-zoo[gpu]" in problems[0]
+    assert "runs is not writable" in problems[1]
+
+
+def test_gpu_whose_libraries_are_there_points_at_the_driver(tmp_path, monkeypatch):
+    monkeypatch.setattr(doctor, "has_nvidia_device", lambda: True)
+    monkeypatch.setattr(doctor, "_loads", lambda name, package: True)
+    _, problems = doctor.examine(str(tmp_path))
+    assert problems[0].startswith("there is an NVIDIA GPU that TensorFlow does not use: its lib")
+
+
+def test_folder_is_as_writable_as_the_nearest_that_exists(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(doctor.os, "access", lambda folder, mode: asked.append(folder))
+    doctor.writable(tmp_path / "not" / "yet")
+    assert asked == [tmp_path]

@@ -1,0 +1,78 @@
+"""Rows of a split as a reader sees them: images, texts and columns."""
+
+import base64
+import io
+import re
+
+import numpy as np
+from PIL import Image
+
+from tests.conftest import made_pipeline
+from trainers.reports import examples
+from trainers.tasks.registry import Mistakes
+from zoo.spec import Field
+
+
+def with_field(field: Field):
+    prepared = made_pipeline("binary")
+    return prepared.replace(schema=prepared.schema._replace(raw={"x": field}))
+
+
+def test_grey_and_large_images_are_shown():
+    grey = np.arange(0, 96, dtype=np.uint8).reshape(8, 12, 1)
+    picture = Image.open(io.BytesIO(base64.b64decode(examples.png(grey).partition(",")[2])))
+    np.testing.assert_array_equal(np.asarray(picture), grey[..., 0])
+    large = np.zeros((300, 600, 3), np.uint8)
+    picture = Image.open(io.BytesIO(base64.b64decode(examples.png(large).partition(",")[2])))
+    assert picture.size == (160, 80)
+
+
+def test_images_stand_over_what_was_answered():
+    images = np.random.default_rng(0).integers(0, 256, (2, 8, 9, 3), np.uint8)
+    body = examples.gallery(
+        with_field(Field((8, 9, 3), "uint8")), {"x": images}, [5, 3], [("<cat>",), ("dog",)], ["is"]
+    )
+    uris = re.findall(r'src="data:image/png;base64,([^"]+)"', body)
+    shown = [np.asarray(Image.open(io.BytesIO(base64.b64decode(uri)))) for uri in uris]
+    np.testing.assert_array_equal(shown, images)
+    assert 'alt="is &lt;cat&gt;"' in body
+    assert 'title="row 5"' in body
+
+
+def test_texts_are_cut_and_escaped():
+    texts = np.array([b"<b>" + b"long " * 200, b"two\nlines \xff"], object)
+    body = examples.gallery(
+        with_field(Field((), "string")), {"x": texts}, [0, 1], [("a",), ("b",)], ["answered"]
+    )
+    assert "&lt;b&gt;long" in body
+    assert "long ..." in body or "lo ..." in body
+    assert "two lines \N{REPLACEMENT CHARACTER}" in body
+
+
+def test_columns_show_numbers_and_what_is_missing():
+    body = examples.gallery(
+        with_field(Field((), "float32")),
+        {"x": np.array([1.5, np.nan], np.float32), "y": np.array([b"cat", b""], object)},
+        [7, 8],
+        [("a",), ("b",)],
+        ["answered"],
+    )
+    assert '<th scope="row">7</th><td>a</td><td>1.5</td><td>cat</td>' in body
+    assert "<td>missing</td>" in body
+
+
+def test_mistakes_are_shown_as_far_as_their_rows_were_kept():
+    found = Mistakes(
+        "Largest errors", "", np.array([2, 0, 1]), ("error",), [("c",), ("a",), ("b",)]
+    )
+    row = np.array([10, 11, 12])  # of the evaluation
+    fields = {"x": np.array([0.5, 0.25], np.float32)}
+    prepared = with_field(Field((), "float32"))
+    body = examples.mistakes_section(prepared, found, row, np.array([10, 12]), fields)
+    assert re.findall(r'scope="row">(\d+)</th><td>(\w)</td><td>([\d.]+)', body) == [
+        ("12", "c", "0.25"),
+        ("10", "a", "0.5"),
+    ]
+    none = found._replace(index=np.array([], np.int64))
+    body = examples.mistakes_section(prepared, none, row, np.array([10, 12]), fields)
+    assert "No test row is wrong." in body

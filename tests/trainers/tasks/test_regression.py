@@ -1,0 +1,99 @@
+"""One number: loss, metrics, outputs, units and answers, against NumPy and scikit-learn."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+import sklearn.metrics
+
+from pipelines.core.prepared import prepare
+from tests.conftest import made_pipeline
+from trainers.errors import UsageError
+from trainers.evaluation.evaluate import Evaluation
+from trainers.tasks import regression
+from trainers.tasks.regression import TASK
+from zoo.spec import Field
+
+
+@pytest.mark.parametrize("weight", [None, np.array([1] * 5 + [0] * 2, np.float32)])
+def test_metrics_are_scikit_learn_s(weight):
+    random = np.random.default_rng(2)
+    target = random.normal(1000, 10, 7).astype(np.float32)
+    value = (target + random.normal(0, 3, 7)).astype(np.float32)
+    found = {}
+    for metric in TASK.metrics(made_pipeline("regression")):
+        metric.update_state(target, value[:, None], sample_weight=weight)
+        found[metric.name] = float(metric.result())
+    real = slice(7 if weight is None else 5)
+    pair = target[real], value[real]
+    squared = sklearn.metrics.mean_squared_error(*pair)
+    assert found["mean_absolute_error"] == pytest.approx(sklearn.metrics.mean_absolute_error(*pair))
+    assert found["root_mean_squared_error"] == pytest.approx(squared**0.5, rel=1e-5)
+    assert found["r2"] == pytest.approx(sklearn.metrics.r2_score(*pair), rel=1e-4)
+
+
+def test_loss_is_the_squared_error_in_the_target_s_unit():
+    target, value = np.array([1.0, 5.0], np.float32), np.array([[2.0], [2.0]], np.float32)
+    np.testing.assert_allclose(TASK.loss(made_pipeline("regression"), 0.0)(target, value), [1, 9])
+    with pytest.raises(UsageError, match="label_smoothing"):
+        TASK.loss(made_pipeline("regression"), 0.1)
+
+
+def test_mean_and_deviation_are_fitted_and_reach_the_model():
+    made = made_pipeline("regression")
+    pipeline, schema = TASK.over(dataclasses.replace(made.pipeline, fit_target=None), made.schema)
+    prepared = prepare(pipeline, schema, made.rows)
+    target = made.rows["train"].table["label"].astype(np.float64)
+    assert regression.units(prepared) == pytest.approx((target.mean(), target.std()), rel=1e-6)
+    assert TASK.loss_scale(prepared) == pytest.approx(1 / target.var(), rel=1e-5)
+    inputs = keras.Input((2,))
+    model = keras.Model(inputs, keras.layers.Dense(1, kernel_initializer="zeros")(inputs))
+    model.layers[-1].bias.assign([2.0])
+    found = TASK.head(model, prepared)(np.zeros((1, 2), np.float32))
+    assert float(found[0, 0]) == pytest.approx(target.mean() + 2 * target.std(), rel=1e-6)
+
+
+def test_a_pipeline_s_own_fit_of_the_target_is_kept():
+    made = made_pipeline("regression")
+    own = dataclasses.replace(made.pipeline, fit_target=lambda train: {"mean": 1.0, "std": 2.0})
+    pipeline, schema = TASK.over(own, made.schema)
+    assert regression.units(prepare(pipeline, schema, made.rows)) == (1.0, 2.0)
+
+
+def test_equal_targets_have_a_deviation_of_one():
+    made = made_pipeline("regression")
+    train = made.rows["train"]
+    train = train._replace(table={**train.table, "label": np.full(60, 7.0, np.float32)})
+    assert regression.fit_target(train) == {"mean": 7.0, "std": 1.0}
+
+
+def test_outputs_name_the_value():
+    value = np.array([[3.0], [4.0]], np.float32)
+    np.testing.assert_array_equal(regression.outputs(value, ())["value"], [3.0, 4.0])
+
+
+def test_the_constant_is_the_mean():
+    constant = TASK.constant(made_pipeline("regression"), np.array([1.0, 2.0, 6.0], np.float32))
+    np.testing.assert_allclose(constant.outputs["logits"], [[3.0]])
+
+
+def test_mistakes_are_the_largest_errors():
+    outputs = {"logits": np.array([[1.0], [5.0], [2.5]], np.float32)}
+    test = Evaluation({}, np.arange(3), np.array([1.0, 2.0, 3.0], np.float32), outputs)
+    found = TASK.mistakes(made_pipeline("regression"), test, 2)
+    assert found.index.tolist() == [1, 2]
+    assert found.entries[0] == ("5.0000", "2.0000", "+3.0000")
+
+
+def test_whole_numbers_are_a_target_too():
+    made = made_pipeline("regression")
+    _, schema = TASK.over(made.pipeline, made.schema._replace(target=Field((), "int64")))
+    assert (schema.task, schema.outputs) == ("regression", 1)
+
+
+@pytest.mark.parametrize("task", ["classification", "binary", "multi_label"])
+def test_classes_are_refused(task):
+    made = made_pipeline(task)
+    with pytest.raises(UsageError, match=f"target is one number; made has task {task}"):
+        TASK.over(made.pipeline, made.schema)

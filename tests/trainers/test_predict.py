@@ -1,0 +1,106 @@
+"""The command `predict`: image files, tables and requests; it needs the export alone."""
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.conftest import fake_pipeline, run_python
+from tests.trainers.conftest import command, served
+from trainers import predict
+from trainers.errors import ArtefactError, UsageError
+from trainers.store import exports
+
+
+def test_image_files_of_any_size_and_channels(finished_runs, tmp_path, caplog):
+    random, folder = np.random.default_rng(0), finished_runs / "cifar_cnn"
+    pixels = random.integers(0, 256, (32, 32, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "same.png")
+    Image.fromarray(pixels[..., 0]).save(tmp_path / "grey.png")
+    Image.fromarray(random.integers(0, 256, (50, 70, 3), np.uint8)).save(tmp_path / "large.jpg")
+    files = [str(tmp_path / name) for name in ("same.png", "grey.png", "large.jpg")]
+    with caplog.at_level("INFO"):
+        lines = command(predict, f"--workdir={folder}", *files)
+    assert [line["input"] for line in lines] == files
+    expected = served(folder, {"image": pixels[None]})
+    assert lines[0]["class_name"] == expected["class_name"][0].decode()
+    probability = lines[0]["probabilities"][lines[0]["class_name"]]
+    assert probability == pytest.approx(expected["probabilities"][0].max(), abs=1e-6)
+    assert "large.jpg: resized from 50x70 to 32x32" in caplog.text
+
+
+def test_tables_and_the_request_beside_the_export(finished_runs, tmp_path):
+    raw, folder = fake_pipeline("breast_cancer").raw, finished_runs / "mlp_binary"
+    values = np.random.default_rng(0).normal(3, 2, (3, len(raw))).round(3)
+    with open(tmp_path / "rows.csv", "w", newline="", encoding="utf-8-sig") as file:
+        writer = csv.writer(file)
+        writer.writerow(["extra", *reversed(raw)])
+        writer.writerows([["x", *row] for row in values[:, ::-1]])
+    lines = command(predict, f"--workdir={folder}", str(tmp_path / "rows.csv"))
+    columns = {name: values[:, i].astype(np.float32) for i, name in enumerate(raw)}
+    found = [line["probability"] for line in lines]
+    np.testing.assert_allclose(found, served(folder, columns)["probability"], rtol=1e-5)
+    assert lines[0]["input"].endswith("rows.csv:2")
+    request = exports.newest(folder) / "assets.extra" / "request.json"
+    assert len(command(predict, f"--workdir={folder}", str(request))) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "content", "message"),
+    [
+        ("mlp_binary", "a.csv", "mean_radius\n1\n", "missing"),
+        ("mlp_binary", "a.json", "{}", "is not a request: expected"),
+        ("mlp_binary", "a.json", '{"instances": [{"mean_radius": 1}]}', "missing"),
+        ("mlp_binary", "a.png", "not an image", "not an image"),
+        ("cifar_cnn", "a.png", "not an image", "is not an image"),
+        ("cifar_cnn", "a.json", '{"instances": [{"image": [[1, 2]]}]}', "expected"),
+        ("cifar_cnn", "a.txt", "text", "not a text"),
+        ("cifar_cnn", "a.doc", "text", "expected an image"),
+    ],
+)
+def test_what_the_model_does_not_take_is_refused(
+    finished_runs, tmp_path, name, file, content, message
+):
+    (tmp_path / file).write_text(content)
+    with pytest.raises(UsageError, match=message):
+        command(predict, f"--workdir={finished_runs / name}", str(tmp_path / file))
+
+
+def test_the_bad_cell_is_named(finished_runs, tmp_path):
+    raw = fake_pipeline("breast_cancer").raw
+    rows = [
+        ",".join(raw),
+        ",".join(["1"] * len(raw)),
+        ",".join(["1", "one", *["1"] * (len(raw) - 2)]),
+    ]
+    (tmp_path / "rows.csv").write_text("\n".join(rows))
+    with pytest.raises(UsageError, match=r"rows\.csv:3.*'one'"):
+        command(predict, f"--workdir={finished_runs / 'mlp_binary'}", str(tmp_path / "rows.csv"))
+
+
+def test_it_needs_tensorflow_and_the_export_only(finished_runs, tmp_path):
+    """In a process without keras and TFDS, from a folder that holds nothing but the export."""
+    shutil.copytree(finished_runs / "cifar_cnn" / "export", tmp_path / "export")
+    request = exports.newest(tmp_path) / "assets.extra" / "request.json"
+    program = (
+        "import sys; sys.modules['keras'] = sys.modules['tensorflow_datasets'] = None\n"
+        "from trainers import predict; predict.main(sys.argv)"
+    )
+    done = run_python("-c", program, f"--workdir={tmp_path}", str(request))
+    assert json.loads(done.stdout)["class_name"]
+
+
+def test_a_folder_without_an_export_is_refused(tmp_path):
+    (tmp_path / "a.json").write_text("{}")
+    with pytest.raises(ArtefactError, match="has no export"):
+        command(predict, f"--workdir={tmp_path}", str(tmp_path / "a.json"))
+
+
+def test_without_files_it_says_what_it_takes(tmp_path):
+    with pytest.raises(UsageError, match="name the files to predict"):
+        command(predict, f"--workdir={tmp_path}")
+    with pytest.raises(UsageError, match=r"none\.csv does not exist"):
+        command(predict, f"--workdir={tmp_path}", str(tmp_path / "none.csv"))

@@ -1,0 +1,46 @@
+"""Averages are put into the model for validation, and the trained weights back to the bit."""
+
+import keras
+import numpy as np
+
+from tests.small_models import compiled_model, run_steps
+from trainers.training.callbacks.averages import AveragedWeights, averages
+
+
+def model_of(**changes):
+    inputs = keras.Input((2,))
+    outputs = keras.layers.Dense(1, name="dense")(inputs)
+    return compiled_model(inputs, outputs, keras.losses.MeanSquaredError(), **changes)
+
+
+def batch_of(seed: int):
+    random = np.random.default_rng(seed)
+    x = random.normal(size=(8, 2)).astype(np.float32)
+    return x, x[:, :1], np.ones(8, np.float32)
+
+
+def test_average_is_that_of_the_weights_by_hand():
+    model, expected = model_of(ema=0.75), None
+    for seed in range(3):
+        run_steps(model, [batch_of(seed)])
+        kernel = model.trainable_variables[0].numpy()
+        expected = kernel if expected is None else 0.75 * expected + 0.25 * kernel
+    variable, average = averages(model)["dense/kernel"]
+    assert variable is model.trainable_variables[0]
+    np.testing.assert_allclose(average.numpy(), expected, rtol=1e-6)
+    assert averages(model_of()) == {}
+
+
+def test_validation_sees_averages_and_training_goes_on_with_the_weights():
+    model = model_of(ema=0.75)
+    run_steps(model, [batch_of(0), batch_of(1)])
+    trained = [variable.numpy() for variable in model.trainable_variables]
+    callback = AveragedWeights()
+    callback.set_model(model)
+    callback.on_test_begin()
+    for variable, average in averages(model).values():
+        np.testing.assert_array_equal(variable.numpy(), average.numpy())
+    assert (model.trainable_variables[0].numpy() != trained[0]).any()
+    callback.on_test_end()
+    for variable, before in zip(model.trainable_variables, trained, strict=True):
+        assert variable.numpy().tobytes() == before.tobytes()

@@ -1,0 +1,43 @@
+"""Signals: noted in one place, raised in another, and handled as before after both."""
+
+import signal
+import threading
+
+import pytest
+
+from trainers.errors import InterruptedRunError
+from trainers.training.callbacks import signals
+
+
+def test_signal_is_noted_and_the_handlers_return():
+    before = signal.getsignal(signal.SIGTERM)
+    with signals.noted() as request:
+        assert request.number == 0
+        signal.raise_signal(signal.SIGTERM)
+        assert request.number == signal.SIGTERM
+        assert request.met("saved at step 3") == (
+            f"SIGTERM: saved at step 3; {signals.CONTINUES}",
+            128 + signal.SIGTERM,
+        )
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_signal_is_raised_where_nothing_is_under_way():
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(InterruptedRunError, match="SIGINT"), signals.raised():
+        signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_other_threads_leave_the_handlers_alone():
+    seen = []
+
+    def enter():
+        with signals.noted():
+            seen.append(signal.getsignal(signal.SIGTERM))
+
+    before = signal.getsignal(signal.SIGTERM)
+    thread = threading.Thread(target=enter)
+    thread.start()
+    thread.join()
+    assert seen == [before]

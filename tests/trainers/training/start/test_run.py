@@ -1,0 +1,78 @@
+"""What a run takes over from a finished one: its weights, and the state that makes its inputs."""
+
+import types
+
+import numpy as np
+import pytest
+
+from pipelines import Form, Pipeline, Schema
+from tests.conftest import tiny_settings
+from trainers.errors import ArtefactError, UsageError
+from trainers.training.start import run
+from zoo.spec import Field
+
+TEXT = Schema({"text": Field((), "string")}, "binary", Field((), "int64", ids=2), ("no", "yes"))
+PART = {"vocabulary": np.array([b"a", b"b"]), "vocab_size": np.int64(500)}
+
+
+def pieces(fit=lambda rows: pytest.fail("fitted anew")) -> Pipeline:
+    return Pipeline(
+        name="docstrings",
+        source="docstrings",
+        forms={"pieces": Form(fit=fit), "ngrams": Form(fit=fit), "raw": Form()},
+    )
+
+
+@pytest.fixture
+def adopted(tmp_path, monkeypatch):
+    """A function that adopts from a run of this state and schema."""
+
+    def adopt(*, form="", state=None, schema=TEXT, options=(), sources=("past",)):
+        (tmp_path / "past").mkdir(exist_ok=True)
+        (tmp_path / "past" / "run.json").touch()
+        (tmp_path / "a.keras").touch()
+        settings = tiny_settings(
+            "transformer_encoder",
+            tmp_path / "run",
+            init_from=tuple(str(tmp_path / source) for source in sources),
+            pipeline_options=dict(options),
+        )
+        recipe = types.SimpleNamespace(pipeline="imdb")
+        past = types.SimpleNamespace(
+            state={"inputs/pieces": PART, "target": {"mean": 1}} if state is None else state,
+            schema=TEXT,
+            settings=types.SimpleNamespace(recipe=recipe),
+        )
+        monkeypatch.setattr(run, "finished", lambda folder: past)
+        return run.adopted_state(settings, pieces(), schema, form)
+
+    return adopt
+
+
+def test_adopted_state_is_the_part_of_the_inputs_alone(adopted):
+    assert adopted() == {"inputs/pieces": PART}
+    assert adopted(sources=("a.keras", "past")) == {"inputs/pieces": PART}
+
+
+def test_nothing_is_adopted_from_a_file_or_for_a_form_without_state(adopted):
+    assert adopted(sources=()) == {}
+    assert adopted(sources=("a.keras",)) == {}
+    assert adopted(form="raw") == {}
+
+
+def test_a_run_without_that_part_is_refused(adopted):
+    with pytest.raises(ArtefactError, match=r"trained on imdb, which has no .* 'ngrams'"):
+        adopted(form="ngrams")
+
+
+def test_a_run_that_read_other_fields_is_refused(adopted):
+    other = TEXT._replace(raw={"title": Field((), "string")})
+    with pytest.raises(ArtefactError, match="made its inputs of text, docstrings has title"):
+        adopted(schema=other)
+
+
+def test_an_option_that_the_part_records_may_not_differ(adopted):
+    with pytest.raises(UsageError, match=r"vocab_size=700, but .* trained with vocab_size=500"):
+        adopted(options={"vocab_size": 700})
+    assert adopted(options={"vocab_size": 500}) == {"inputs/pieces": PART}
+    assert adopted(options={"max_length": 64}) == {"inputs/pieces": PART}

@@ -1,0 +1,83 @@
+"""What a run's model is compiled with."""
+
+import keras
+import numpy as np
+import pytest
+
+import zoo
+from tests.conftest import fake_pipeline, made_pipeline, tiny_settings
+from trainers.devices import machine
+from trainers.devices.machine import Machine
+from trainers.devices.strategy import choose
+from trainers.errors import UsageError
+from trainers.store import checkpoint
+from trainers.training import compile as compiling
+
+
+def compiled(name: str, tmp_path, prepared=None, policy: str = "float32", **changes):
+    settings = tiny_settings(name, tmp_path, **changes)
+    prepared = prepared or fake_pipeline(settings.recipe.pipeline)
+    return compiling.compiled(settings, prepared, choose(1), policy)
+
+
+@pytest.mark.parametrize("name", ["cifar_cnn", "transformer_encoder"])
+def test_variables_have_the_paths_of_the_builders_own_model(name, tmp_path):
+    model = compiled(name, tmp_path)
+    built = zoo.get(name).build(
+        fake_pipeline(zoo.describe(name).recipe.pipeline).spec,
+        **{**zoo.get(name).hparams, **zoo.get(name).tiny},
+    )
+    assert [v.path for v in model.weights] == [v.path for v in built.weights]
+    assert model.name == built.name
+    assert isinstance(model.input, dict)
+
+
+def test_all_variables_stand_before_the_first_step(tmp_path):
+    """Those that some metrics make at their first update too, and nothing is counted in them."""
+    model = compiled("mlp_binary", tmp_path, ema=0.9)
+    groups = {key.split("/")[0] for key in checkpoint.variables_of(model)}
+    assert groups == {"model", "optimizer", "metrics"}
+    names = [metric.name for metric in model.metrics]
+    assert names[0] == "loss"
+    assert {"accuracy", "f1", "auc"} <= set(names)
+    for metric in model.metrics:
+        assert metric.variables, metric.name
+        assert not any(np.any(variable.numpy()) for variable in metric.variables)
+
+
+def test_same_start_whatever_the_process_did_before(tmp_path):
+    one = compiled("mlp_binary", tmp_path)
+    keras.random.normal((3,))
+    two = compiled("mlp_binary", tmp_path)
+    for a, b in zip(one.variables, two.variables, strict=True):
+        assert a.path == b.path
+        assert a.numpy().tobytes() == b.numpy().tobytes()
+
+
+def test_choices_follow_machine_and_recipe(tmp_path, monkeypatch):
+    monkeypatch.setattr(machine, "this_machine", lambda: Machine(gpus=1, cores=8))
+    prepared = fake_pipeline("breast_cancer")
+    settings = tiny_settings("mlp_binary", tmp_path, batch_size=2)
+    steps = prepared.rows["train"].num_rows // 2
+    assert compiling.choices(settings, prepared, choose(1)).steps_per_execution == steps // 4
+    assert compiling.choices(settings, prepared, choose(1)).jit_compile
+    assert not compiling.choices(settings, prepared, choose(2)).jit_compile
+    settings = tiny_settings("mlp_binary", tmp_path, batch_size=2, steps_per_execution=5)
+    assert compiling.choices(settings, prepared, choose(1)).steps_per_execution == 5
+
+
+def test_loss_scale_is_there_under_float16_alone(tmp_path):
+    for policy, scaled in (("float32", False), ("mixed_float16", True)):
+        model = compiled("mlp_classifier", tmp_path, made_pipeline("classification"), policy)
+        assert hasattr(model.optimizer, "dynamic_scale") == scaled
+
+
+def test_penalties_are_on_kernels_alone(tmp_path):
+    model = compiled("mlp_binary", tmp_path, l1=0.1, l2=0.2)
+    for variable in model.trainable_variables:
+        assert (variable.regularizer is not None) == (len(variable.shape) == 2), variable.path
+
+
+def test_model_that_does_not_take_the_data_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="cifar_cnn on made"):
+        compiled("cifar_cnn", tmp_path, made_pipeline("classification"))

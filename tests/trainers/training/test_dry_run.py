@@ -1,0 +1,27 @@
+"""A dry run measures a few steps, tells what a run would be, and writes nothing."""
+
+import os
+
+import pytest
+
+from tests.conftest import tiny_settings
+from trainers.config.settings import resolve
+from trainers.errors import UsageError
+from trainers.training import dry_run
+
+
+def test_dry_run_of_a_built_in_set_writes_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = tmp_path / "data"
+    text = dry_run.describe(resolve("mlp_binary", {"data_dir": str(data), "dry_run": True}))
+    assert "parameters  6209" in text
+    assert "learning_rate = 0.001" in text
+    assert "12 an epoch, 1200 in all" in text
+    assert "step not compiled by XLA, 3 steps per call" in text
+    assert os.listdir(tmp_path) == []
+
+
+def test_batch_that_does_not_divide_is_refused_before_data_is_read(tmp_path):
+    settings = tiny_settings("mlp_binary", tmp_path, batch_size=7)
+    with pytest.raises(UsageError, match="batch_size=7 does not divide over 2 replicas"):
+        dry_run.describe(settings.__class__(**{**vars(settings), "replicas": 2}))
