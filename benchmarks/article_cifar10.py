@@ -3,8 +3,8 @@
     TFDS_DATA_DIR=... python benchmarks/article_cifar10.py [--epochs=10] [--seed=0]
 
 It keeps what makes such scripts slow and partly wrong, since that is what is compared: images are
-mapped one at a time, batches of 32 are shuffled instead of examples, nothing is cached, the loss is
-told `from_logits=True` over a softmax, and the test split serves as validation. It prints one JSON
+mapped one at a time, batches of 32 are shuffled instead of examples, nothing is cached, the loss
+has `from_logits=True` over a softmax, and the test split is used for validation. It prints one JSON
 line.
 """
 

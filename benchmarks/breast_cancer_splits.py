@@ -17,7 +17,8 @@ from absl import app, flags
 from sklearn.linear_model import LogisticRegression
 
 import pipelines
-from pipelines.storage import tfds as source
+from pipelines.core.prepared import prepare
+from pipelines.storage import tfds
 
 _SPLITS = flags.DEFINE_integer("splits", 10, "How many seeded splits.")
 
@@ -30,13 +31,13 @@ def _network(split_seed: int, folder: str, extra: list[str]) -> dict:
 
 
 def _logistic_regression(split_seed: int) -> dict[str, float]:
-    found, rows = source.load(pipelines.get("breast_cancer", split_seed=split_seed))
-    prepared = pipelines.prepared(found, rows)
+    pipeline, rows, schema = tfds.load(pipelines.get("breast_cancer", split_seed=split_seed))
+    prepared = prepare(pipeline, schema, rows)
     columns, target = {}, {}
     for split, part in prepared.rows.items():
         raw = {name: part.table[name] for name in prepared.raw}
         columns[split] = prepared.preprocess(raw)["features"].numpy()
-        target[split] = part.table[prepared.target]
+        target[split] = part.table[part.target]
     model = LogisticRegression(max_iter=1000).fit(columns["train"], target["train"])
     return {s: float(model.score(columns[s], target[s])) for s in ("validation", "test")}
 

@@ -61,8 +61,8 @@ def side(job: Job) -> Side:
         right = 0
         for i in range(0, len(x), EVALUATED):
             inputs = scaled(jnp.asarray(x[i : i + EVALUATED]))
-            found = np.asarray(logits_of(trainable, rest, inputs)).argmax(axis=1)
-            right += int((found == y[i : i + EVALUATED]).sum())
+            predicted = np.asarray(logits_of(trainable, rest, inputs)).argmax(axis=1)
+            right += int((predicted == y[i : i + EVALUATED]).sum())
         return right / len(x)
 
     restart()

@@ -68,13 +68,17 @@ def keras_model(job: Job):
     keras.config.set_dtype_policy("mixed_bfloat16")
     keras.utils.set_random_seed(job.seed)
     entry = zoo.get(job.model)
-    fields = {name: Field(tuple(shape), dtype) for name, (shape, dtype) in job.spec["x"].items()}
+    fields = {name: Field(tuple(shape), *rest) for name, (shape, *rest) in job.spec["x"].items()}
     spec = DataSpec(fields, **{k: v for k, v in job.spec.items() if k != "x"})
     model = entry.build(spec, **{**entry.hparams, **job.hparams})
     if entry.adapt:
         edge = slice(job.padding, -job.padding or None)
         images = job.rows("train_x")[: 5 * EVALUATED, edge, edge]
-        entry.adapt(model, {"image": images.astype(np.float32) / 127.5 - 1.0})
+        inputs = {"image": images.astype(np.float32) / 127.5 - 1.0}
+        values = entry.adapt(model, [(inputs, job.rows("train_y")[: len(images)])])
+        for variable in model.weights:
+            if variable.path in values:
+                variable.assign(values[variable.path])
     return model, spec
 
 
@@ -83,9 +87,9 @@ def optimizer_of(job: Job, model):
     from trainers.training import optimizers
 
     recipe = job.recipe
-    optimizers.freeze(model.trainable_variables, recipe.lr_scale)
+    optimizers.freeze(model, recipe.lr_scale)
     optimizer = optimizers.build(recipe, job.epochs * job.epoch_steps)
-    optimizers.finish(optimizer, model.trainable_variables, recipe.lr_scale)
+    optimizers.build_variables(optimizer, model.trainable_variables, recipe.lr_scale)
     return optimizer
 
 
@@ -112,8 +116,8 @@ def draws(job: Job, epoch: int, steps: int | None = None) -> list[np.ndarray]:
     steps = steps or job.epoch_steps
     count, used = len(job.rows("train_y")), steps * job.batch_size
     order = np.concatenate([random.permutation(count) for _ in range(-(-used // count))])[:used]
-    places = random.integers(0, 2 * job.padding + 1, (2, used))
-    columns = [order, *places, random.integers(0, 2, used)]
+    offsets = random.integers(0, 2 * job.padding + 1, (2, used))
+    columns = [order, *offsets, random.integers(0, 2, used)]
     return [c.reshape(steps, job.batch_size).astype(np.int32) for c in columns]
 
 
@@ -131,19 +135,19 @@ def rates(job: Job) -> list[float]:
 def serve(side: Side, job: Job, answers) -> None:
     """Answers what gpu_speed.py asks, until there is nothing more."""
     for line in sys.stdin:
-        word, _, number = line.strip().partition(" ")
+        command, _, number = line.strip().partition(" ")
         answer: dict[str, Any] = {}
-        if word == "peak":
+        if command == "peak":
             peak = side.peak(job.matrix)
             answer = {"device": side.device, "flops": side.flops, "peak": peak}
-        elif word == "turn":
+        elif command == "turn":
             batches = draws(job, 0, int(number))
             begun = time.perf_counter()
             side.train(0, batches)
             answer = {"seconds": time.perf_counter() - begun}
-        elif word == "restart":
+        elif command == "restart":
             side.restart()
-        elif word == "epoch":
+        elif command == "epoch":
             begun = time.perf_counter()
             side.train(int(number) * job.epoch_steps, draws(job, int(number)))
             answer = {"seconds": time.perf_counter() - begun, "accuracy": side.accuracy()}

@@ -38,7 +38,7 @@ from absl import app, flags
 import zoo
 
 _SIDES = ("jax", "torch_eager", "torch_compiled")
-_SIZES = {"transformer_encoder": {"width": 512, "layers": 8, "heads": 8, "hidden": 2048}}
+_SIZES = {"transformer_encoder": {"width": 512, "num_layers": 8, "num_heads": 8, "mlp_dim": 2048}}
 _LENGTH, _VOCABULARY = 512, 16_000
 _PADDING = 4  # as pipelines/cifar10.py
 
@@ -79,8 +79,8 @@ def write_rows(folder: pathlib.Path, model: str) -> dict:
         for split in ("train", "test"):
             np.save(folder / f"{split}_x.npy", x)
             np.save(folder / f"{split}_y.npy", random.integers(0, 2, len(x), np.int32))
-        spec = {"x": {"tokens": ((length,), "int32")}, "task": "binary", "num_outputs": 1}
-        return {"padding": 0, "spec": spec | {"vocab_size": vocabulary, "max_length": length}}
+        x_fields = {"tokens": ((length,), "int32", vocabulary, length)}
+        return {"padding": 0, "spec": {"x": x_fields, "task": "binary", "num_outputs": 1}}
     for split, count in (("train", 64 if small else 50_000), ("test", 64 if small else 10_000)):
         if _DATA.value:
             x, y = _stored(split)
@@ -129,9 +129,9 @@ class Process:
                 env=environment,
             )
 
-    def ask(self, words: str) -> dict:
+    def ask(self, command: str) -> dict:
         """Its answer."""
-        print(words, file=self._process.stdin, flush=True)
+        print(command, file=self._process.stdin, flush=True)
         line = self._process.stdout.readline()
         if not line:
             raise RuntimeError(self._log.read_text(encoding="utf-8")[-2000:])

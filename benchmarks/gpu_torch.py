@@ -3,7 +3,8 @@
 import copy
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import gpu_sides
 import keras
@@ -12,7 +13,8 @@ import torch
 import torch_networks
 from gpu_sides import EVALUATED, Job, Side
 
-from trainers.training import muon, optimizers
+from trainers.config.optimizers import ARGUMENTS
+from trainers.training import optimizers
 from zoo.spec import Recipe
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -78,8 +80,8 @@ def side(job: Job, *, compiled: bool) -> Side:
         for i in range(0, len(x), EVALUATED):
             inputs = scaled(torch.from_numpy(x[i : i + EVALUATED]).to(DEVICE)).permute(0, 3, 1, 2)
             with torch.autocast(DEVICE, torch.bfloat16):
-                found = network(inputs).argmax(dim=1).cpu().numpy()
-            right += int((found == y[i : i + EVALUATED]).sum())
+                predicted = network(inputs).argmax(dim=1).cpu().numpy()
+            right += int((predicted == y[i : i + EVALUATED]).sum())
         return right / len(x)
 
     name = torch.cuda.get_device_name() if DEVICE == "cuda" else "cpu"
@@ -88,8 +90,8 @@ def side(job: Job, *, compiled: bool) -> Side:
 
 
 def copy_weights(model, network: torch.nn.Module) -> None:
-    """Puts every weight of the Keras model into its twin. KeyError: it has no place for one."""
-    places = {name.replace(".", "_"): t for name, t in network.state_dict().items() if t.ndim}
+    """Copies every weight of the Keras model into its twin. KeyError: the twin lacks one."""
+    tensors = {name.replace(".", "_"): t for name, t in network.state_dict().items() if t.ndim}
     for variable in model.weights:
         layer, kind = variable.path.split("/")
         if kind not in _KINDS:  # the state of a dropout
@@ -98,7 +100,7 @@ def copy_weights(model, network: torch.nn.Module) -> None:
         value = keras.ops.convert_to_numpy(variable)
         if kind == "kernel":
             value = value.transpose(3, 2, 0, 1) if value.ndim == 4 else value.T
-        places[f"{layer}_{_KINDS[kind]}"].copy_(torch.from_numpy(value.copy()))
+        tensors[f"{layer}_{_KINDS[kind]}"].copy_(torch.from_numpy(value.copy()))
 
 
 def optimizer_of(
@@ -123,18 +125,20 @@ def optimizer_of(
 
     factors = [optimizers.factor_of(_path(name), recipe.lr_scale) for name in named]
     averages = [torch.zeros_like(weight) for weight in weights]
+    options = {**ARGUMENTS["muon_sgd"], **recipe.optimizer_options}
+    decay = options["muon_momentum"]
 
     def step(gradients: list[torch.Tensor], rate: torch.Tensor) -> None:
-        """trainers.muon.MuonSGD."""
+        """trainers.training.muon.MuonSGD."""
         for weight, average, gradient, factor in zip(
             weights, averages, gradients, factors, strict=True
         ):
             if weight.ndim > 1:
                 weight.mul_(1 - rate * factor * recipe.weight_decay)
             if weight.ndim == 4:
-                average.mul_(muon._MOMENTUM).add_(gradient)
-                ahead = (gradient + muon._MOMENTUM * average).flatten(1)
-                moved = orthogonalised(ahead) / min(ahead.shape) ** 0.5
+                average.mul_(decay).add_(gradient)
+                ahead = (gradient + decay * average).flatten(1)
+                moved = orthogonalised(ahead, options) / min(ahead.shape) ** 0.5
                 norm = weight.norm()
                 moved = weight - rate * factor * norm * moved.view(weight.shape)
                 weight.copy_(moved * (norm / moved.norm()))
@@ -156,12 +160,12 @@ def optimizer_of(
     return weights, update
 
 
-def orthogonalised(matrix: torch.Tensor) -> torch.Tensor:
-    """trainers.muon.orthogonalised."""
-    a, b, c = muon._COEFFICIENTS
+def orthogonalised(matrix: torch.Tensor, options: Mapping[str, Any]) -> torch.Tensor:
+    """trainers.training.muon.orthogonalised."""
+    a, b, c = (options[f"muon_{name}"] for name in "abc")
     x = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
     x = x / (x.norm() + 1e-7)
-    for _ in range(muon._ITERATIONS):
+    for _ in range(options["ns_steps"]):
         gram = x @ x.T
         x = a * x + (b * gram + c * (gram @ gram)) @ x
     return x if matrix.shape[0] <= matrix.shape[1] else x.T

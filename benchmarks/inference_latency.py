@@ -34,63 +34,65 @@ _LEAST_CALLS = 10
 _ROWS = 1000  # of the test split, from which batches are taken
 
 
-def _found(extra: list[str]):
+def _exported(extra: list[str]):
     """The export's directory, its prepared pipeline and settings; and what to keep alive."""
-    from trainers.config import flags as recipe_flags
-    from trainers.serving import export, predict
-    from trainers.store import run_folder
-    from trainers.training import compile as assembly
+    from trainers.config.flags import parse
+    from trainers.evaluation import records
+    from trainers.serving import export
+    from trainers.store import exports, run_folder
+    from trainers.tasks import registry
     from trainers.training import data
+    from trainers.training.compile import build
 
     if _WORKDIR.value:
         folder = pathlib.Path(_WORKDIR.value)
         settings, _ = run_folder.settings_of(folder)
-        return predict.newest_export(folder), data.load(settings, folder), settings, None
+        return exports.newest(folder), data.load(settings, folder), settings, None
     if not _MODEL.value:
-        raise UsageError("give --workdir=... of a finished run, or --model=...")
-    words = [f"--pipeline={_PIPELINE.value}"] if _PIPELINE.value else []
-    settings = recipe_flags.parse(["", f"--model={_MODEL.value}", *words, *extra])
-    pipeline = data.load(settings, None)
-    place = tempfile.TemporaryDirectory()
-    model = assembly.build(settings, pipeline, "float32")
+        raise UsageError("expected --workdir=... of a finished run, or --model=...")
+    arguments = [f"--pipeline={_PIPELINE.value}"] if _PIPELINE.value else []
+    settings = parse(["", f"--model={_MODEL.value}", *arguments, *extra])
+    prepared = data.load(settings, None)
+    temporary = tempfile.TemporaryDirectory()
+    model = build(settings, prepared, "float32")
     random = np.random.default_rng(0)
     for variable in model.weights:  # a bias of zeros would be left out of the graph
         noise = random.uniform(0.01, 0.02, variable.shape)
         variable.assign_add(noise.astype(variable.dtype))
-    version = export.publish(
-        model, pipeline, data.examples(pipeline), pathlib.Path(place.name), facts={}
-    )
-    return version, pipeline, settings, place
+    weights = {variable.path: variable.numpy() for variable in model.weights}
+    examples = records.examples(prepared, registry.get(prepared.task), None)
+    version = export.export(settings, prepared, weights, examples, pathlib.Path(temporary.name))
+    return version, prepared, settings, temporary
 
 
-def _batch(pipeline, size: int) -> dict[str, np.ndarray]:
+def _batch(prepared, size: int) -> dict[str, np.ndarray]:
     """Raw rows of the test split; a single one is of median length where rows are texts."""
-    from trainers.training import data
+    from pipelines.core.rows import take
 
-    count = min(_ROWS, pipeline.rows["test"].num_rows)
-    rows = data.take(pipeline, "test", np.arange(count))
-    texts = [rows[name] for name, field in pipeline.raw.items() if field.dtype == "string"]
+    count = min(_ROWS, prepared.rows["test"].num_rows)
+    rows = take(prepared.rows["test"], np.arange(count))
+    texts = [rows[name] for name, field in prepared.raw.items() if field.dtype == "string"]
     lengths = np.sum([[len(text) for text in column] for column in texts], axis=0)
     middle = np.argsort(np.broadcast_to(lengths, count), kind="stable")[count // 2]
     index = np.array([middle]) if size == 1 else np.arange(size) % count
-    return {name: rows[name][index] for name in pipeline.raw}
+    return {name: rows[name][index] for name in prepared.raw}
 
 
-def _sides(version, pipeline, settings, raw: Mapping[str, np.ndarray]) -> dict[str, Callable]:
+def _sides(version, prepared, settings, raw: Mapping[str, np.ndarray]) -> dict[str, Callable]:
     """What is timed: name -> a call without arguments that returns logits."""
     import tensorflow as tf
 
-    from pipelines.core import specs
+    from pipelines.core.padding import cut_to_need
     from trainers.store import saved_model
-    from trainers.training import compile as assembly
+    from trainers.training.compile import build
 
     loaded = saved_model.load(version)
     serve = loaded.signatures["serving_default"]
-    model = assembly.build(settings, pipeline, "float32")
+    model = build(settings, prepared, "float32")
     for variable, value in zip(model.weights, loaded.weights, strict=True):
         variable.assign(value.numpy())
     tensors = {name: tf.constant(value) for name, value in raw.items()}
-    inputs = specs.cut_to_need(pipeline, pipeline.preprocess(tensors))
+    inputs = cut_to_need(prepared.preprocess(tensors), prepared.padded)
     ready = {name: value.numpy() for name, value in inputs.items()}
     size = len(next(iter(raw.values())))
 
@@ -114,9 +116,9 @@ def _sides(version, pipeline, settings, raw: Mapping[str, np.ndarray]) -> dict[s
 def _check(sides: Mapping[str, Callable]) -> None:
     expected = sides["export"]()
     for name, call in sides.items():
-        found = call()
-        if not np.allclose(found, expected, rtol=1e-4, atol=1e-4):
-            raise AssertionError(f"{name} differs by {np.abs(found - expected).max():.1e}")
+        received = call()
+        if not np.allclose(received, expected, rtol=1e-4, atol=1e-4):
+            raise AssertionError(f"{name} differs by {np.abs(received - expected).max():.1e}")
 
 
 def measure(sides: Mapping[str, Callable]) -> dict[str, list[np.ndarray]]:
@@ -173,15 +175,15 @@ def main(argv: list[str]) -> None:
     if _THREADS.value:
         tf.config.threading.set_intra_op_parallelism_threads(_THREADS.value)
         tf.config.threading.set_inter_op_parallelism_threads(_THREADS.value)
-    version, pipeline, settings, place = _found(argv[1:])
+    version, pipeline, settings, temporary = _exported(argv[1:])
     print(_describe(machine.describe()))
     print(f"{settings.model} on {pipeline.source}, float32", flush=True)
     for size in map(int, _BATCH_SIZES.value):
         sides = _sides(version, pipeline, settings, _batch(pipeline, size))
         _check(sides)
         print(table(measure(sides), size), flush=True)
-    if place is not None:
-        place.cleanup()
+    if temporary is not None:
+        temporary.cleanup()
 
 
 if __name__ == "__main__":

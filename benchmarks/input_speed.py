@@ -1,20 +1,19 @@
-"""How fast the data is, on one core, and whether a training step ever waits for it.
+"""Speed of the data on one core, and whether training steps wait for it.
 
     TFDS_DATA_DIR=... python benchmarks/input_speed.py [--part=streams|steps] [--tiny]
 
-streams: examples a second of whole training batches, as `fit` gets them: gather, augmentation,
-preprocessing. One line for each augmentation and data set, then the same images read from disk as
-sets larger than memory are. The process is bound to one core. `per cpu second` leaves out the
-time that other processes had that core, so it is the one to compare on a shared machine.
+streams: examples per second of whole training batches, as `fit` gets them: gather, augmentation,
+preprocessing. One line for each augmentation and data set, then the same images read from disk, as
+sets larger than memory are. The process is bound to one core. `per cpu second` excludes the time
+that other processes used that core, so it is the figure to compare on a shared machine.
 
 steps: `fit` of a model with the real stream and with one batch repeated from memory, in turn, and
-the ratio of their times: 1 where no step waits. `next` is what one call of the iterator takes
-while the step before it runs, as in training.
+the ratio of their times: 1 if no step waits. `next` is the time of one call of the iterator while
+the step before it runs, as in training.
 
-Sets that are not prepared are left out; without CIFAR-10, shapes takes its place.
+Sets that are not prepared are skipped; without CIFAR-10, shapes is used instead.
 """
 
-import dataclasses
 import os
 import pathlib
 import statistics
@@ -64,18 +63,18 @@ def measure_streams() -> None:
         "shift, alternating, cut out 8": image.in_turn(jordan, image.cut_out(8)),
     }
     measured = {
-        f"{images.name}: {name}": dataclasses.replace(images, augment=augment)
+        f"{images.name}: {name}": images.replace(augment=augment)
         for name, augment in streams.items()
     }
     for name in ("mnist", "imdb"):
-        found = _prepared(name)
-        if found is not None:
-            measured[f"{name}: as it is trained on"] = found
+        prepared = _prepared(name)
+        if prepared is not None:
+            measured[f"{name}: as it is trained on"] = prepared
     with tempfile.TemporaryDirectory() as folder:
         measured[f"{images.name}: shift, mirror, read from disk"] = _on_disk(images, folder)
         print(f"{'training batches of 512':45} {'per second':>12} {'median':>10} per cpu second")
-        for name, pipeline in measured.items():
-            wall, cpu = zip(*_rates(pipeline, on_disk="disk" in name), strict=True)
+        for name, prepared in measured.items():
+            wall, cpu = zip(*_rates(prepared, on_disk="disk" in name), strict=True)
             rates = f"{max(wall):12,.0f} {statistics.median(wall):10,.0f} {max(cpu):14,.0f}"
             print(f"{name:45} {rates}", flush=True)
 
@@ -87,27 +86,27 @@ def measure_steps(batch_size: int) -> None:
     import zoo
     from pipelines.core.stream import stream
     from trainers.config import settings
-    from trainers.devices import keras_patches as distribute
     from trainers.devices import precision as machine
-    from trainers.training import compile as assembly
+    from trainers.devices import strategy as strategies
+    from trainers.training.compile import compiled
 
-    pipeline = _images()
-    changes = {"batch_size": batch_size, "pipeline": pipeline.name, "steps_per_execution": 1}
+    images = _images()
+    changes = {"batch_size": batch_size, "pipeline": images.name, "steps_per_execution": 1}
     if _TINY.value:
         changes["hparams"] = dict(zoo.get(_MODEL.value).tiny)
     resolved = settings.resolve(_MODEL.value, changes)
     precision, _ = machine.choose_precision(_PRECISION.value)
-    model = assembly.compiled(resolved, pipeline, distribute.choose(1), machine.policy(precision))
+    model = compiled(resolved, images, strategies.choose(1), machine.policy(precision))
     model.make_train_function()
 
-    real = iter(stream(pipeline, "train", batch_size=batch_size, training=True, seed=0))
+    real = iter(stream(images, "train", batch_size=batch_size, training=True, seed=0))
     constant = iter(tf.data.Dataset.from_tensors(next(real)).repeat().prefetch(4))
     steps = 8 if _TINY.value else max(20, 12_800 // batch_size)
 
     def run(batches: Iterator) -> tuple[float, float]:
-        """Seconds a step, and of those until the iterator answers."""
+        """Seconds per step, and those of them until the iterator answers."""
         waited = 0.0
-        # What the other side left in the buffers, or still computes for them, is not counted.
+        # The first steps are not counted: the other side may still fill its buffers.
         for step in range(10 + steps):
             if step == 10:
                 began, waited = time.perf_counter(), 0.0
@@ -131,14 +130,13 @@ def measure_steps(batch_size: int) -> None:
     print(f"  ratio: median {statistics.median(ratios):.3f} ({spread})")
 
 
-def _rates(pipeline, *, on_disk: bool) -> Iterator[tuple[float, float]]:
-    """Examples a second of wall clock and of processor time, of each repeat."""
+def _rates(prepared, *, on_disk: bool) -> Iterator[tuple[float, float]]:
+    """Examples per second of wall-clock time and of processor time, of each repeat."""
     from pipelines.core.stream import stream
 
     batch_size = 64 if _TINY.value else 512
     steps = 2 if _TINY.value else 20 if on_disk else 80
-    # Deleted before the process ends: a read on its way would not come back.
-    batches = iter(stream(pipeline, "train", batch_size=batch_size, training=True, seed=0))
+    batches = iter(stream(prepared, "train", batch_size=batch_size, training=True, seed=0))
     for _ in range(min(steps, 20)):
         next(batches)
     for _ in range(_REPEATS.value):
@@ -151,49 +149,58 @@ def _rates(pipeline, *, on_disk: bool) -> Iterator[tuple[float, float]]:
 
 def _images():
     """CIFAR-10, or shapes, with shift and mirror."""
-    found = _prepared("cifar10")
-    return found if found is not None else _prepared("shapes", augment=True)
+    images = _prepared("cifar10")
+    return images if images is not None else _prepared("shapes", augment=True)
 
 
 def _prepared(name: str, **options):
-    """The pipeline with its rows; None: it has to be downloaded first."""
+    """The data set with its rows; None if it would have to be downloaded."""
     import pipelines
-    from pipelines.storage import tfds as source
+    from pipelines import MissingDataError
+    from pipelines.storage import builders
 
     pipeline = pipelines.get(name, **options)
-    builder = source.find_builder(pipeline.source, None)
-    if not source.is_prepared(builder) and not getattr(builder, "BUILT_IN", False):
+    try:
+        builders.check_prepared(pipeline.source, None)
+    except MissingDataError:
         return None
-    return pipelines.prepared(*source.load(pipeline))
+    return _loaded(pipeline)
 
 
-def _on_disk(pipeline, folder: str):
-    """The pipeline over array_record files, none of it in memory, from what TFDS has prepared."""
-    import pipelines
+def _loaded(pipeline, data_dir: str | None = None):
+    from pipelines.core.prepared import prepare
     from pipelines.storage import tfds as source
 
-    builder = source.find_builder(pipeline.source, None)
-    place = pathlib.Path(folder, *pathlib.Path(builder.data_dir).parts[-2:])
-    _convert(pathlib.Path(builder.data_dir), place)
+    pipeline, rows, schema = source.load(pipeline, data_dir=data_dir)
+    return prepare(pipeline, schema, rows)
+
+
+def _on_disk(prepared, folder: str):
+    """The data set over array_record files, not in memory, from what TFDS has prepared."""
+    from pipelines.storage import builders
+    from pipelines.storage import tfds as source
+
+    builder = builders.find_builder(prepared.source, None)
+    converted = pathlib.Path(folder, *pathlib.Path(builder.data_dir).parts[-2:])
+    _convert(pathlib.Path(builder.data_dir), converted)
     source.RAM_BUDGET = 0
-    unread = dataclasses.replace(pipeline, rows={})
-    return pipelines.prepared(*source.load(unread, data_dir=folder))
+    return _loaded(prepared.pipeline, data_dir=folder)
 
 
-def _convert(prepared: pathlib.Path, place: pathlib.Path) -> None:
-    """A prepared set with its tfrecord files as array_record files; TFDS's tool needs Beam."""
+def _convert(prepared: pathlib.Path, converted: pathlib.Path) -> None:
+    """Copies a prepared set as array_record files; the tool of TFDS for this needs Beam."""
     import tensorflow as tf
     from array_record.python.array_record_module import ArrayRecordWriter
 
-    place.mkdir(parents=True)
+    converted.mkdir(parents=True)
     for file in prepared.iterdir():
         if "tfrecord" not in file.name:
             text = file.read_text(encoding="utf-8")
             text = text.replace('"tfrecord"', '"array_record"')
-            (place / file.name).write_text(text, encoding="utf-8")
+            (converted / file.name).write_text(text, encoding="utf-8")
             continue
         writer = ArrayRecordWriter(
-            str(place / file.name.replace("tfrecord", "array_record")), "group_size:1"
+            str(converted / file.name.replace("tfrecord", "array_record")), "group_size:1"
         )
         for record in tf.data.TFRecordDataset(str(file)).as_numpy_iterator():
             writer.write(record)

@@ -6,11 +6,11 @@ python benchmarks/shapes_baseline.py
 from sklearn.linear_model import LogisticRegression
 
 import pipelines
-from pipelines.storage import tfds as source
+from pipelines.storage import tfds
 
 
 def main() -> None:
-    _, rows = source.load(pipelines.get("shapes"))
+    _, rows, _ = tfds.load(pipelines.get("shapes"))
     pixels = {s: r.table["image"].reshape(r.num_rows, -1) / 127.5 - 1.0 for s, r in rows.items()}
     labels = {s: r.table["label"] for s, r in rows.items()}
     best = max(

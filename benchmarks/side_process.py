@@ -1,4 +1,4 @@
-"""The sides of train_speed.py seen from outside: processes that are told when to train."""
+"""The sides of train_speed.py as processes that train on request."""
 
 import contextlib
 import json
@@ -16,7 +16,7 @@ class SideError(RuntimeError):
 
 
 class Side:
-    """A process of sides.py: it builds its network, and then trains when it is told to."""
+    """A process of sides.py: it builds its network, then trains on request."""
 
     def __init__(self, name: str, job: dict):
         self._name = name
@@ -32,7 +32,7 @@ class Side:
             )
 
     def answer(self) -> dict:
-        """The next thing that it says. SideError: it has ended."""
+        """Its next line of output, parsed. SideError: it has ended."""
         line = self._process.stdout.readline()
         if line:
             return json.loads(line)
@@ -95,7 +95,7 @@ def _why(log: pathlib.Path) -> str:
     text = log.read_text(encoding="utf-8", errors="replace")
     lines = [line for line in text.splitlines() if line.strip()]
     errors = [line for line in lines if re.match(r"[\w.]+(Error|Exception)\b", line)]
-    return (errors or lines or ["it said nothing"])[-1].strip()
+    return (errors or lines or ["no output"])[-1].strip()
 
 
 def _environment(threads: int) -> dict[str, str]:

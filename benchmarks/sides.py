@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import speed_data
 
-from trainers.config import flags as recipe_flags
+from trainers.config.flags import parse
 from trainers.config.settings import Settings
 
 _BATCH_SIZE = 32  # of the tutorials
@@ -36,7 +36,7 @@ class Turns:
         self._start: tuple[float, int] | None = None
 
     def built(self, **facts: Any) -> None:
-        """Takes what is to be said of the network."""
+        """Reports facts about the network."""
         self._facts = facts
 
     def after_call(self, steps: int) -> None:
@@ -71,25 +71,29 @@ class Turns:
 def ours(job: dict, settings: Settings, turns: Turns, *, by_length: bool = False) -> None:
     """The trainer: its model, its stream, its counted loop, its monitor."""
     from pipelines.core.stream import num_steps, stream
-    from trainers.devices import keras_patches as distribute
+    from trainers.devices import loop
     from trainers.devices import precision as machine
+    from trainers.devices import strategy as strategies
+    from trainers.store.run_folder import Run
     from trainers.training import compile as assembly
     from trainers.training.callbacks.monitor import Monitor
 
     recipe, folder = settings.recipe, pathlib.Path(job["folder"])
-    strategy = distribute.choose(1)
+    strategy = strategies.choose(1)
     precision, _ = machine.choose_precision(recipe.precision)
-    pipeline = speed_data.pipeline_of(folder, real_lengths=by_length)
+    pipeline = speed_data.prepared_of(folder, real_lengths=by_length)
     model = assembly.compiled(settings, pipeline, strategy, machine.policy(precision))
     turns.built(parameters=_trainable(model), precision=precision)
     steps = num_steps(pipeline, "train", batch_size=recipe.batch_size, training=True)
-    distribute.count_steps(model, strategy, steps=steps, validation_steps=1, skip=0)
+    loop.count_steps(model, strategy, steps=steps, validation_steps=1, skip=0)
     model.fit(
         stream(pipeline, "train", batch_size=recipe.batch_size, training=True, seed=recipe.seed),
         epochs=recipe.epochs,
         steps_per_epoch=steps,
         callbacks=[
-            Monitor(folder / job["side"], pipeline, settings, step=0, epoch_steps=steps),
+            Monitor(
+                Run(folder / job["side"], "side", settings, pipeline, {}), step=0, epoch_steps=steps
+            ),
             _callback(turns),
         ],
         shuffle=False,
@@ -110,7 +114,7 @@ def stock_keras(job: dict, settings: Settings, turns: Turns, *, policy: str) -> 
     keras.config.set_dtype_policy(policy)
     entry = zoo.get(settings.model)
     model = entry.build(spec, **{**entry.hparams, **settings.hparams})
-    optimizers.freeze(model.trainable_variables, recipe.lr_scale)  # what the recipe does not train
+    optimizers.freeze(model, recipe.lr_scale)  # what the recipe does not train
     own = {"sgd": {"momentum": recipe.momentum, "nesterov": recipe.momentum > 0}}
     optimizer = keras.optimizers.get(
         {
@@ -144,7 +148,7 @@ def article(job: dict, settings: Settings, turns: Turns) -> None:
     import tensorflow as tf
 
     spec, layers = speed_data.spec_of(job["folder"]), keras.layers
-    ((shape, _),) = spec.inputs.values()
+    [field] = spec.inputs.values()
     if settings.model == "mlp_binary":
         parts = [layers.Dense(64, activation="relu"), layers.Dense(64, activation="relu")]
         head = layers.Dense(1, activation="sigmoid")
@@ -161,7 +165,7 @@ def article(job: dict, settings: Settings, turns: Turns) -> None:
         ]
         head = layers.Dense(10, activation="softmax")
         loss = "sparse_categorical_crossentropy"
-    model = keras.Sequential([keras.Input(shape), *parts, head])
+    model = keras.Sequential([keras.Input(field.shape), *parts, head])
     model.compile(optimizer="adam", loss=loss, metrics=["accuracy"])
     turns.built(parameters=_trainable(model), precision="float32", batch_size=_BATCH_SIZE)
     callbacks = [_callback(turns)]
@@ -263,8 +267,8 @@ def main(argv: list[str]) -> None:
     turns = Turns(answers)
     job = json.loads(argv[2])
     side, options = SIDES[argv[1]]
-    words = job["recipe_flags" if argv[1] == "ours_recipe" else "flags"]
-    side(job, recipe_flags.parse(["", *words]), turns, **options)
+    arguments = job["recipe_flags" if argv[1] == "ours_recipe" else "flags"]
+    side(job, parse(["", *arguments]), turns, **options)
 
 
 if __name__ == "__main__":

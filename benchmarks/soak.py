@@ -18,6 +18,7 @@ import numpy as np
 from absl import app, flags
 
 from trainers.store import checkpoint
+from trainers.store.files import sha256
 
 _KILLS = flags.DEFINE_integer("kills", 100, "How many lives are ended by SIGKILL.")
 _LONGEST = flags.DEFINE_float("longest", 15.0, "Seconds of the longest life.")
@@ -25,9 +26,9 @@ _SEED = flags.DEFINE_integer("seed", 0, "Of the lengths of the lives.")
 _FOLDER = flags.DEFINE_string("folder", None, "New; both runs are made in it.", required=True)
 
 
-def begin(words: list[str], folder: pathlib.Path) -> subprocess.Popen:
+def begin(arguments: list[str], folder: pathlib.Path) -> subprocess.Popen:
     """A process that trains, or continues, in the folder."""
-    command = [sys.executable, "-m", "trainers.run", *words, f"--workdir={folder}"]
+    command = [sys.executable, "-m", "trainers.run", *arguments, f"--workdir={folder}"]
     with open(folder.parent / f"{folder.name}.log", "a", encoding="utf-8") as log:
         return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
 
@@ -37,7 +38,7 @@ def newest(folder: pathlib.Path) -> int:
     return max(checkpoint.steps(folder / "checkpoints"), default=0)
 
 
-def kill_often(words: list[str], folder: pathlib.Path) -> list[int]:
+def kill_often(arguments: list[str], folder: pathlib.Path) -> list[int]:
     """Lives of random length, each killed: on the way to training, or in it. The steps they left.
 
     A run that is finished before it was killed often enough is left at that.
@@ -45,7 +46,7 @@ def kill_often(words: list[str], folder: pathlib.Path) -> list[int]:
     random = np.random.default_rng(_SEED.value)
     reached: list[int] = []
     while len(reached) < _KILLS.value:
-        process = begin(words, folder)
+        process = begin(arguments, folder)
         try:
             process.wait(timeout=random.uniform(1.0, _LONGEST.value))
         except subprocess.TimeoutExpired:
@@ -60,25 +61,26 @@ def kill_often(words: list[str], folder: pathlib.Path) -> list[int]:
 
 
 def lines(folder: pathlib.Path) -> list[dict]:
-    """What metrics.jsonl says of each step, but for the speed."""
-    found = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in line.items() if "per_second" not in k} for line in found]
+    """The lines of metrics.jsonl without the speed."""
+    text = (folder / "metrics.jsonl").read_text()
+    records = [json.loads(line) for line in text.splitlines()]
+    return [{k: v for k, v in record.items() if "per_second" not in k} for record in records]
 
 
 def main(argv: list[str]) -> None:
-    place = pathlib.Path(_FOLDER.value)
-    place.mkdir(parents=True)
-    quiet, killed = place / "quiet", place / "killed"
-    words = [*argv[1:], "--report_baseline=false", "--checkpoint_minutes=0.02"]
-    if begin(words, quiet).wait():
+    top = pathlib.Path(_FOLDER.value)
+    top.mkdir(parents=True)
+    quiet, killed = top / "quiet", top / "killed"
+    arguments = [*argv[1:], "--report_baseline=false", "--checkpoint_minutes=0.02"]
+    if begin(arguments, quiet).wait():
         sys.exit(f"the quiet run failed: see {quiet}.log")
     began = time.monotonic()
-    reached = kill_often(words, killed)
-    if begin(words, killed).wait():
+    reached = kill_often(arguments, killed)
+    if begin(arguments, killed).wait():
         sys.exit(f"the killed run failed: see {killed}.log")
     last = newest(quiet)
     files = [run / "checkpoints" / f"step-{last:08d}" / "state.npz" for run in (quiet, killed)]
-    states = [checkpoint.sha256(file) for file in files]
+    states = [sha256(file) for file in files]
     result = {
         "kills": len(reached),
         "lives that left a new checkpoint": len(set(reached) - {0}),

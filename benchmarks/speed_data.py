@@ -1,8 +1,8 @@
 """The training rows of train_speed.py: made once for all sides, `python speed_data.py JOB_JSON`.
 
 Every side gets the same numbers: images as float32 after the pipeline's own `preprocess`, texts as
-tokens. A text that is shorter than the longest is repeated until it fills all places, so that each
-side computes the same; the texts as they are lie beside.
+tokens. A text that is shorter than the longest is repeated until it fills all positions, so that
+each side computes the same; the texts as they are lie beside.
 """
 
 import json
@@ -13,7 +13,6 @@ import numpy as np
 
 from zoo.spec import DataSpec, Field
 
-_CHUNK = 1024  # rows preprocessed at a time
 # Rows, shape and classes where there is no TFDS data; random numbers train as fast as any.
 _RANDOM = {
     "cifar10": ("image", (45_000, 32, 32, 3), 10),
@@ -27,7 +26,7 @@ _VOCABULARY = 16_000
 def spec_of(folder: str | pathlib.Path) -> DataSpec:
     """The DataSpec of the rows in the folder."""
     facts = json.loads(pathlib.Path(folder, "data.json").read_text(encoding="utf-8"))
-    fields = {name: Field(tuple(shape), dtype) for name, (shape, dtype) in facts["inputs"].items()}
+    fields = {name: Field(tuple(shape), *rest) for name, (shape, *rest) in facts["inputs"].items()}
     return DataSpec(inputs=fields, **facts["spec"])
 
 
@@ -36,34 +35,33 @@ def arrays_of(folder: str | pathlib.Path, name: str = "x") -> tuple[np.ndarray, 
     return tuple(np.load(pathlib.Path(folder, f"{n}.npy"), mmap_mode="r") for n in (name, "y"))
 
 
-def pipeline_of(folder: str | pathlib.Path, *, real_lengths: bool = False):
-    """The rows in the folder as a prepared pipeline, whose `preprocess` has been applied."""
+def prepared_of(folder: str | pathlib.Path, *, real_lengths: bool = False):
+    """The rows in the folder, prepared by a pipeline that leaves them as they are."""
     import tensorflow as tf
 
-    from pipelines import Pipeline, Rows
+    from pipelines.core.pipeline import Form, Pipeline, Rows, classes
+    from pipelines.core.prepared import prepare
 
     spec = spec_of(folder)
     ((name, field),) = spec.inputs.items()
     x, y = arrays_of(folder, "texts" if real_lengths else "x")
-    stored = Field((spec.max_length,), field.dtype) if spec.max_length else field
-    fields = {name: stored, "label": Field((), "int64")}
-    classes = max(2, spec.num_outputs)
-    return Pipeline(
-        name="train_speed",
-        source="train_speed",
-        splits={"train": "train"},
-        task=spec.task,
-        target="label",
-        class_names=tuple(str(i) for i in range(classes)),
-        raw={name: stored},
+    stored = Field((field.length,), field.dtype) if field.length else Field(*field[:2])
+    schema = classes({name: stored}, tuple(str(i) for i in range(max(2, spec.num_outputs))))
+    form = Form(
         preprocess=lambda raw: {name: tf.identity(raw[name])},
-        padded=(name,) if spec.max_length else (),
-        rows={
-            "train": Rows(len(x), fields, "label", table={name: x, "label": y}),
-            "validation": Rows(0, fields, "label"),
-        },
-        state={"vocabulary": np.zeros(spec.vocab_size)} if spec.vocab_size else {},
+        fields=lambda part: {name: field} if field.length else {},
     )
+    columns, fields = {name: x, "label": y}, {name: stored, "label": schema.target}
+    held_out = {key: column[:1] for key, column in columns.items()}
+    rows = {
+        "train": Rows(len(x), fields, "label", table=columns),
+        "validation": Rows(1, fields, "label", table=held_out),
+        "test": Rows(1, fields, "label", table=held_out),
+    }
+    pipeline = Pipeline(
+        name="train_speed", source="train_speed", schema=schema, forms={"stored": form}
+    )
+    return prepare(pipeline, schema, rows)
 
 
 def stored_images(folder: str | pathlib.Path):
@@ -81,8 +79,8 @@ def stored_images(folder: str | pathlib.Path):
 def filled(tokens: np.ndarray) -> np.ndarray:
     """Every row (N, T) with what stands before its zeros repeated up to its end."""
     lengths = np.maximum(np.count_nonzero(tokens, axis=1), 1)
-    places = np.arange(tokens.shape[1])[None, :] % lengths[:, None]
-    return np.take_along_axis(tokens, places, axis=1)
+    positions = np.arange(tokens.shape[1])[None, :] % lengths[:, None]
+    return np.take_along_axis(tokens, positions, axis=1)
 
 
 def write_random(pipeline: str, folder: pathlib.Path) -> None:
@@ -93,13 +91,11 @@ def write_random(pipeline: str, folder: pathlib.Path) -> None:
         x, text = random.integers(5, _VOCABULARY, shape, np.int32), True
     else:
         x, text = random.random(shape, np.float32), False
-    spec = DataSpec(
-        inputs={name: Field((None,) if text else shape[1:], x.dtype.name)},
-        task="binary" if classes == 2 else "classification",
-        num_outputs=1 if classes == 2 else classes,
-        vocab_size=_VOCABULARY if text else None,
-        max_length=shape[1] if text else None,
-    )
+    field = Field(shape[1:], x.dtype.name)
+    if text:
+        field = Field((None,), x.dtype.name, ids=_VOCABULARY, length=shape[1])
+    task, outputs = ("binary", 1) if classes == 2 else ("classification", classes)
+    spec = DataSpec({name: field}, task, outputs)
     _write(folder, "random", spec, x, random.integers(0, classes, shape[0]))
 
 
@@ -107,22 +103,20 @@ def write_stored(flags: list[str], folder: pathlib.Path) -> None:
     """The training rows that TFDS has, preprocessed."""
     import tensorflow as tf
 
-    from pipelines.core import specs
-    from trainers.config import flags as recipe_flags
+    from pipelines.core.rows import chunks
+    from trainers.config.flags import parse
     from trainers.training import data
 
-    pipeline = data.load(recipe_flags.parse(["", *flags]), None)
-    rows = pipeline.rows["train"]
-    preprocess = specs.preprocess_function(pipeline.preprocess, tuple(pipeline.raw.items()))
-    chunks = []
-    for first in range(0, rows.num_rows, _CHUNK):
-        raw = {k: tf.constant(rows.table[k][first : first + _CHUNK]) for k in pipeline.raw}
-        chunks.append([v.numpy() for v in preprocess(raw).values()])
-    (x,) = (np.concatenate(parts) for parts in zip(*chunks, strict=True))
-    if pipeline.padded:
+    prepared = data.load(parse(["", *flags]), None)
+    rows, inputs = prepared.rows["train"], []
+    for chunk in chunks(rows):
+        raw = {name: tf.constant(chunk[name]) for name in prepared.raw}
+        inputs.append([value.numpy() for value in prepared.preprocess(raw).values()])
+    (x,) = (np.concatenate(parts) for parts in zip(*inputs, strict=True))
+    if prepared.padded:
         np.save(folder / "texts.npy", x)
         x = filled(x)
-    _write(folder, pipeline.source, pipeline.spec, x, np.asarray(rows.table[rows.target]))
+    _write(folder, prepared.source, prepared.spec, x, np.asarray(rows.table[rows.target]))
 
 
 def _write(folder: pathlib.Path, source: str, spec: DataSpec, x: np.ndarray, y: np.ndarray) -> None:

@@ -34,9 +34,9 @@ def _timed(command: list[str]) -> tuple[dict, float]:
     return json.loads(done.stdout.splitlines()[-1]), time.perf_counter() - started
 
 
-def _run(seed: int, words: list[str]) -> tuple[float, float, float]:
+def _run(seed: int, arguments: list[str]) -> tuple[float, float, float]:
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "trainers.run", *words]
+        command = [sys.executable, "-m", "trainers.run", *arguments]
         # The report's linear baseline is no part of the run.
         command += [f"--seed={seed}", f"--workdir={folder}/run", "--report_baseline=false"]
         report, total = _timed(command)
@@ -55,9 +55,9 @@ def _told(values: np.ndarray, digits: int) -> str:
 
 
 def main(argv: list[str]) -> None:
-    words = argv[1:] or ["--flagfile=cifar_cnn_article"]
+    arguments = argv[1:] or ["--flagfile=cifar_cnn_article"]
     sides = {"article": _article} if _ARTICLE.value else {}
-    sides["ours"] = lambda seed: _run(seed, words)
+    sides["ours"] = lambda seed: _run(seed, arguments)
     rows = {side: [] for side in sides}
     for seed in range(_SEEDS.value):
         for side, run in sides.items():
@@ -67,7 +67,7 @@ def main(argv: list[str]) -> None:
                 f"seed {seed} {side:8} fit {fit:.1f} s, total {total:.1f} s: {accuracy:.4f}",
                 flush=True,
             )
-    tables = {side: np.array(found) for side, found in rows.items()}
+    tables = {side: np.array(values) for side, values in rows.items()}
     for side, table in tables.items():
         fit, total, accuracy = (_told(*pair) for pair in zip(table.T, (1, 1, 4), strict=True))
         print(f"{side:8} fit {fit} s, total {total} s, accuracy {accuracy}")

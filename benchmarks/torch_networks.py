@@ -143,19 +143,20 @@ class TransformerEncoder(nn.Module):
         self,
         spec: DataSpec,
         width: int,
-        layers: int,
-        heads: int,
-        hidden: int,
+        num_layers: int,
+        num_heads: int,
+        mlp_dim: int,
         dropout: float,
         word_dropout: float,
     ):
         super().__init__()
-        self.token_embedding = nn.Embedding(spec.vocab_size, width)
-        self.position_embedding = nn.Embedding(spec.max_length, width)
-        self.word_dropout = nn.Dropout1d(word_dropout)  # leaves out whole words
-        for i in range(1, layers + 1):
-            self.add_module(f"block{i}", Block(width, heads, hidden, dropout))
-        self.depth = layers
+        [field] = spec.inputs.values()
+        self.token_embedding = nn.Embedding(field.ids, width)
+        self.position_embedding = nn.Embedding(field.length, width)
+        self.word_dropout = nn.Dropout1d(word_dropout)  # drops whole tokens
+        for i in range(1, num_layers + 1):
+            self.add_module(f"block{i}", Block(width, num_heads, mlp_dim, dropout))
+        self.depth = num_layers
         self.norm = nn.LayerNorm(width, eps=1e-6)
         self.dropout = nn.Dropout(dropout)
         self.logits = nn.Linear(width, spec.num_outputs)
@@ -181,7 +182,7 @@ TWINS = {
 
 
 def build(model: str, spec: DataSpec, hparams: Mapping[str, Any]) -> nn.Module:
-    """The twin of the zoo's `model` for this data, with the zoo's own sizes unless given."""
+    """The twin of the zoo's `model` for this data, with the zoo's own sizes unless overridden."""
     sizes = {**zoo.describe(model).hparams, **hparams}
     sizes.pop("task", None)  # what the variant is for, no size
     return TWINS[model](spec, **sizes)
@@ -198,10 +199,10 @@ def freeze(network: nn.Module, lr_scale: Sequence[tuple[str, float]]) -> None:
 
 def optimizer(recipe: Recipe, weights: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
     """The recipe's optimizer at its rate, in PyTorch's fused form. KeyError: it has none."""
-    words = {"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay, "fused": True}
+    options = {"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay, "fused": True}
     if recipe.optimizer == "sgd":
         momentum = recipe.momentum
-        return torch.optim.SGD(weights, momentum=momentum, nesterov=momentum > 0, **words)
+        return torch.optim.SGD(weights, momentum=momentum, nesterov=momentum > 0, **options)
     return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimizer](
-        weights, **words
+        weights, **options
     )

@@ -37,7 +37,7 @@ from absl import app, flags
 from side_process import Side, SideError, cpu_name, make_data
 from sides import SIDES
 
-from trainers.config import flags as recipe_flags
+from trainers.config.flags import parse
 
 # How each network is asked for; without augmentation, which PyTorch would need once more.
 MODELS = {
@@ -68,16 +68,16 @@ _DATA = flags.DEFINE_enum(
 
 def flags_of(model: str) -> tuple[list[str], list[str]]:
     """The command line of trainers.run that the sides of this network read, and `ours_recipe`."""
-    words = [*MODELS[model], "--ema=0"]
+    arguments = [*MODELS[model], "--ema=0"]
     if model == "speed_cnn":
-        words.append(f"--hparams=activation={_ACTIVATION.value}")
+        arguments.append(f"--hparams=activation={_ACTIVATION.value}")
     if _BATCH_SIZE.value:
-        words.append(f"--batch_size={_BATCH_SIZE.value}")
+        arguments.append(f"--batch_size={_BATCH_SIZE.value}")
     # Small steps of a run without end: numbers stay finite whatever the data.
-    words += ["--learning_rate=1e-5", "--epochs=1000000"]
-    if recipe_flags.parse(["", *words]).recipe.optimizer in _TWINS:
-        return words, words
-    return [*words, "--optimizer=sgd", "--momentum=0.9"], words
+    arguments += ["--learning_rate=1e-5", "--epochs=1000000"]
+    if parse(["", *arguments]).recipe.optimizer in _TWINS:
+        return arguments, arguments
+    return [*arguments, "--optimizer=sgd", "--momentum=0.9"], arguments
 
 
 def sides_of(model: str, job: dict) -> list[str]:
@@ -118,9 +118,9 @@ def started(names: list[str], job: dict) -> Iterator[tuple[dict[str, Side], dict
 def measure(model: str, random: bool, threads: int) -> list[list[str]]:
     """All rounds of one network, as rows of the table."""
     with tempfile.TemporaryDirectory() as folder:
-        words, own = flags_of(model)
-        recipe = recipe_flags.parse(["", *words]).recipe
-        job = {"folder": folder, "flags": words, "recipe_flags": own, "threads": threads}
+        arguments, own = flags_of(model)
+        recipe = parse(["", *arguments]).recipe
+        job = {"folder": folder, "flags": arguments, "recipe_flags": own, "threads": threads}
         job |= {"random": random, "pipeline": recipe.pipeline}
         make_data(job)
         data = json.loads(pathlib.Path(folder, "data.json").read_text(encoding="utf-8"))
@@ -140,8 +140,8 @@ def measure(model: str, random: bool, threads: int) -> list[list[str]]:
                     size = facts[name].get("batch_size", recipe.batch_size)
                     rates[name].append(turn["steps"] * size / turn["seconds"])
                     _warn(name, turn)
-                said = "  ".join(f"{name} {rates[name][-1]:.0f}" for name in sides)
-                print(f"  round {i + 1}: {said}", flush=True)
+                summary = "  ".join(f"{name} {rates[name][-1]:.0f}" for name in sides)
+                print(f"  round {i + 1}: {summary}", flush=True)
     return rows_of(model, recipe.batch_size, rates, facts)
 
 
@@ -176,11 +176,11 @@ def spread(values: list[float], form: str) -> str:
 
 
 def print_table(rows: list[list[str]]) -> None:
-    """Columns as wide as their widest word."""
+    """Columns as wide as their widest cell."""
     head = ["network", "side", "precision", "batch", "examples/s", "ours / side", "start"]
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     for row in [head, ["-" * width for width in widths], *rows]:
-        print("  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)))
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)))
     print("* the better of PyTorch in bfloat16; median (smallest..largest) over the rounds")
 
 
