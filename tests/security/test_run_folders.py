@@ -5,13 +5,13 @@ import json
 import numpy as np
 import pytest
 
-from tests.conftest import fake_pipeline, tiny_settings
+from tests.conftest import a_report, fake_pipeline, tiny_settings
 from tests.security.hostile_watch import watched
 from trainers.devices import precision as machine
 from trainers.errors import ArtefactError
 from trainers.evaluation import evaluate
 from trainers.reports import write
-from trainers.store import checkpoint, run_folder
+from trainers.store import checkpoint, report_file, run_folder, sealed
 from trainers.store.checkpoint import Checkpoint
 
 TEXTS = {
@@ -42,7 +42,7 @@ def test_hostile_json_is_refused(name, tmp_path, monkeypatch):
             lambda: run_folder.settings_of(tmp_path),
             lambda: run_folder.check_identity(tmp_path, settings, "float32"),
             lambda: run_folder.check_data(tmp_path, settings, fake_pipeline("breast_cancer")),
-            lambda: run_folder.finished_report(tmp_path, settings),
+            lambda: report_file.complete(tmp_path, settings),
             lambda: write.write_again(tmp_path),
         ):
             with pytest.raises(ArtefactError):
@@ -91,9 +91,9 @@ def test_hostile_run_is_refused(name, tmp_path, monkeypatch):
     change, said = FACTS[name]
     settings, pipeline = tiny_settings("mlp_binary", tmp_path), fake_pipeline("breast_cancer")
     run_folder.record(tmp_path, settings, pipeline, "float32", machine.describe())
-    facts = json.loads((tmp_path / "run.json").read_text())
+    facts = sealed.read(tmp_path / "run.json")
     change(facts)
-    (tmp_path / "run.json").write_text(json.dumps(facts))
+    (tmp_path / "run.json").write_text(json.dumps(facts))  # without the hash
     with watched(tmp_path, monkeypatch):
         for command in (
             lambda: run_folder.settings_of(tmp_path),
@@ -113,6 +113,7 @@ def test_report_leads_to_exports_of_its_run_alone(place, tmp_path, monkeypatch):
     (folder / "export" / "other" / "1").mkdir(parents=True)
     (tmp_path / "other").mkdir()
     (folder / "weights.npz").touch()
-    run_folder.write_json(folder / "report.json", {"epochs": 2, "export": place})
-    with watched(tmp_path, monkeypatch), pytest.raises(ArtefactError, match="is gone"):
+    report_file.write(folder, a_report(export=place))
+    said = "is gone" if isinstance(place, str) else "see export"
+    with watched(tmp_path, monkeypatch), pytest.raises(ArtefactError, match=said):
         write.write_again(folder)

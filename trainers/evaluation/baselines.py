@@ -17,7 +17,6 @@ from pipelines.core.pipeline import Rows
 from pipelines.core.prepared import Prepared, prepare
 from pipelines.core.rows import take
 from trainers.config.settings import Settings
-from trainers.errors import InterruptedRunError
 from trainers.evaluation.evaluate import Evaluation, ask
 from trainers.serving.signatures import traced
 from trainers.tasks import registry
@@ -84,6 +83,7 @@ def baselines(
 
     Raises:
         InterruptedRunError: a signal or the time limit; the same command continues.
+        OSError: disk full, or the folder of the run is gone; likewise.
     """
     task = registry.get(prepared.task)
     answers, missing = [], "" if task.baselines else f"task {prepared.task} has none"
@@ -95,7 +95,7 @@ def baselines(
             continue
         try:
             answers.append(_trained(baseline, settings, prepared, folder, fitted))
-        except InterruptedRunError:
+        except OSError:
             raise
         except Exception as error:  # whatever it is, the run itself is trained
             missing = " ".join(f"{error}".split())[:300] or type(error).__name__

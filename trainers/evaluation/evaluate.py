@@ -1,5 +1,6 @@
 """Metrics of an exported model: the file that a server would load, asked about every row."""
 
+import dataclasses
 import pathlib
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -123,6 +124,7 @@ def evaluate_run(folder: pathlib.Path, split: str, *, views: bool = False) -> di
         UsageError: there is no such split.
     """
     settings, _ = run_folder.settings_of(folder)
+    settings = dataclasses.replace(settings, resume_with_changes=False)  # on the data it ended with
     exported = exports.newest(folder)
     try:
         prepared = data.load(settings, folder)

@@ -84,6 +84,17 @@ def how_many(prepared: Prepared) -> int:
 def image_field(prepared: Prepared) -> str | None:
     """The raw field that holds an image of 1, 3 or 4 channels; None: there is none."""
     for name, field in prepared.raw.items():
-        if field.dtype == "uint8" and len(field.shape) == 3 and field.shape[-1] in (1, 3, 4):
+        if (
+            field.dtype in ("uint8", "uint16")
+            and len(field.shape) == 3
+            and field.shape[-1] in (1, 3, 4)
+        ):
             return name
     return None
+
+
+def visible(pixels: np.ndarray) -> np.ndarray:
+    """Images as uint8 to look at; of 16 bits, the brightest value in them becomes white."""
+    if pixels.dtype == np.uint8:
+        return pixels
+    return (pixels * (255.0 / max(int(pixels.max()), 1))).astype(np.uint8)

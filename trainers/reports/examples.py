@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from pipelines.core.prepared import Prepared
-from trainers.evaluation.records import image_field
+from trainers.evaluation.records import image_field, visible
 from trainers.reports import html
 from trainers.reports.html import Html, element, join
 from trainers.tasks.registry import Mistakes
@@ -65,9 +65,8 @@ def gallery(
     """
     image = image_field(prepared)
     if image in fields:
-        cards = [
-            _card(fields[image][i], number, entries[i], columns) for i, number in enumerate(numbers)
-        ]
+        pixels = visible(fields[image])
+        cards = [_card(pixels[i], number, entries[i], columns) for i, number in enumerate(numbers)]
         return element("div", *cards, class_="gallery")
     names = list(fields)[:_COLUMNS]
     if len(names) == 1 and fields[names[0]].dtype == object:

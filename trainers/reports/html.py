@@ -1,17 +1,34 @@
 """Pieces of HTML. All text is escaped unless it is HTML that this package made itself."""
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import markupsafe
 from markupsafe import Markup as Html
-from markupsafe import escape
+
+from pipelines.files.shown import escaped, shown
 
 _LONG = 60  # rows of a table that scrolls by itself
+# Control characters, those that turn the text around them, and halves of a character, which UTF-8
+# does not have. Joiners and spaces stay: scripts and emoji need them.
+_UNSAFE = re.compile(
+    r"[\0-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+_LONG_WORD = re.compile(r"\S{401,}")
+
+
+def escape(text: Any) -> Html:
+    """Text as HTML: nothing in it is a tag, turns the line around or makes it endless."""
+    if isinstance(text, Html):
+        return text
+    plain = _UNSAFE.sub(lambda found: escaped(found[0]), str(text))
+    return markupsafe.escape(_LONG_WORD.sub(lambda word: shown(word[0]), plain))
 
 
 def join(parts: Iterable[Any], between: str = "\n") -> Html:
     """Parts one after the other, each escaped."""
-    return Html(between).join(parts)  # noqa: S704 the separator is ours
+    return Html(between).join(map(escape, parts))  # noqa: S704 the separator is ours
 
 
 def element(tag: str, *content: Any, **attributes: Any) -> Html:

@@ -1,9 +1,6 @@
 """The page: one HTML file that needs no network and runs no script."""
 
-import datetime
-import json
-import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import resources
 from typing import Any
 
@@ -12,6 +9,7 @@ from trainers.evaluation import records, statistics
 from trainers.evaluation.evaluate import Evaluation
 from trainers.reports import charts, examples, html, recipe
 from trainers.reports.html import Html, count, element, number
+from trainers.store import logs
 from trainers.store.finished import Finished
 from trainers.tasks import registry
 
@@ -63,8 +61,7 @@ def _of_the_task(past: Finished, test: Evaluation) -> list[Html]:
 
 def _head(past: Finished, report: Report, title: str) -> Html:
     facts, main = past.facts, registry.describe(past.prepared.task).main_metric
-    exported = past.folder / report["export"]
-    day = datetime.datetime.fromtimestamp(exported.stat().st_mtime, datetime.UTC)
+    exported = f", exported {report['exported']}" if "exported" in report else ""
     beside = [
         element(
             "p",
@@ -95,7 +92,7 @@ def _head(past: Finished, report: Report, title: str) -> Html:
     lines = [element("div", element("dt", k), element("dd", v)) for k, v in values.items()]
     return element(
         "header",
-        element("p", f"Training run, exported {day:%Y-%m-%d %H:%M} UTC", class_="kicker"),
+        element("p", f"Training run{exported}", class_="kicker"),
         element("h1", title),
         element("div", key, element("dl", *lines), class_="summary"),
     )
@@ -109,15 +106,23 @@ def _range(report: Mapping[str, Any], split: str, metric: str) -> Html:
 
 
 def _curves(past: Finished) -> Html:
-    points = epochs(past.folder / "metrics.jsonl")
+    log = logs.lines(past.folder / "metrics.jsonl")
+    points = epochs(log.entries)
+    damage = [html.note(f"{log.damaged} damaged lines of metrics.jsonl are left out.")]
+    damage = damage if log.damaged else []
     if not points["validation"]:
-        return html.section("Training", html.note("metrics.jsonl has no finished epoch."))
+        why = html.note("metrics.jsonl has no finished epoch.")
+        return html.section("Training", why, *damage)
     main = registry.describe(past.prepared.task).main_metric
     mark = (_exported_epoch(past.settings, points["validation"]), "exported")
     drawn = []
     for metric in ("loss", main):
         series = {
-            split: [(line["epoch"], line[f"epoch/{metric}"]) for line in lines]
+            split: [
+                (line["epoch"], line[f"epoch/{metric}"])
+                for line in lines
+                if f"epoch/{metric}" in line
+            ]
             for split, lines in points.items()
         }
         chart = charts.lines(series, "epoch", metric.replace("_", " "), mark=mark)
@@ -131,17 +136,16 @@ def _curves(past: Finished) -> Html:
             f" At step {back['step']} the run went back to step {back['to']}, with half the "
             f"learning rate from there: {back['because']}."
         )
-    return html.section("Training", html.figures(*drawn), html.note(remark))
+    return html.section("Training", html.figures(*drawn), html.note(remark), *damage)
 
 
-def epochs(path: pathlib.Path) -> dict[str, list[dict[str, Any]]]:
+def epochs(lines: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
     """The lines of metrics.jsonl that end an epoch, by split."""
-    lines: dict[str, list[dict[str, Any]]] = {"train": [], "validation": []}
-    for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-        line = json.loads(text)
+    ends: dict[str, list[Mapping[str, Any]]] = {"train": [], "validation": []}
+    for line in lines:
         if "epoch/loss" in line:
-            lines[line["split"]].append(line)
-    return lines
+            ends[line["split"]].append(line)
+    return ends
 
 
 def _exported_epoch(settings: Settings, validation: list[dict[str, Any]]) -> int:
@@ -150,7 +154,8 @@ def _exported_epoch(settings: Settings, validation: list[dict[str, Any]]) -> int
         return validation[-1]["epoch"]
     sign = 1 if registry.lower_is_better(settings.recipe.monitor) else -1
     monitored = f"epoch/{settings.recipe.monitor}"
-    return min(validation, key=lambda line: sign * line[monitored])["epoch"]
+    with_value = [line for line in validation if monitored in line] or validation[-1:]
+    return min(with_value, key=lambda line: sign * line.get(monitored, 0.0))["epoch"]
 
 
 def _metrics(past: Finished, report: Report) -> Html:

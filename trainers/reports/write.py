@@ -9,10 +9,9 @@ import numpy as np
 
 from trainers.evaluation import records, statistics
 from trainers.reports import page
-from trainers.store import exports
+from trainers.store import exports, report_file
 from trainers.store.files import replace_whole
 from trainers.store.finished import Finished, finished
-from trainers.store.run_folder import read_json, write_json
 from trainers.tasks import registry
 from trainers.tasks.registry import Task
 
@@ -24,15 +23,25 @@ logger = logging.getLogger(__name__)
 def finish(folder: pathlib.Path) -> dict[str, Any]:
     """Writes the page of a run whose report.json is written; the report with what it adds.
 
-    What goes wrong here loses no finished run: it is one warning.
+    A defect here loses no finished run: it is one warning. The same command tries again.
+
+    Raises:
+        OSError: disk full or not writable.
     """
     try:
         return write(finished(folder))
+    except (OSError, MemoryError):
+        raise
     except Exception as error:  # whatever it is, the run is finished
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         again = f"python -m trainers.report --workdir={folder}"
         logger.warning("no report.html (%s); %s tries again", reason, again)
-        return read_json(folder / "report.json")
+        return report_file.read(folder)
+
+
+def is_drawn(folder: pathlib.Path, report: Mapping[str, Any]) -> bool:
+    """Whether `write` came to its end: it adds to the report last."""
+    return "intervals" in report and (folder / "report.html").exists()
 
 
 def write_again(folder: pathlib.Path) -> pathlib.Path:
@@ -42,7 +51,7 @@ def write_again(folder: pathlib.Path) -> pathlib.Path:
         ArtefactError: the folder holds no finished run, or its export is gone.
     """
     past = finished(folder)
-    exports.of_report(folder, past.settings.model, past.report)
+    exports.check_of_report(folder, past.settings.model, past.report)
     write(past)
     return folder / "report.html"
 
@@ -63,7 +72,7 @@ def write(past: Finished) -> dict[str, Any]:
     test = records.evaluation_of(past.predictions["test"], report["test"])
     content = page.draw(past, report, test)
     replace_whole(past.folder / "report.html", content.encode())
-    write_json(past.folder / "report.json", report)
+    report_file.write(past.folder, report)
     return report
 
 

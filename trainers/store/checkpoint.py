@@ -2,15 +2,20 @@
 
 Written to a temporary folder, synced, renamed; hashes, keys and shapes are checked on load. NumPy
 arrays and JSON only: nothing in a checkpoint can execute.
+
+One that is saved again is first renamed to `.replaced-step-00001200`, and counts as that step's
+until the new one has the name. One that was found damaged is renamed to `.damaged-step-00001200`,
+counts no more, and stays until the next save. What is removed is renamed first: a process that is
+killed leaves no half of a checkpoint under a name that counts.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
 import os
 import pathlib
 import re
-import shutil
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -23,7 +28,8 @@ from trainers.store import files, untrusted
 
 FORMAT = 2  # of meta.json; 1: the same without this number
 _LOG = logging.getLogger(__name__)
-_STEP = re.compile(r"step-(\d{8})")
+_REPLACED, _DAMAGED = ".replaced-", ".damaged-"
+_STEP = re.compile(rf"(?:{re.escape(_REPLACED)})?step-(\d{{8,}})")
 _LAST = 2  # checkpoints kept besides the best
 
 
@@ -57,14 +63,19 @@ def variables_of(model) -> dict[str, Any]:
 
 
 def begin(folder: pathlib.Path) -> None:
-    """Makes the folder, and clears it of what processes that were killed had half written."""
+    """Makes the folder, and ends what processes that were killed had half done in it."""
     folder.mkdir(exist_ok=True)
-    for left in files.unfinished(folder):
-        shutil.rmtree(left)
+    files.clear(folder)
+    for replaced in folder.glob(f"{_REPLACED}*"):
+        final = folder / replaced.name.removeprefix(_REPLACED)
+        if final.exists():
+            _remove(replaced)
+        else:
+            os.rename(replaced, final)
 
 
 def save(folder: pathlib.Path, checkpoint: Checkpoint, *, best_step: int | None) -> None:
-    """Writes one checkpoint and removes all but the last two and the best.
+    """Writes one checkpoint and removes all but it, the one before and the best.
 
     Args:
         folder: exists (`begin`): one that was removed under a run is not made again.
@@ -72,7 +83,7 @@ def save(folder: pathlib.Path, checkpoint: Checkpoint, *, best_step: int | None)
     Raises:
         OSError: disk full, not writable or gone; the earlier checkpoints are untouched.
     """
-    final = folder / f"step-{checkpoint.step:08d}"
+    final = _path(folder, checkpoint.step)
     temporary = files.aside(final)
     try:
         temporary.mkdir()
@@ -90,16 +101,18 @@ def save(folder: pathlib.Path, checkpoint: Checkpoint, *, best_step: int | None)
         text = json.dumps({**meta, "meta_sha256": _digest(meta)}, indent=1)
         files.replace_whole(temporary / "meta.json", text.encode())
         files.sync(temporary)
-        if final.exists():  # the same step, saved again after a resume: the same state
-            shutil.rmtree(final)
-        os.rename(temporary, final)
-        files.sync(folder)
+        _put(temporary, final)
     except OSError:
-        shutil.rmtree(temporary, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            files.remove(temporary)
         raise
-    for old in steps(folder)[:-_LAST]:
-        if old != best_step:
-            shutil.rmtree(folder / f"step-{old:08d}")
+    saved = steps(folder)
+    kept = {*[step for step in saved if step <= checkpoint.step][-_LAST:], best_step}
+    for step in saved:
+        if step not in kept:
+            _remove(_path(folder, step))
+    for damaged in folder.glob(f"{_DAMAGED}*"):
+        _remove(damaged)
 
 
 def load(folder: pathlib.Path, step: int) -> Checkpoint:
@@ -108,7 +121,9 @@ def load(folder: pathlib.Path, step: int) -> Checkpoint:
     Raises:
         ArtefactError: it is missing or damaged; it says which file and how.
     """
-    path = folder / f"step-{step:08d}"
+    path = _path(folder, step)
+    if not path.exists() and _replaced(path).exists():  # its process was killed in between
+        path = _replaced(path)
     try:
         meta = untrusted.read_json(path / "meta.json")
         if meta.pop("meta_sha256") != _digest(meta) or meta["step"] != step:
@@ -147,6 +162,26 @@ def load_newest(folder: pathlib.Path) -> Checkpoint | None:
     return None
 
 
+def set_aside(folder: pathlib.Path, *, after: int) -> None:
+    """Takes the checkpoints of later steps, which were found damaged, out of the count.
+
+    Otherwise they would be two of "the last two", and a new one would be removed as it is saved.
+    """
+    for step in reversed(steps(folder)):
+        if step > after:
+            damaged = folder / f"{_DAMAGED}{_path(folder, step).name}"
+            files.remove(damaged)
+            os.rename(_path(folder, step), damaged)
+
+
+def check_run(folder: pathlib.Path, saved: Checkpoint, number: str) -> None:
+    """ArtefactError where a checkpoint in the folder is not of the run with this number."""
+    if saved.meta.get("run") != number:
+        raise ArtefactError(
+            f"the checkpoint of step {saved.step} in {folder} is of another run: remove it"
+        )
+
+
 def restore(variables: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
     """Puts saved arrays into variables of the same names, shapes and types; all of them, or none.
 
@@ -172,7 +207,38 @@ def steps(folder: pathlib.Path) -> list[int]:
     if not folder.is_dir():
         return []
     matches = (_STEP.fullmatch(entry.name) for entry in folder.iterdir())
-    return sorted(int(match[1]) for match in matches if match)
+    return sorted({int(match[1]) for match in matches if match})
+
+
+def _path(folder: pathlib.Path, step: int) -> pathlib.Path:
+    return folder / f"step-{step:08d}"
+
+
+def _replaced(final: pathlib.Path) -> pathlib.Path:
+    return final.with_name(f"{_REPLACED}{final.name}")
+
+
+def _put(temporary: pathlib.Path, final: pathlib.Path) -> None:
+    """Gives a checkpoint its name; one that had it, of the same step, goes only then."""
+    replaced, again = _replaced(final), final.exists()
+    if again:
+        os.rename(final, replaced)
+    try:
+        os.rename(temporary, final)
+    except OSError:
+        if again:
+            os.rename(replaced, final)
+        raise
+    files.sync(final.parent)
+    if again:
+        _remove(replaced)
+
+
+def _remove(path: pathlib.Path) -> None:
+    """Removes a checkpoint in two moves, so that no half of it counts if the second is cut off."""
+    removed = files.aside(path)
+    os.rename(path, removed)
+    files.remove(removed)
 
 
 def _digest(meta: Mapping[str, Any]) -> str:

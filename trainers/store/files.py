@@ -1,16 +1,22 @@
 """Files that are whole or absent, and the one hash of a file and of named arrays."""
 
 import contextlib
+import errno
 import hashlib
 import os
 import pathlib
 import secrets
+import shutil
+import stat
 from collections.abc import Callable, Mapping
 from typing import BinaryIO
 
 import numpy as np
 
+from trainers.errors import ArtefactError
+
 _ASIDE = ".writing-"
+_NOT_PLAIN = (errno.ELOOP, errno.ENXIO, errno.EISDIR)  # of opening a link, a socket, a folder
 
 
 def aside(path: pathlib.Path) -> pathlib.Path:
@@ -28,8 +34,8 @@ def replace_whole(path: pathlib.Path, content: bytes | Callable[[BinaryIO], obje
         OSError: disk full or not writable; what stood at `path` is untouched.
     """
     new = aside(path)
-    # O_EXCL also refuses a link that somebody put there.
-    handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    # O_EXCL refuses whatever somebody put there, and a link as such.
+    handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
     try:
         with open(handle, "wb") as file:
             if callable(content):
@@ -48,6 +54,43 @@ def replace_whole(path: pathlib.Path, content: bytes | Callable[[BinaryIO], obje
 def unfinished(folder: pathlib.Path) -> list[pathlib.Path]:
     """Files and folders that a killed process has left half written in this folder."""
     return sorted(folder.glob(f"{_ASIDE}*"))
+
+
+def clear(folder: pathlib.Path) -> None:
+    """Removes what a killed process has left half written in this folder."""
+    for left in unfinished(folder):
+        remove(left)
+
+
+def remove(path: pathlib.Path) -> None:
+    """Removes a file or a folder with its content; of a link the link, never its target."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def open_plain(path: pathlib.Path) -> BinaryIO:
+    """Opens a file to read it and to append to it; makes it where there is none.
+
+    Raises:
+        ArtefactError: a link, a file with other names (hard links), or not a file at all: to write
+            there would change something else.
+        OSError: not writable.
+    """
+    # O_NONBLOCK: a FIFO without a reader would keep us waiting.
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        handle = os.open(path, flags, 0o666)
+    except OSError as error:
+        if error.errno not in _NOT_PLAIN:
+            raise
+        raise ArtefactError(f"{path} is not a plain file: remove it") from error
+    found = os.fstat(handle)
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+        os.close(handle)
+        raise ArtefactError(f"{path} is not a plain file of one name: remove it")
+    return open(handle, "ab+")
 
 
 def sha256(path: pathlib.Path) -> str:

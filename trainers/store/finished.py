@@ -13,7 +13,7 @@ from pipelines.core.pipeline import Pipeline, Schema, State
 from pipelines.core.prepared import Prepared, served
 from trainers.config.settings import Settings, pipeline_arguments
 from trainers.errors import ArtefactError
-from trainers.store import arrays, run_folder, schema, state
+from trainers.store import arrays, report_file, run_folder, schema, state
 from trainers.tasks import registry as tasks
 
 SPLITS = ("validation", "test")  # whose predictions are kept
@@ -36,17 +36,17 @@ class Finished:
     @functools.cached_property
     def weights(self) -> dict[str, np.ndarray]:
         """Values by variable path: averages where the run averaged, in float32."""
-        return _read(self.folder / _weights_file(self))
+        return _read(self, _weights_file(self))
 
     @functools.cached_property
     def examples(self) -> dict[str, np.ndarray]:
         """Rows of the test split that the export is compared on or the report shows."""
-        return _read(self.folder / "examples.npz")
+        return _read(self, "examples.npz")
 
     @functools.cached_property
     def predictions(self) -> dict[str, dict[str, np.ndarray]]:
         """Row numbers, targets and outputs by split, the baselines' outputs among them."""
-        return {split: _read(self.folder / "predictions" / f"{split}.npz") for split in SPLITS}
+        return {split: _read(self, f"predictions/{split}.npz") for split in SPLITS}
 
     @functools.cached_property
     def schema(self) -> Schema:
@@ -61,7 +61,9 @@ class Finished:
     @functools.cached_property
     def state(self) -> State:
         """What the run's pipeline fitted; empty: nothing."""
-        return state.load(self.folder, self.form) or {}
+        fitted = state.load(self.folder, self.form) or {}
+        run_folder.check_state(self.folder, self.facts, fitted)
+        return fitted
 
     @functools.cached_property
     def prepared(self) -> Prepared:
@@ -84,7 +86,7 @@ def finished(folder: pathlib.Path, keep: str = "") -> Finished:
         ArtefactError: there is no run, it is not finished, or an earlier version finished it.
     """
     settings, facts = run_folder.settings_of(folder)
-    report = run_folder.read_json(folder / "report.json")
+    report = report_file.read(folder)
     if report is None:
         raise ArtefactError(f"{folder} is not finished: the same trainers.run command continues it")
     if not (folder / "weights.npz").is_file() or "serving" not in facts:
@@ -118,8 +120,10 @@ def _weights_file(past: Finished) -> str:
     return "weights.npz" if one or past.keep == past.settings.keep else f"weights-{past.keep}.npz"
 
 
-def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
+def _read(past: Finished, name: str) -> dict[str, np.ndarray]:
+    path = past.folder / name
     try:
+        report_file.check_file(past.folder, past.report, name)
         return arrays.read(path)
     except FileNotFoundError as error:
         raise ArtefactError(f"{path} is missing") from error

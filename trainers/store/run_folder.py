@@ -1,25 +1,24 @@
-"""The folder of a run: one run, one process at a time, and only the run that it belongs to."""
+"""What a run records in its folder, and what it may be continued with."""
 
 import contextlib
 import dataclasses
-import fcntl
 import hashlib
-import json
 import logging
-import os
 import pathlib
 import sys
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from trainers.config import sizes
 from trainers.config.fields import as_json
 from trainers.config.settings import FIELDS, Settings, recorded_identity, resolve
-from trainers.errors import ArtefactError, BusyError, UsageError
-from trainers.store import files, schema, untrusted
+from trainers.errors import ArtefactError, UsageError
+from trainers.store import files, schema, sealed, untrusted
 from trainers.store import state as state_file
 
 if TYPE_CHECKING:  # at run time it would bring TensorFlow to commands that only refuse
+    from pipelines.core.pipeline import State
     from pipelines.core.prepared import Prepared
 
 FORMAT = 2  # of run.json; 1: no number, no `serving`, a fitted state without parts
@@ -42,69 +41,26 @@ class Run(NamedTuple):
     facts: Mapping[str, Any]  # what run.json holds
 
 
-@contextlib.contextmanager
-def claim(folder: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Holds the run's folder for this process; the kernel lets go of it however the process ends.
+def is_begun(folder: pathlib.Path) -> bool:
+    """Whether a run is recorded in the folder that has something to lose.
 
-    Raises:
-        UsageError: the folder has other things in it.
-        BusyError: another process holds it.
-        OSError: it cannot be written.
+    A record alone, of a run that was refused or killed before its first checkpoint, binds nobody:
+    the next run in the folder begins anew, with whatever settings and data, and replaces it.
     """
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"--workdir={folder} is a file")
-    if folder.is_dir() and not (folder / _MARKER).exists():
-        # Of a run that ended before its first step.
-        begun = {".lock", "pipeline", *(path.name for path in files.unfinished(folder))}
-        others = sorted(p.name for p in folder.iterdir() if p.name not in begun)
-        if others:
-            raise UsageError(
-                f"--workdir={folder} already contains other files ({', '.join(others[:3])}): "
-                "choose an empty folder"
-            )
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".lock", "a+", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            lock.seek(0)
-            raise BusyError(
-                f"{folder} is in use by process {lock.read().strip() or '?'}"
-            ) from error
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
-        for left in (*files.unfinished(folder), *files.unfinished(folder / "pipeline")):
-            left.unlink()
-        yield folder
-
-
-def is_recorded(folder: pathlib.Path) -> bool:
-    """Whether a run has begun in the folder."""
-    return (folder / _MARKER).exists()
+    # Also checkpoints that are being replaced, or were damaged.
+    left = ("checkpoints/*step-*", "report.json", "weights*.npz", "export", "baselines")
+    return (folder / _MARKER).exists() and any(any(folder.glob(name)) for name in left)
 
 
 def forget(folder: pathlib.Path) -> None:
     """Takes back the record and the state of a run that was refused before its first step."""
+    if is_begun(folder) or (folder / "tensorboard").exists():
+        return  # without a record, `claim.claim` would take what is there for somebody else's
     for path in (folder / _MARKER, folder / "pipeline" / "state.npz"):
         path.unlink(missing_ok=True)
-    with contextlib.suppress(OSError):  # it holds something, or was not made yet
-        (folder / "checkpoints").rmdir()
-
-
-def write_json(path: pathlib.Path, content: Mapping[str, Any]) -> None:
-    """Writes a JSON file whole or not at all."""
-    files.replace_whole(path, json.dumps(content, indent=1, default=str).encode())
-
-
-def read_json(path: pathlib.Path) -> dict[str, Any] | None:
-    """A JSON file's content; None where there is no file. ArtefactError: it is damaged."""
-    if not path.exists():
-        return None
-    try:
-        return untrusted.read_json(path)
-    except ValueError as error:
-        raise ArtefactError(f"{path} is damaged: {error}") from error
+    for name in ("checkpoints", "pipeline"):
+        with contextlib.suppress(OSError):  # it holds something, or was not made yet
+            (folder / name).rmdir()
 
 
 def check_identity(folder: pathlib.Path, settings: Settings, precision: str) -> None:
@@ -113,14 +69,10 @@ def check_identity(folder: pathlib.Path, settings: Settings, precision: str) -> 
     Raises:
         ArtefactError: it lists the fields that differ, then and now, and the ways out.
     """
-    earlier = _recorded(folder)
+    earlier = _begun(folder)
     if earlier is None or settings.resume_with_changes:
         return
-    try:
-        then = recorded_identity(earlier["identity"])
-    except UsageError as error:
-        raise ArtefactError(f"{folder / _MARKER} is damaged: {error}") from error
-    changed = _differences(then, _identity(settings, precision))
+    changed = _differences(_then(folder, earlier), _identity(settings, precision))
     if changed:
         raise ArtefactError(
             f"{folder} is a run with other settings ({'; '.join(changed)}): repeat its settings, "
@@ -128,10 +80,25 @@ def check_identity(folder: pathlib.Path, settings: Settings, precision: str) -> 
         )
 
 
+def with_recorded_sizes(folder: pathlib.Path, settings: Settings) -> Settings:
+    """The settings, with the sizes of the run in the folder for those that they leave open."""
+    earlier = _begun(folder)
+    if earlier is None:
+        return settings
+    then = _then(folder, earlier)
+    return sizes.with_sizes(settings, then["batch_size"], then["epochs"])
+
+
 def check_data(folder: pathlib.Path, settings: Settings, prepared: "Prepared") -> None:
-    """ArtefactError where the data is not that which the run in this folder began with."""
-    earlier = _recorded(folder)
-    if earlier is None or settings.resume_with_changes:
+    """ArtefactError where the data is not that which the run in this folder began with.
+
+    With --resume_with_changes rows may be others; the state stays that under which it trained.
+    """
+    earlier = _begun(folder)
+    if earlier is None:
+        return
+    if settings.resume_with_changes:
+        check_state(folder, earlier, prepared.state)
         return
     if _format(earlier) < FORMAT:
         _LOG.warning("%s was begun by an earlier version: its data cannot be compared", folder)
@@ -140,7 +107,17 @@ def check_data(folder: pathlib.Path, settings: Settings, prepared: "Prepared") -
     if then != now:
         raise ArtefactError(
             f"the data is not that of {folder}: {prepared.source} had fingerprint "
-            f"{then}, now {now}; choose another --workdir"
+            f"{then}, now {now}; choose another --workdir to train on it, or put the data back"
+        )
+
+
+def check_state(folder: pathlib.Path, facts: Mapping[str, Any], state: "State") -> None:
+    """ArtefactError where the state is not that which run.json (`facts`) was written with."""
+    then = facts["data"].get("state")  # earlier versions wrote none
+    if then is not None and then != state_file.fingerprint(state):
+        raise ArtefactError(
+            f"{folder / 'pipeline' / 'state.npz'} is not what the run fitted: it was removed, "
+            "damaged or is of another run"
         )
 
 
@@ -156,7 +133,7 @@ def record(
     `facts` are kept for every start of the run. Where they are not those of the first start it
     still continues, and warns that it may not be to the bit.
     """
-    earlier = _recorded(folder) or {"run": uuid.uuid4().hex[:16], "starts": []}
+    earlier = _begun(folder) or {"run": uuid.uuid4().hex[:16], "starts": []}
     now = as_json(facts)
     if earlier["starts"]:
         changed = _differences(earlier["starts"][0], now)
@@ -176,32 +153,25 @@ def record(
         "data": {
             "source": prepared.source,
             "rows": {split: rows.num_rows for split, rows in prepared.rows.items()},
+            "state": state_file.fingerprint(prepared.state),
             "fingerprint": data_fingerprint(prepared),
         },
         "serving": {"form": prepared.form, "schema": schema.to_json(prepared.schema)},
         **facts,
         "starts": [*earlier["starts"], now],
     }
-    write_json(folder / _MARKER, content)
+    sealed.write(folder / _MARKER, content)
     return Run(folder, content["run"], settings, prepared, content)
-
-
-def finished_report(folder: pathlib.Path, settings: Settings) -> dict[str, Any] | None:
-    """The report of a run that is complete as these settings ask; None: there is work to do."""
-    report = read_json(folder / "report.json")
-    if report is None:
-        return None
-    if not isinstance(report.get("epochs"), int):
-        raise ArtefactError(f"{folder / 'report.json'} is damaged: it has no epochs")
-    return report if report["epochs"] >= settings.recipe.epochs else None
 
 
 def settings_of(folder: pathlib.Path) -> tuple[Settings, dict[str, Any]]:
     """The settings of a run that was made before, and all that its run.json says.
 
     Raises:
-        ArtefactError: there is no run in the folder, or one that this version cannot be asked for.
+        ArtefactError: there is no run in the folder, or one that this version cannot be asked for;
+            or it holds more than plain files and folders.
     """
+    untrusted.check_plain(folder)
     facts = _recorded(folder)
     if facts is None:
         raise ArtefactError(
@@ -223,18 +193,24 @@ def settings_of(folder: pathlib.Path) -> tuple[Settings, dict[str, Any]]:
 def data_fingerprint(prepared: "Prepared") -> str:
     """A short hash of all rows of prepared data and of what was fitted on them.
 
-    Of rows on disk: of their number, and of their files' description (`Rows.identity`).
+    Of rows on disk: of their number, and of their files' content (`Rows.identity`).
     """
-    digest = hashlib.sha256(files.fingerprint(state_file.flat(prepared.state)).encode())
+    digest = hashlib.sha256(state_file.fingerprint(prepared.state).encode())
     for split, rows in sorted(prepared.rows.items()):
         content = files.fingerprint(rows.table) if rows.table is not None else rows.identity
         digest.update(f"{split}:{rows.num_rows}:{content};".encode())
     return digest.hexdigest()[:16]
 
 
+def _begun(folder: pathlib.Path) -> dict[str, Any] | None:
+    """What run.json says of a run with something to lose; None: there is none."""
+    facts = _recorded(folder)  # one that is not ours is refused, and so never replaced
+    return facts if is_begun(folder) else None
+
+
 def _recorded(folder: pathlib.Path) -> dict[str, Any] | None:
     """What run.json says; None where there is none. ArtefactError: it is damaged."""
-    facts = read_json(folder / _MARKER)
+    facts = sealed.read(folder / _MARKER)
     if facts is None:
         return None
     wrong = [key for key, kind in _RECORDED.items() if not isinstance(facts.get(key), kind)]
@@ -262,6 +238,14 @@ def _differences(then: Mapping[str, Any], now: Mapping[str, Any], path: str = ""
         elif old != new:
             changed.append(f"{path}{field} {old!r} -> {new!r}")
     return changed
+
+
+def _then(folder: pathlib.Path, earlier: Mapping[str, Any]) -> dict[str, Any]:
+    """The identity of a recorded run. ArtefactError: a value is damaged."""
+    try:
+        return recorded_identity(earlier["identity"])
+    except UsageError as error:
+        raise ArtefactError(f"{folder / _MARKER} is damaged: {error}") from error
 
 
 def _identity(settings: Settings, precision: str) -> dict[str, Any]:

@@ -28,9 +28,8 @@ def load(folder: pathlib.Path) -> Any:
     """
     import tensorflow as tf
 
+    check(folder)
     try:
-        if (folder / _SEAL).exists():
-            _check(folder, untrusted.read_json(folder / _SEAL))
         model = tf.saved_model.load(str(folder))
         if not model.signatures:
             raise ValueError("it has no signatures")
@@ -39,7 +38,20 @@ def load(folder: pathlib.Path) -> Any:
     return model
 
 
-def _check(folder: pathlib.Path, hashes: dict[str, Any]) -> None:
+def check(folder: pathlib.Path) -> None:
+    """Compares every file of an export with its hash, where there are any.
+
+    Raises:
+        ArtefactError: a file is damaged, missing or was added.
+    """
+    try:
+        if (folder / _SEAL).exists():
+            _compare(folder, untrusted.read_json(folder / _SEAL))
+    except (OSError, ValueError) as error:
+        raise ArtefactError(f"{folder} cannot be loaded: {error}") from error
+
+
+def _compare(folder: pathlib.Path, hashes: dict[str, Any]) -> None:
     there = _files(folder)
     for name in sorted({*hashes, *there}):
         if name not in there:

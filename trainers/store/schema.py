@@ -7,7 +7,7 @@ from pipelines import Schema
 from zoo.spec import Field
 
 _DTYPES = {
-    *("bool", "string", "uint8", "int8", "int16", "int32", "int64"),
+    *("bool", "string", "uint8", "uint16", "int8", "int16", "int32", "int64"),
     *("float16", "bfloat16", "float32", "float64"),
 }
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from pipelines.core.pipeline import State
 from trainers.errors import ArtefactError
-from trainers.store import arrays
+from trainers.store import arrays, files
 
 # Names of the earlier format, which had no parts.
 _EARLIER_TARGET = {"target_mean": "mean", "target_deviation": "std"}
@@ -14,7 +14,13 @@ _EARLIER_INPUTS = {"deviation": "std"}
 
 
 def save(folder: pathlib.Path, state: State) -> None:
-    """Stores the state in a run's folder, whole or not at all."""
+    """Stores the state in a run's folder, whole or not at all; an empty one is no file.
+
+    To be called before run.json is written, which alone says that it is this run's.
+    """
+    if not state:
+        _path(folder).unlink(missing_ok=True)
+        return
     (folder / "pipeline").mkdir(exist_ok=True)
     arrays.write(_path(folder), flat(state))
 
@@ -35,6 +41,11 @@ def load(folder: pathlib.Path, default_form: str) -> State | None:
         return _nested(arrays.read(path), default_form)
     except (ValueError, OSError) as error:
         raise ArtefactError(f"{path} is damaged: {error}") from error
+
+
+def fingerprint(state: State) -> str:
+    """A short hash of all that was fitted."""
+    return files.fingerprint(flat(state))
 
 
 def flat(state: State) -> dict[str, np.ndarray]:

@@ -1,14 +1,68 @@
-"""What is asked of any file before its content is believed: bounded sizes and plain names."""
+"""What is asked of any file before it is believed: its kind, a bounded size and plain names."""
 
 import json
+import os
 import pathlib
 import stat
 import zipfile
 from typing import Any
 
+from trainers.errors import ArtefactError
+
 # A run's own have 10 KB, the config.json of Keras's largest application (ResNet152V2) 0.5 MB.
 # Parsed, the worst takes 28 times its bytes.
 _MAX_JSON_BYTES = 4 * 2**20
+_KINDS = {
+    stat.S_IFLNK: "a symbolic link",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def check_plain(folder: pathlib.Path) -> None:
+    """Refuses a folder that holds anything but plain files and folders, at any depth.
+
+    A link would be followed out of it, and to open a FIFO may wait for ever. Nothing is opened and
+    no link followed here; `folder` itself, and those above it, may be links.
+
+    Raises:
+        ArtefactError: it names the first three.
+        OSError: a folder in it cannot be listed.
+    """
+    strange, pending = [], [str(folder)]
+    while pending:
+        for entry in _entries(pending.pop()):
+            if entry.is_dir(follow_symlinks=False):
+                pending.append(entry.path)
+            elif not entry.is_file(follow_symlinks=False):
+                kind = _kind(entry)
+                if kind is not None:
+                    strange.append((os.path.relpath(entry.path, folder), kind))
+    if strange:
+        # repr: names may hold line breaks and control characters.
+        named = ", ".join(f"{name!r:.80} ({kind})" for name, kind in sorted(strange)[:3])
+        raise ArtefactError(
+            f"{folder} holds more than plain files and folders: {named}; remove them: no link "
+            "below a --workdir is followed"
+        )
+
+
+def _entries(folder: str) -> list[os.DirEntry]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return []  # there is none, or the run that is under way has just removed it
+
+
+def _kind(entry: os.DirEntry) -> str | None:
+    """What it is, in words; None: it has just been removed."""
+    try:
+        return _KINDS.get(stat.S_IFMT(entry.stat(follow_symlinks=False).st_mode), "no file")
+    except FileNotFoundError:
+        return None
 
 
 def read_json(path: pathlib.Path) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """One run in a process of its own: its output goes to a file, signals are passed on to it."""
 
+import os
 import pathlib
 import signal
 import subprocess
@@ -8,6 +9,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from trainers.errors import signalled
+from trainers.store import files
+from trainers.training.callbacks.signals import answered
 
 
 class Ended(NamedTuple):
@@ -21,7 +24,7 @@ class Ended(NamedTuple):
 def run(flags: Sequence[str], log: pathlib.Path) -> Ended:
     """Runs `python -m trainers.run` with these flags and waits for it.
 
-    SIGINT and SIGTERM are passed on to it meanwhile.
+    Signals that ask this process to stop are passed on to it meanwhile.
 
     Args:
         log: the file that its output is appended to; its folder exists.
@@ -34,10 +37,10 @@ def run(flags: Sequence[str], log: pathlib.Path) -> Ended:
         if child is not None:
             child.send_signal(number)
 
-    earlier = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    earlier = {number: signal.signal(number, pass_on) for number in answered()}
     try:
-        with open(log, "ab") as output:
-            start = output.tell()
+        with files.open_plain(log) as output:
+            start = output.seek(0, os.SEEK_END)
             # A process group of its own: a Ctrl-C at the terminal reaches it once, through us.
             child = subprocess.Popen(
                 command,

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from trainers.config import flags
 from trainers.config.settings import Settings
 from trainers.errors import UsageError
-from trainers.store.run_folder import read_json
+from trainers.store import sealed
 from trainers.studies import child
 
 _CONFIDENCE = 0.95
@@ -115,7 +115,7 @@ def run_seed(settings: Settings, run_flags: Sequence[str]) -> tuple[Outcome, int
     folder.parent.mkdir(parents=True, exist_ok=True)
     workdir = [f"--workdir={folder}"] if settings.workdir else []
     ended = child.run([*run_flags, f"--seed={seed}", *workdir], log_path(folder))
-    report = read_json(folder / "report.json") if ended.exit_code == 0 else None
+    report = sealed.read(folder / "report.json") if ended.exit_code == 0 else None
     return Outcome(seed, folder, ended.exit_code, report, ended.last_line), ended.signal
 
 

@@ -32,6 +32,8 @@ class R2(keras.metrics.R2Score):
 def over(pipeline, schema):
     """The pipeline with one output; mean and deviation of its target are fitted where they are not.
 
+    A target in float64, which float32 would round, is trained on as the distance from its mean.
+
     Raises:
         UsageError: the target is not one number.
     """
@@ -43,19 +45,40 @@ def over(pipeline, schema):
         )
     if pipeline.fit_target is None:
         pipeline = dataclasses.replace(pipeline, fit_target=fit_target)
+        if target.dtype == "float64" and pipeline.encode is None:
+            pipeline = dataclasses.replace(pipeline, encode=centred)
     return pipeline, schema._replace(task="regression", outputs=1)
 
 
 def fit_target(train) -> dict[str, np.ndarray]:
-    """Mean and standard deviation of the training targets; 1 where they are all equal."""
-    target = baselines.targets(train).astype(np.float64)
-    return {"mean": target.mean(), "std": target.std() or np.float64(1.0)}
+    """Mean and standard deviation of the training targets; 1 where they are all equal.
+
+    With `origin`, the mean once more, where `centred` subtracts it from targets in float64.
+    """
+    target = baselines.targets(train)
+    wide, target = target.dtype == np.float64, target.astype(np.float64)
+    fitted = {"mean": target.mean(), "std": target.std() or np.float64(1.0)}
+    return {**fitted, "origin": fitted["mean"]} if wide else fitted
+
+
+def centred(part):
+    """`encode`: targets in float64 to their distance from the origin, in float32."""
+
+    def encode(target: tf.Tensor) -> tf.Tensor:
+        return tf.cast(tf.cast(target, tf.float64) - part.get("origin", 0.0), tf.float32)
+
+    return encode
+
+
+def origin(prepared) -> float:
+    """What outputs and stored targets are counted from: 0 except for targets in float64."""
+    return float(prepared.state["target"].get("origin", 0.0))
 
 
 def head(model: keras.Model, prepared) -> keras.Model:
     """The model with its output in the target's unit: networks answer with numbers around zero."""
     mean, std = units(prepared)
-    rescale = keras.layers.Rescaling(std, mean, dtype="float32", name="units")
+    rescale = keras.layers.Rescaling(std, mean - origin(prepared), dtype="float32", name="units")
     return keras.Model(model.input, rescale(model.output), name=model.name)
 
 
@@ -94,6 +117,18 @@ def outputs(logits: tf.Tensor, class_names: tuple[str, ...]) -> dict[str, tf.Ten
     return {"logits": logits, "value": tf.squeeze(logits, axis=-1)}
 
 
+def served(entry, hparams, model, prepared) -> dict:
+    """`serving_default`; `value` is float64 where the target is."""
+    first = origin(prepared)
+
+    def from_origin(logits: tf.Tensor, class_names: tuple[str, ...]) -> dict[str, tf.Tensor]:
+        answer = outputs(logits, class_names)
+        return {**answer, "value": tf.cast(answer["value"], tf.float64) + first}
+
+    made = signatures.from_raw(from_origin if first else outputs)
+    return made(entry, hparams, model, prepared)
+
+
 def measured(answers, target: np.ndarray) -> statistics.Statistics:
     """Every metric from means of errors and of the centred target."""
     error = np.asarray(answers["logits"], np.float64)[:, 0] - target
@@ -114,7 +149,7 @@ def constant(prepared, target: np.ndarray) -> Constant:
 
 def drawn(prepared, test) -> list:
     """Answers over true values, and a histogram of the errors."""
-    value, target = _values(test)
+    value, target = _values(prepared, test)
     error = value - target
     counts, edges = np.histogram(error, bins=min(40, max(5, int(np.sqrt(len(error))))))
     low, high = np.quantile(np.abs(error), [0.5, 0.9])
@@ -134,19 +169,22 @@ def drawn(prepared, test) -> list:
 
 def mistakes(prepared, test, number: int) -> Mistakes:
     """The rows of the largest absolute errors."""
-    del prepared
-    value, target = _values(test)
+    value, target = _values(prepared, test)
     error = value - target
     index = statistics.worst(np.abs(error), np.full(len(error), True), number)
+    shown = "{:.12g}".format if origin(prepared) else html.number  # digits that float32 lacks
     entries = [
-        (html.number(value[i]), html.number(target[i]), html.signed(error[i], target[i]))
+        (shown(value[i]), shown(target[i]), html.signed(error[i], target[i] - origin(prepared)))
         for i in index
     ]
     return Mistakes("Largest errors", "", index, ("answered", "true", "error"), entries)
 
 
-def _values(test) -> tuple[np.ndarray, np.ndarray]:
-    return test.outputs["logits"][:, 0].astype(np.float64), test.target.astype(np.float64)
+def _values(prepared, test) -> tuple[np.ndarray, np.ndarray]:
+    """What was answered, and the targets, in float64."""
+    first = origin(prepared)
+    answered = test.outputs["logits"][:, 0].astype(np.float64)
+    return answered + first, test.target.astype(np.float64) + first
 
 
 def _from_means(means: np.ndarray, fractions: np.ndarray) -> dict[str, np.ndarray]:
@@ -166,7 +204,7 @@ TASK = Task(
     loss_scale=loss_scale,
     metrics=metrics,
     head=head,
-    signatures=signatures.from_raw(outputs),
+    signatures=served,
     statistics=measured,
     constant=constant,
     baselines=(baselines.linear("linear regression"),),

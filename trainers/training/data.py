@@ -34,7 +34,7 @@ def load(settings: Settings, folder: pathlib.Path | None) -> Prepared:
     pipeline, rows, schema = tfds.load(pipeline, data_dir=settings.data_dir or None)
     pipeline, schema = under_task(settings, pipeline, schema)
     form, stored = zoo.describe(settings.model).inputs, None
-    if folder:
+    if folder and run_folder.is_begun(folder):  # else what lies there may be of other data
         stored = state_file.load(folder, default_form=next(iter(pipeline.forms)))
     state = adopted_state(settings, pipeline, schema, form) if stored is None else stored
     prepared = prepare(pipeline, schema, rows, form=form, state=state)
@@ -50,8 +50,6 @@ def load(settings: Settings, folder: pathlib.Path | None) -> Prepared:
         )
     if folder:
         run_folder.check_data(folder, settings, prepared)
-        if stored is None and prepared.state:
-            state_file.save(folder, prepared.state)
     return prepared
 
 

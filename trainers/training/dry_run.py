@@ -12,6 +12,7 @@ import pipelines
 from pipelines.core.prepared import Prepared
 from pipelines.core.stream import stream
 from pipelines.storage import builders
+from trainers.config import sizes
 from trainers.config.settings import FIELDS, Settings, pipeline_arguments, values
 from trainers.devices import loop, machine, precision
 from trainers.devices.strategy import check_batch_size, choose
@@ -36,6 +37,7 @@ def describe(settings: Settings) -> str:
     check_batch_size(settings.recipe.batch_size, strategy, divisor)
     dtype, why = precision.choose_precision(settings.recipe.precision)
     prepared = _prepared(settings)
+    settings = sizes.chosen(settings, prepared.num_rows("train"))
     model = compiling.compiled(settings, prepared, strategy, precision.policy(dtype))
     steps = compiling.epoch_steps(settings, prepared)
     seconds = _seconds_per_step(model, settings, prepared, strategy)

@@ -102,7 +102,7 @@ def _fit_from(
     skip = begin.step - epoch * steps
     loop.count_steps(model, strategy, steps=steps, validation_steps=validation_steps, skip=skip)
     train, validation = _streams(settings, prepared, strategy, begin.step)
-    monitor = Monitor(run, step=begin.step, epoch_steps=steps)
+    monitor = Monitor(run, step=begin.step, validated=progress["validated"], epoch_steps=steps)
     averaged = [AveragedWeights()] if settings.recipe.ema else []
     with signals.noted() as request:
         saver = Saver(run, begin, request, monitor.flush, epoch_steps=steps, averaged=averaged)

@@ -1,5 +1,7 @@
 """One run, from its settings to its report: data in, an exported and tested model out."""
 
+import dataclasses
+import datetime
 import logging
 import pathlib
 import time
@@ -12,13 +14,15 @@ import tensorflow as tf
 
 from pipelines import MissingDataError
 from pipelines.core.prepared import Prepared
+from trainers.config import sizes
 from trainers.config.settings import Settings
 from trainers.devices import machine, precision, strategy
 from trainers.errors import ArtefactError, UsageError, data_errors
 from trainers.evaluation import baselines, evaluate, records
 from trainers.reports import write
 from trainers.serving import export
-from trainers.store import arrays, checkpoint, run_folder, state
+from trainers.store import arrays, report_file, run_folder, state
+from trainers.store.claim import claim
 from trainers.store.finished import SPLITS
 from trainers.store.run_folder import Run
 from trainers.tasks import registry as tasks
@@ -37,6 +41,7 @@ class _Fitted(NamedTuple):
     progress: Mapping[str, Any]
     steps: Mapping[str, int]  # 'last' and 'best'
     weights: Mapping[str, np.ndarray]  # what is tested and exported, by path
+    fingerprints: Mapping[str, str]  # of the weights of each of these steps
 
 
 def run(
@@ -56,14 +61,18 @@ def run(
     started = time.perf_counter() if started is None else started
     if settings.deterministic:
         precision.refuse_chance()
-    with signals.raised(), data_errors(), run_folder.claim(settings.run_dir) as folder:
+    with signals.raised(), data_errors(), claim(settings.run_dir) as folder:
+        settings = run_folder.with_recorded_sizes(folder, settings)
         _choose_devices(settings)  # before there is a tensor
         _check_identity(folder, settings)
-        report = run_folder.finished_report(folder, settings)
+        report = report_file.complete(folder, settings)
         if report is not None:
             _check_complete(folder, settings)
-            return report
-        trained = _fit(settings, data.load(settings, folder), folder, [Progress(), *callbacks])
+            # A signal or a full disk may have come while the page was drawn.
+            return report if write.is_drawn(folder, report) else write.finish(folder)
+        prepared = data.load(settings, folder)
+        settings = sizes.chosen(settings, prepared.num_rows("train"))
+        trained = _fit(settings, prepared, folder, [Progress(), *callbacks])
         return _test(trained, started)
 
 
@@ -73,7 +82,7 @@ def fitted(settings: Settings, prepared: Prepared, folder: pathlib.Path) -> Mapp
     Returns:
         The weights to be tested, by path. In a folder where they are fitted already, those.
     """
-    with run_folder.claim(folder):
+    with claim(folder):
         _check_identity(folder, settings)
         run_folder.check_data(folder, settings, prepared)
         return _fit(settings, prepared, folder).weights
@@ -98,10 +107,8 @@ def _fit(
         "ways": {name: way.facts for name, way in zip(settings.way, model.ways, strict=True)},
         **precision.describe(),
     }
-    begins = not run_folder.is_recorded(folder)
+    state.save(folder, prepared.state)
     recorded = run_folder.record(folder, settings, prepared, chosen, facts)
-    if prepared.state:
-        state.save(folder, prepared.state)
     rows = ", ".join(f"{rows.num_rows} {split}" for split, rows in prepared.rows.items())
     parameters = model.count_params()
     _LOG.info("%s: %d parameters on %s (%s)", settings.model, parameters, prepared.source, rows)
@@ -110,11 +117,10 @@ def _fit(
     try:
         progress = fit.fit(model, recorded, devices, callbacks)
     except (ArtefactError, UsageError):
-        if begins and not checkpoint.steps(folder / "checkpoints"):
-            run_folder.forget(folder)  # nothing was trained: the corrected command may begin here
+        run_folder.forget(folder)  # where nothing was trained
         raise
-    steps, weights = final.save_weights(model, recorded, progress)
-    return _Fitted(recorded, parameters, progress, steps, weights)
+    steps, weights, fingerprints = final.save_weights(model, recorded, progress)
+    return _Fitted(recorded, parameters, progress, steps, weights, fingerprints)
 
 
 def _test(trained: _Fitted, started: float) -> dict[str, Any]:
@@ -133,6 +139,8 @@ def _test(trained: _Fitted, started: float) -> dict[str, Any]:
     for split in SPLITS:
         predictions = records.predictions(tested[split], compared, split)
         arrays.write(folder / "predictions" / f"{split}.npz", predictions)
+    kept = ["examples.npz", *(f"predictions/{split}.npz" for split in SPLITS)]
+    kept += [path.name for path in folder.glob("weights*.npz")]
     report = {
         **_figures(trained),
         "validation": tested["validation"].metrics,
@@ -140,10 +148,13 @@ def _test(trained: _Fitted, started: float) -> dict[str, Any]:
         "baseline": compared.described(),
         "no_baseline": compared.missing,
         "export": str(exported.relative_to(folder)),
+        "exported": datetime.datetime.now(datetime.UTC).isoformat(timespec="minutes"),
         "workdir": str(folder),
+        "weights": dict(trained.fingerprints),
+        "files": report_file.hashes(folder, kept),
     }
     report["seconds"]["total"] = round(time.perf_counter() - started, 2)
-    run_folder.write_json(folder / "report.json", report)  # from here on the run is finished
+    report_file.write(folder, report)  # from here on the run is finished
     return write.finish(folder)
 
 
@@ -152,6 +163,7 @@ def _figures(trained: _Fitted) -> dict[str, Any]:
     _, _, settings, prepared, facts = trained.run
     progress = trained.progress
     return {
+        "run": trained.run.number,
         "model": settings.model,
         "pipeline": settings.recipe.pipeline,
         "dataset": prepared.source,
@@ -185,7 +197,8 @@ def _check_complete(folder: pathlib.Path, settings: Settings) -> None:
     """ArtefactError where the data of a finished run has changed; a line where it is gone."""
     try:
         data.check_present(settings)
-        data.load(settings, folder)
+        # Nothing is left to continue with other data.
+        data.load(dataclasses.replace(settings, resume_with_changes=False), folder)
         _LOG.info("%s is already complete", folder)
     except MissingDataError as error:
         _LOG.warning("%s is already complete; its data was not found: %s", folder, error)

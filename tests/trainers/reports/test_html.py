@@ -17,6 +17,14 @@ def test_a_table_escapes_its_cells():
     assert html.table(["a"], [["b"]] * 61).startswith('<div class="wide long">')
 
 
+def test_names_from_outside_cannot_turn_lines_around_or_make_them_endless():
+    assert html.element("b", "gpj\u202e.exe\x1b[31m") == r"<b>gpj\u202e.exe\x1b[31m</b>"
+    assert html.element("p", title="\u2066a\udc80") == r'<p title="\u2066a\udc80"></p>'
+    assert html.element("p", "c" * 5000) == f"<p>{'c' * 266}…{'c' * 133}</p>"
+    text = "a review, word by word " * 300 + "👨\u200d👩\xa0\n"
+    assert html.element("p", text) == f"<p>{text}</p>"
+
+
 @pytest.mark.parametrize(
     ("value", "shown"),
     [

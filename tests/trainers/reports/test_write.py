@@ -7,12 +7,13 @@ import pytest
 
 from pipelines import DataError
 from pipelines.storage import tfds
-from tests.conftest import fake_load, made_pipeline, tiny_settings
+from tests.conftest import fake_load, made_pipeline, tiny_settings, use_fake_data
 from tests.trainers.reports.past import Page, past_run
 from trainers import report as command
-from trainers.errors import ArtefactError
+from trainers.errors import ArtefactError, InterruptedRunError
 from trainers.evaluation import baselines
 from trainers.reports import html, page, write
+from trainers.store import sealed
 from trainers.training import run
 
 
@@ -29,7 +30,7 @@ def complete(tmp_path_factory):
 
 def test_a_run_writes_its_page_with_both_baselines(complete):
     folder, content = complete
-    assert content == json.loads((folder / "report.json").read_text())
+    assert content == sealed.read(folder / "report.json")
     found = Page((folder / "report.html").read_text(encoding="utf-8"))
     assert set(content["baseline"]) == {"linear", "constant"}
     for entry in content["baseline"].values():
@@ -54,7 +55,7 @@ def test_the_page_is_written_again_without_the_data(complete, capsys, monkeypatc
     command.main(["report", f"--workdir={folder}"])
     assert capsys.readouterr().out.strip() == str(folder / "report.html")
     assert (folder / "report.html").read_text() == before
-    assert json.loads((folder / "report.json").read_text()) == content
+    assert sealed.read(folder / "report.json") == content
     with pytest.raises(ArtefactError, match="holds no run"):
         write.write_again(folder / "export")
 
@@ -80,12 +81,34 @@ def test_a_page_that_cannot_be_drawn_loses_no_run(tmp_path, monkeypatch, caplog)
     def fail(*arguments):
         raise RuntimeError("no\nink")
 
+    draw = page.draw
     monkeypatch.setattr(page, "draw", fail)
     found = run.run(tiny_settings("mlp_binary", tmp_path))
     assert "no report.html (RuntimeError: no ink)" in caplog.text
-    assert found == json.loads((tmp_path / "report.json").read_text())
+    assert found == sealed.read(tmp_path / "report.json")
     assert found["test"]
     assert not (tmp_path / "report.html").exists()
+    monkeypatch.setattr(page, "draw", draw)  # the defect is mended
+    assert run.run(tiny_settings("mlp_binary", tmp_path))["intervals"]
+    assert (tmp_path / "report.html").exists()
     (tmp_path / "report.json").unlink()
     with pytest.raises(ArtefactError, match="is not finished"):
         write.write_again(tmp_path)
+
+
+@pytest.mark.usefixtures("_unchecked_export")
+@pytest.mark.parametrize("error", [OSError(28, "no space"), InterruptedRunError("SIGTERM", 143)])
+def test_page_that_was_interrupted_is_drawn_by_the_same_command(error, tmp_path, monkeypatch):
+    def fail(*arguments):
+        raise error
+
+    use_fake_data(monkeypatch)
+    settings = tiny_settings("mlp_binary", tmp_path)
+    for function in ((page, "draw"), (write, "replace_whole")):
+        with monkeypatch.context() as patch:
+            patch.setattr(*function, fail)
+            with pytest.raises(type(error)):
+                run.run(settings)
+        assert "intervals" not in sealed.read(tmp_path / "report.json")
+    assert run.run(settings)["intervals"] == sealed.read(tmp_path / "report.json")["intervals"]
+    assert (tmp_path / "report.html").exists()

@@ -1,5 +1,6 @@
 """Checkpoints: whole or absent, and refused where they do not fit."""
 
+import itertools
 import json
 import os
 
@@ -8,6 +9,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from tests.faults.deaths import Died, file_operations
 from trainers.errors import ArtefactError
 from trainers.store import arrays as array_file
 from trainers.store import checkpoint, files
@@ -129,6 +131,147 @@ def test_save_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
     done = [aside if name.startswith(aside) else name for name in done]
     # State, description, their folder; then its name, and the folder of all checkpoints.
     assert done == [aside, aside, aside, "renamed", tmp_path.name]
+
+
+def again(step: int, number: int) -> Checkpoint:
+    """The state of a step, saved for the time of that number (from 0 on)."""
+    return make(step)._replace(meta={"number": number})
+
+
+def number_of(folder) -> tuple:
+    """Step and number of the newest one that is whole, as every reader finds it."""
+    newest = checkpoint.load_newest(folder)
+    assert newest.arrays["optimizer/iteration"] == newest.step
+    return newest.step, newest.meta["number"]
+
+
+def dying_after(point: int):
+    """Dies after the operation on files of that number; a write is left half done."""
+    left = [point]
+
+    def after(name, halve):
+        left[0] -= 1
+        if not left[0]:
+            halve()
+            raise Died
+
+    return file_operations(after)
+
+
+SEQUENCES = [(1, 1), (1, 2, 2), (1, 2, 3), (1, 2, 2, 2), (1, 2, 3, 3), (1, 2, 1)]
+
+
+@pytest.mark.parametrize("numbers", SEQUENCES, ids=str)
+def test_save_that_is_cut_off_anywhere_leaves_the_newest_whole(numbers, tmp_path):
+    *earlier, last = [again(step, i) for i, step in enumerate(numbers)]
+    before, after = (earlier[-1].step, len(earlier) - 1), (last.step, len(earlier))
+    found = []
+    for point in itertools.count(1):
+        folder = tmp_path / str(point)
+        checkpoint.begin(folder)
+        for state in earlier:
+            checkpoint.save(folder, state, best_step=None)
+        try:
+            with dying_after(point):
+                checkpoint.save(folder, last, best_step=None)
+        except Died:
+            found.append(number_of(folder))
+        else:
+            break
+        # The next process may die while it clears up.
+        for clearing in itertools.count(1):
+            try:
+                with dying_after(clearing):
+                    checkpoint.begin(folder)
+                break
+            except Died:
+                assert number_of(folder) == found[-1]
+        assert number_of(folder) == found[-1]
+        assert all(name.startswith("step-") for name in os.listdir(folder))
+        checkpoint.save(folder, again(9, 9), best_step=None)
+        assert number_of(folder) == (9, 9)
+        assert len(os.listdir(folder)) == 2
+    assert number_of(folder) == after
+    assert len(found) > 10
+    assert found == sorted(found, key=[before, after].index)
+    assert set(found) == {before, after}
+
+
+def test_save_of_a_step_again_replaces_it_and_leaves_the_one_before(tmp_path):
+    save(tmp_path, 1)
+    for number in range(3):
+        checkpoint.save(tmp_path, again(2, number), best_step=None)
+        assert number_of(tmp_path) == (2, number)
+        assert sorted(os.listdir(tmp_path)) == ["step-00000001", "step-00000002"]
+
+
+@pytest.mark.parametrize("fails", [1, 2, 3])
+def test_save_of_a_step_again_on_a_failing_disk_leaves_the_earlier_one(
+    fails, tmp_path, monkeypatch
+):
+    """Also where the old one cannot be renamed back: it is found under the name that it has."""
+    checkpoint.begin(tmp_path)
+    checkpoint.save(tmp_path, again(2, 0), best_step=None)
+    rename, calls = os.rename, []
+
+    def fail(*names):
+        calls.append(names)
+        if len(calls) in (2, fails):
+            raise OSError(5, "Input/output error")
+        rename(*names)
+
+    monkeypatch.setattr(os, "rename", fail)
+    with pytest.raises(OSError, match="Input/output"):
+        checkpoint.save(tmp_path, again(2, 1), best_step=None)
+    monkeypatch.undo()
+    assert number_of(tmp_path) == (2, 0)
+    assert checkpoint.steps(tmp_path) == [2]
+    checkpoint.begin(tmp_path)
+    assert os.listdir(tmp_path) == ["step-00000002"]
+
+
+def test_damaged_ones_count_no_more_once_a_run_went_on_from_one_before(tmp_path):
+    """Two damaged ones would be "the last two", and every new one removed as it is saved."""
+    save(tmp_path, 10, 20, 30, 40, best_step=10)
+    for step in (30, 40):
+        flip(tmp_path / f"step-000000{step}" / "state.npz")
+    newest = checkpoint.load_newest(tmp_path)
+    assert newest.step == 10
+    checkpoint.set_aside(tmp_path, after=newest.step)
+    assert checkpoint.steps(tmp_path) == [10]
+    assert len(os.listdir(tmp_path)) == 3  # until there is a new one
+    for step, kept in ((35, [10, 35]), (36, [35, 36])):
+        checkpoint.save(tmp_path, make(step), best_step=None)
+        assert checkpoint.load_newest(tmp_path).step == step
+        assert sorted(os.listdir(tmp_path)) == [f"step-000000{number}" for number in kept]
+
+
+def test_save_keeps_the_new_one_whatever_later_ones_there_are(tmp_path):
+    save(tmp_path, 10, 30, 40)
+    flip(tmp_path / "step-00000030" / "state.npz")
+    checkpoint.save(tmp_path, make(20), best_step=None)
+    assert checkpoint.steps(tmp_path) == [20]
+    save(tmp_path, 30)
+    assert checkpoint.steps(tmp_path) == [20, 30]
+
+
+def test_set_aside_that_is_cut_off_hides_no_damage(tmp_path):
+    save(tmp_path, 1, 2)
+    flip(tmp_path / "step-00000002" / "state.npz")
+    (tmp_path / ".damaged-step-00000002").mkdir()  # of an earlier time
+    with pytest.raises(Died), dying_after(1):
+        checkpoint.set_aside(tmp_path, after=1)
+    assert checkpoint.load_newest(tmp_path).step == 1
+    checkpoint.set_aside(tmp_path, after=1)
+    flip(tmp_path / "step-00000001" / "state.npz")
+    with pytest.raises(ArtefactError, match="all 1 checkpoints"):
+        checkpoint.load_newest(tmp_path)
+
+
+def test_steps_of_nine_digits_are_found(tmp_path):
+    save(tmp_path, 99_999_999, 100_000_000)
+    assert checkpoint.steps(tmp_path) == [99_999_999, 100_000_000]
+    assert checkpoint.load_newest(tmp_path).step == 100_000_000
 
 
 def test_load_reads_no_pickle(tmp_path):

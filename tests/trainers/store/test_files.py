@@ -6,6 +6,7 @@ import os
 import numpy as np
 import pytest
 
+from trainers.errors import ArtefactError
 from trainers.store import files
 
 
@@ -86,3 +87,31 @@ def test_fingerprint_of_texts_is_that_of_their_bytes():
 
     assert files.fingerprint(texts(b"ab", b"c")) == files.fingerprint(texts(b"ab", b"c"))
     assert files.fingerprint(texts(b"ab", b"c")) != files.fingerprint(texts(b"a", b"bc"))
+
+
+def test_clear_removes_what_is_half_written_and_follows_no_link(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "a").touch()
+    place = tmp_path / "run"
+    (place / ".writing-1").mkdir(parents=True)
+    (place / ".writing-1" / "half").touch()
+    (place / ".writing-2").touch()
+    (place / ".writing-3").symlink_to(tmp_path / "mine")
+    (place / "whole").touch()
+    files.clear(place)
+    assert os.listdir(place) == ["whole"]
+    assert os.listdir(tmp_path / "mine") == ["a"]
+    files.clear(tmp_path / "nothing")
+
+
+def test_open_plain_appends_and_reads(tmp_path):
+    for expected in (b"ab", b"abab"):
+        with files.open_plain(tmp_path / "a") as file:
+            file.write(b"ab")
+            file.seek(0)
+            assert file.read() == expected
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    with pytest.raises(ArtefactError, match="b is not a plain file"):
+        files.open_plain(tmp_path / "b")
+    with pytest.raises(FileNotFoundError):
+        files.open_plain(tmp_path / "nothing" / "a")

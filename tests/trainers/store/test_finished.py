@@ -9,7 +9,8 @@ import pytest
 from pipelines.storage import tfds
 from tests.conftest import fake_load, tiny_settings, unchecked_exports
 from trainers.errors import ArtefactError
-from trainers.store import arrays
+from trainers.store import arrays, sealed
+from trainers.store import state as state_file
 from trainers.store.finished import finished
 from trainers.training import run
 
@@ -71,7 +72,7 @@ def test_a_run_that_is_not_finished_is_refused(folder):
 @pytest.mark.parametrize("missing", ["weights.npz", "serving"])
 def test_a_run_that_an_earlier_version_finished_is_refused(missing, folder):
     if missing == "serving":
-        facts = json.loads((folder / "run.json").read_text())
+        facts = sealed.read(folder / "run.json")
         del facts["serving"], facts["format"]
         (folder / "run.json").write_text(json.dumps(facts))
     else:
@@ -82,17 +83,44 @@ def test_a_run_that_an_earlier_version_finished_is_refused(missing, folder):
 
 @pytest.mark.parametrize("serving", [[], {}, {"form": 1}, {"form": "vector", "schema": {}}])
 def test_a_damaged_description_is_refused(serving, folder):
-    facts = json.loads((folder / "run.json").read_text())
+    facts = sealed.read(folder / "run.json")
     (folder / "run.json").write_text(json.dumps({**facts, "serving": serving}))
     with pytest.raises(ArtefactError, match=r"run\.json is damaged"):
         _ = finished(folder).prepared
 
 
 def test_keep_takes_the_file_beside_where_the_steps_differ(folder):
-    report = json.loads((folder / "report.json").read_text())
-    (folder / "report.json").write_text(json.dumps({**report, "steps": {"last": 8, "best": 8}}))
+    report = sealed.read(folder / "report.json")
+    sealed.write(folder / "report.json", {**report, "steps": {"last": 8, "best": 8}})
     own = finished(folder, "best").weights  # one file holds both
-    (folder / "report.json").write_text(json.dumps({**report, "steps": {"last": 8, "best": 4}}))
+    sealed.write(folder / "report.json", {**report, "steps": {"last": 8, "best": 4}})
     arrays.write(folder / "weights-best.npz", {"a": np.ones(3)})
     assert finished(folder, "best").weights.keys() == {"a"}
     assert finished(folder, "last").weights.keys() == finished(folder).weights.keys() == own.keys()
+
+
+@pytest.mark.parametrize("name", ["weights.npz", "examples.npz", "predictions/test.npz"])
+def test_file_of_another_run_is_refused(name, folder):
+    arrays.write(folder / name, {"a": np.ones(3)})  # whole, and not what the report was made of
+    past = finished(folder)
+    with pytest.raises(ArtefactError, match="of another run"):
+        _ = {"weights.npz": lambda: past.weights, "examples.npz": lambda: past.examples}.get(
+            name, lambda: past.predictions
+        )()
+
+
+def test_report_of_another_run_is_refused(folder):
+    report = sealed.read(folder / "report.json")
+    sealed.write(folder / "report.json", {**report, "run": "another"})
+    with pytest.raises(ArtefactError, match=r"report\.json is of another run"):
+        finished(folder)
+
+
+def test_state_of_another_run_is_refused(folder):
+    part = state_file.load(folder, "vector")["inputs/vector"]
+    for other in ({}, {"inputs/vector": {**part, "mean": part["mean"] + 1}}):
+        state_file.save(folder, other)
+        past = finished(folder)
+        for read in (lambda past=past: past.state, lambda past=past: past.prepared):
+            with pytest.raises(ArtefactError, match=r"state\.npz is not what the run fitted"):
+                read()

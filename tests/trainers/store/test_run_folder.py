@@ -1,15 +1,14 @@
-"""The run folder: one run, one process, and only under the settings that the run has."""
+"""What a run records, and that it goes on only under the settings and on the data it has."""
 
 import json
-import os
 
 import numpy as np
 import pytest
 
 from tests.conftest import fake_pipeline, made_pipeline, tiny_settings
 from trainers.config.settings import resolve
-from trainers.errors import ArtefactError, BusyError, UsageError
-from trainers.store import run_folder, schema
+from trainers.errors import ArtefactError
+from trainers.store import run_folder, schema, sealed
 
 
 @pytest.fixture
@@ -20,30 +19,19 @@ def prepared():
 def recorded(folder, prepared, **changes):
     settings = resolve("mlp", {"workdir": folder, **changes})
     run_folder.record(folder, settings, prepared, "float32", {"cores": 2})
+    begin(folder)
     return settings
 
 
+def begin(folder) -> None:
+    """Gives a recorded run something to lose."""
+    (folder / "checkpoints" / "step-00000001").mkdir(parents=True, exist_ok=True)
+
+
 def edit(folder, change):
-    facts = json.loads((folder / "run.json").read_text())
+    facts = sealed.read(folder / "run.json")
     change(facts)
     (folder / "run.json").write_text(json.dumps(facts))
-
-
-def test_claim_is_for_one_process_at_a_time(tmp_path):
-    with run_folder.claim(tmp_path / "run") as folder:
-        assert folder.is_dir()
-        with pytest.raises(BusyError, match="in use by process"), run_folder.claim(folder):
-            pass
-    with run_folder.claim(tmp_path / "run"):
-        pass
-
-
-def test_claim_refuses_files_and_folders_with_other_things(tmp_path):
-    (tmp_path / "notes.txt").touch()
-    with pytest.raises(UsageError, match=r"already contains other files \(notes\.txt\)"):
-        run_folder.claim(tmp_path).__enter__()
-    with pytest.raises(UsageError, match="is a file"):
-        run_folder.claim(tmp_path / "notes.txt").__enter__()
 
 
 def test_settings_of_reads_back_what_record_wrote(tmp_path, prepared):
@@ -113,6 +101,7 @@ def test_settings_of_a_folder_without_a_run(tmp_path):
 def test_record_keeps_the_number_of_the_run_and_every_start(tmp_path, prepared):
     settings = resolve("mlp", {"workdir": tmp_path})
     first = run_folder.record(tmp_path, settings, prepared, "float32", {"cores": 2})
+    begin(tmp_path)
     second = run_folder.record(tmp_path, settings, prepared, "float32", {"cores": 4})
     assert first.number == second.number
     assert second.facts["starts"] == [{"cores": 2}, {"cores": 4}]
@@ -135,29 +124,21 @@ def settings(tmp_path):
 
 def started(settings, prepared=None, **facts) -> run_folder.Run:
     prepared = prepared or fake_pipeline("breast_cancer")
+    begin(settings.run_dir)
     return run_folder.record(settings.run_dir, settings, prepared, "float32", FACTS | facts)
 
 
 def changed(folder, **changes) -> None:
     """Writes other values, or none where they are None, into run.json."""
-    facts = json.loads((folder / "run.json").read_text()) | changes
+    facts = sealed.read(folder / "run.json") | changes
     facts = {key: value for key, value in facts.items() if value is not None}
     (folder / "run.json").write_text(json.dumps(facts))
-
-
-def test_claim_clears_what_a_killed_process_left(tmp_path):
-    (tmp_path / "pipeline").mkdir()
-    for path in (tmp_path / ".writing-1", tmp_path / "pipeline" / ".writing-2"):
-        path.touch()
-    with run_folder.claim(tmp_path):
-        assert sorted(os.listdir(tmp_path)) == [".lock", "pipeline"]
-        assert os.listdir(tmp_path / "pipeline") == []
 
 
 def test_record_keeps_the_number_and_every_start(settings, caplog):
     first, second = started(settings), started(settings)
     assert first.number == second.number
-    stored = json.loads((settings.run_dir / "run.json").read_text())
+    stored = sealed.read(settings.run_dir / "run.json")
     assert stored == json.loads(json.dumps(second.facts))
     assert second.facts["starts"] == [FACTS, FACTS]
     assert "other conditions" not in caplog.text
@@ -217,9 +198,83 @@ def test_a_run_of_a_later_format_is_refused(settings):
         run_folder.settings_of(settings.run_dir)
 
 
-def test_finished_report_is_that_of_as_many_epochs(settings):
-    assert run_folder.finished_report(settings.run_dir, settings) is None
-    run_folder.write_json(settings.run_dir / "report.json", {"epochs": 2})
-    assert run_folder.finished_report(settings.run_dir, settings) == {"epochs": 2}
-    longer = tiny_settings("mlp_binary", settings.run_dir, epochs=3)
-    assert run_folder.finished_report(settings.run_dir, longer) is None
+@pytest.mark.parametrize(
+    ("left", "begun"),
+    [
+        ("checkpoints/step-00000008", True),
+        ("checkpoints/.replaced-step-00000008", True),
+        ("checkpoints/.damaged-step-00000008", True),
+        ("report.json", True),
+        ("weights.npz", True),
+        ("export/mlp/1", True),
+        ("baselines/linear", True),
+        ("checkpoints", False),
+        ("checkpoints/.writing-0123", False),
+        ("pipeline/state.npz", False),
+        ("metrics.jsonl", False),
+        ("tensorboard/train", False),
+    ],
+)
+def test_a_record_binds_only_what_there_is_to_lose(left, begun, tmp_path, prepared):
+    (tmp_path / left).mkdir(parents=True)
+    assert not run_folder.is_begun(tmp_path)
+    settings = resolve("mlp", {"workdir": tmp_path})
+    first = run_folder.record(tmp_path, settings, prepared, "float32", {"cores": 2})
+    assert run_folder.is_begun(tmp_path) == begun
+    other = resolve("mlp", {"workdir": tmp_path, "l2": 0.5})
+    rows = made_pipeline("binary", num_rows=61)
+    if begun:
+        with pytest.raises(ArtefactError, match="other settings"):
+            run_folder.check_identity(tmp_path, other, "float32")
+        with pytest.raises(ArtefactError, match="the data is not that of"):
+            run_folder.check_data(tmp_path, settings, rows)
+    else:
+        run_folder.check_identity(tmp_path, other, "float32")
+        run_folder.check_data(tmp_path, settings, rows)
+    second = run_folder.record(tmp_path, settings, prepared, "float32", {"cores": 2})
+    assert (first.number == second.number) == begun
+    assert len(second.facts["starts"]) == 1 + begun
+
+
+def test_a_file_of_somebody_else_called_run_json_is_never_replaced(tmp_path, prepared):
+    (tmp_path / "run.json").write_text('{"scripts": {}}')
+    settings = resolve("mlp", {"workdir": tmp_path})
+    with pytest.raises(ArtefactError, match="is damaged: see identity"):
+        run_folder.check_identity(tmp_path, settings, "float32")
+    with pytest.raises(ArtefactError, match="is damaged: see identity"):
+        run_folder.record(tmp_path, settings, prepared, "float32", {})
+    assert (tmp_path / "run.json").read_text() == '{"scripts": {}}'
+
+
+def test_check_data_compares_the_state_also_where_the_rows_may_be_others(tmp_path):
+    """--resume_with_changes: the weights mean something only under the state of their run."""
+    rows = made_pipeline("regression", num_rows=61)
+    recorded(tmp_path, made_pipeline("regression"))
+    settings = resolve("mlp", {"workdir": tmp_path, "resume_with_changes": True})
+    run_folder.check_data(tmp_path, settings, rows)
+    other = rows.replace(state={"target": {"mean": np.float32(0), "std": np.float32(1)}})
+    with pytest.raises(ArtefactError, match=r"state\.npz is not what the run fitted"):
+        run_folder.check_data(tmp_path, settings, other)
+
+
+def test_forget_takes_back_the_record_of_a_run_that_was_refused(tmp_path, prepared):
+    settings = resolve("mlp", {"workdir": tmp_path})
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "pipeline").mkdir()
+    (tmp_path / "pipeline" / "state.npz").touch()
+    run_folder.record(tmp_path, settings, prepared, "float32", {})
+    run_folder.forget(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    for left in ("tensorboard", "weights.npz"):  # a folder of our own needs its record
+        run_folder.record(tmp_path, settings, prepared, "float32", {})
+        (tmp_path / left).mkdir()
+        run_folder.forget(tmp_path)
+        assert (tmp_path / "run.json").exists()
+        (tmp_path / left).rmdir()
+
+
+def test_settings_of_refuses_a_folder_with_links(tmp_path, prepared):
+    recorded(tmp_path, prepared)
+    (tmp_path / "metrics.jsonl").symlink_to("/dev/null")
+    with pytest.raises(ArtefactError, match=r"'metrics\.jsonl' \(a symbolic link\)"):
+        run_folder.settings_of(tmp_path)

@@ -47,3 +47,18 @@ def test_a_part_that_no_pipeline_has_is_refused(tmp_path):
     state.save(tmp_path, {"weights": {"a": np.zeros(1)}})
     with pytest.raises(ArtefactError, match="not a part"):
         state.load(tmp_path, "pieces")
+
+
+def test_an_empty_state_is_no_file(tmp_path):
+    state.save(tmp_path, {})
+    state.save(tmp_path, STATE)
+    state.save(tmp_path, {})  # takes away that of a run which fitted something
+    assert state.load(tmp_path, "pieces") is None
+
+
+def test_fingerprint_covers_parts_names_and_values(tmp_path):
+    state.save(tmp_path, STATE)
+    assert state.fingerprint(state.load(tmp_path, "other")) == state.fingerprint(STATE)
+    others = [{}, {"target": STATE["target"]}, {**STATE, "target": {"mean": np.float64(3.5)}}]
+    others.append({**STATE, "target": {**STATE["target"], "std": np.float64(2.5)}})
+    assert len({state.fingerprint(one) for one in (STATE, *others)}) == 5

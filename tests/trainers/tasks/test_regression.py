@@ -68,6 +68,43 @@ def test_equal_targets_have_a_deviation_of_one():
     assert regression.fit_target(train) == {"mean": 7.0, "std": 1.0}
 
 
+def test_a_target_in_float64_is_served_as_finely_as_it_was_read():
+    """Seconds since 1970: float32 has one number in 128."""
+    made = made_pipeline("regression")
+    target = 1_716_000_000.0 + np.arange(60)
+    field = Field((), "float64")
+    rows = {
+        split: part._replace(
+            fields={**part.fields, "label": field},
+            table={**part.table, "label": np.resize(target, part.num_rows)},
+        )
+        for split, part in made.rows.items()
+    }
+    plain = dataclasses.replace(made.pipeline, fit_target=None, encode=None)
+    pipeline, schema = TASK.over(plain, made.schema._replace(target=field))
+    prepared = prepare(pipeline, schema, rows)
+    train = prepared.rows["train"].table["label"]
+    mean = rows["train"].table["label"].mean()
+    np.testing.assert_allclose(train, rows["train"].table["label"] - mean, atol=1e-5)
+    assert prepared.batch_signature[1].dtype == "float32"
+
+    inputs = {k: keras.Input(f.shape, name=k) for k, f in prepared.serving_inputs.items()}
+    [first, *_] = inputs.values()
+    dense = keras.layers.Dense(1, kernel_initializer="zeros")
+    model = TASK.head(keras.Model(inputs, dense(first)), prepared)
+    dense.bias.assign([0.5])
+    signature = TASK.signatures(None, {}, model, prepared)["serving_default"]
+    raw = {k: rows["test"].table[k][:2] for k in prepared.raw}
+    answer = signature.function(**raw)
+    deviation = rows["train"].table["label"].std()
+    assert answer["value"].dtype == "float64"
+    np.testing.assert_allclose(answer["value"] - mean, [deviation / 2] * 2, rtol=1e-5)
+    np.testing.assert_allclose(answer["logits"], [[deviation / 2]] * 2, rtol=1e-6)
+    test = Evaluation({}, np.arange(2), np.array([1.0, 2.0]), {"logits": np.array([[1.0], [4.0]])})
+    [entry] = TASK.mistakes(prepared, test, 1).entries
+    assert entry[2].startswith("+2")
+
+
 def test_outputs_name_the_value():
     value = np.array([[3.0], [4.0]], np.float32)
     np.testing.assert_array_equal(regression.outputs(value, ())["value"], [3.0, 4.0])

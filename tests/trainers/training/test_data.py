@@ -9,6 +9,7 @@ import pipelines
 from pipelines import MissingDataError
 from tests.conftest import NUM_ROWS, OPTIONS, made_pipeline, tiny_settings
 from trainers.errors import UsageError
+from trainers.store import run_folder
 from trainers.store import state as state_file
 from trainers.training import data
 
@@ -23,15 +24,17 @@ def _made(monkeypatch):
 
 
 @pytest.mark.usefixtures("_fake_data")
-def test_load_stores_the_state_that_it_fitted_and_takes_it_again(tmp_path, monkeypatch):
+def test_load_takes_the_state_of_the_run_and_else_fits_it_anew_and_writes_nothing(tmp_path):
     settings = tiny_settings("mlp_binary", tmp_path)
     first = data.load(settings, tmp_path)
-    stored = state_file.load(tmp_path, default_form="vector")
-    np.testing.assert_array_equal(
-        stored["inputs/vector"]["mean"], first.state["inputs/vector"]["mean"]
-    )
-    changed = {"inputs/vector": {**first.state["inputs/vector"], "mean": np.zeros(30, np.float32)}}
-    monkeypatch.setattr(state_file, "load", lambda folder, default_form: changed)
+    assert list(tmp_path.iterdir()) == []
+    part = first.state["inputs/vector"]
+    other = {"inputs/vector": {**part, "mean": np.zeros(30, np.float32)}}
+    state_file.save(tmp_path, other)
+    run_folder.record(tmp_path, settings, first.replace(state=other), "float32", {})
+    again = data.load(settings, tmp_path)  # nothing was trained under what lies there
+    np.testing.assert_array_equal(again.state["inputs/vector"]["mean"], part["mean"])
+    (tmp_path / "checkpoints" / "step-00000001").mkdir(parents=True)
     again = data.load(settings, tmp_path)
     np.testing.assert_array_equal(again.state["inputs/vector"]["mean"], np.zeros(30))
 

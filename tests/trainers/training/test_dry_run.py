@@ -25,3 +25,10 @@ def test_batch_that_does_not_divide_is_refused_before_data_is_read(tmp_path):
     settings = tiny_settings("mlp_binary", tmp_path, batch_size=7)
     with pytest.raises(UsageError, match="batch_size=7 does not divide over 2 replicas"):
         dry_run.describe(settings.__class__(**{**vars(settings), "replicas": 2}))
+
+
+@pytest.mark.usefixtures("_fake_data")
+def test_dry_run_shows_the_sizes_that_the_rows_ask_for(tmp_path):
+    text = dry_run.describe(resolve("mlp", {"workdir": str(tmp_path / "run"), "dry_run": True}))
+    assert "batch_size = 16" in text  # for 72 random rows
+    assert "steps       4 an epoch, 2000 in all" in text

@@ -265,7 +265,7 @@ def test_models_compute_and_save_what_they_do_without(name, tmp_path):
     if "activation" in zoo.describe(name).hparams:
         hparams["activation"] = "gelu"
     settings = tiny_settings(name, tmp_path, hparams=hparams)
-    pipeline = fake_pipeline(settings.recipe.pipeline)
+    pipeline = fake_pipeline(settings.recipe.pipeline, zoo.describe(name).inputs)
     plain, fast = (assembly.build(settings, pipeline, "float32") for _ in range(2))
     kernels.install(fast)
     fast.set_weights(plain.get_weights())

@@ -11,16 +11,16 @@ import logging
 import os
 import pathlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import keras
 import numpy as np
 import tensorflow as tf
-from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 
-from trainers.store import files
+from trainers.evaluation.records import image_field, visible
+from trainers.store import files, logs
 from trainers.store.run_folder import Run
 from trainers.tasks import registry as tasks
 from trainers.training.callbacks.picture import predictions_grid
@@ -52,13 +52,14 @@ def _never_in_the_way(method: Callable) -> Callable:
 class Monitor(keras.callbacks.Callback):
     """Writes scalars of executions and epochs, the graph, example images; more if asked."""
 
-    def __init__(self, run: Run, *, step: int, epoch_steps: int):
+    def __init__(self, run: Run, *, step: int, validated: bool, epoch_steps: int):
         super().__init__()
         self._folder = run.folder / "tensorboard"
         self._lines_path = run.folder / "metrics.jsonl"
         self._prepared = run.prepared
         self._settings = run.settings
         self._first_step = step
+        self._validated = validated
         self._step = step
         self._epoch_steps = epoch_steps
         self._executions = 0
@@ -71,9 +72,9 @@ class Monitor(keras.callbacks.Callback):
     @_never_in_the_way
     def on_train_begin(self, logs=None):
         """Takes back what a killed process wrote beyond its last checkpoint; writes the graph."""
-        self._lines = _lines_until(self._lines_path, self._first_step)
+        self._lines = _lines_until(self._lines_path, self._first_step, self._validated)
         for split in ("train", "validation"):
-            _cut_events(self._folder / split, self._first_step)
+            _cut_events(self._folder / split, self._first_step, self._validated)
             self._writers[split] = tf.summary.create_file_writer(str(self._folder / split))
         if not self._first_step:
             specs = [tf.TensorSpec(i.shape, i.dtype, name=i.name) for i in self.model.inputs]
@@ -171,15 +172,15 @@ class Monitor(keras.callbacks.Callback):
 
     def _write_images(self) -> None:
         prepared, rows = self._prepared, self._prepared.rows["validation"]
-        captions = tasks.get(prepared.task).captions
-        if captions is None or "image" not in prepared.raw or rows.table is None:
+        captions, image = tasks.get(prepared.task).captions, image_field(prepared)
+        if captions is None or image is None or rows.table is None:
             return
         raw = {name: rows.table[name][:_IMAGES] for name in prepared.raw}
         outputs = self.model(prepared.preprocess(raw), training=False)
         target = rows.table[rows.target][:_IMAGES]
         texts = captions(prepared, np.asarray(outputs, np.float32), target)
         if texts is not None:
-            tf.summary.image("predictions", predictions_grid(raw["image"], texts)[None])
+            tf.summary.image("predictions", predictions_grid(visible(raw[image]), texts)[None])
 
     def _profile(self) -> None:
         if self._executions == _PROFILED[0]:
@@ -205,38 +206,51 @@ def is_logged(position: int, epoch_steps: int, per_execution: int) -> bool:
     return position == epoch_steps or position % (per_execution * every) == 0
 
 
-def _lines_until(path: pathlib.Path, step: int):
-    """The file, open for more lines, without those of later steps and without a torn last line."""
-    kept = []
-    if path.exists() and step:
-        for line in path.read_text(encoding="utf-8").splitlines():
-            try:
-                if json.loads(line)["step"] <= step:
-                    kept.append(line)
-            except ValueError:
-                break
-    files.replace_whole(path, "".join(f"{line}\n" for line in kept).encode())
+def _lines_until(path: pathlib.Path, step: int, validated: bool):
+    """The file, open for more lines, without those of later steps and without damaged ones."""
+    earlier = logs.lines(path) if step else logs.Log([], 0)
+    _warn_of_damage(path, earlier)
+    kept = [
+        json.dumps(line) + "\n"
+        for line in earlier.entries
+        if _is_kept(line["step"], line, step, validated)
+    ]
+    files.replace_whole(path, "".join(kept).encode())
     return open(path, "a", encoding="utf-8")
 
 
-def _cut_events(folder: pathlib.Path, step: int) -> None:
+def _cut_events(folder: pathlib.Path, step: int, validated: bool) -> None:
     """Takes events of later steps, written before a kill, out of TensorBoard's files.
 
     A session mark would be simpler, but TensorBoard's own reader ignores it for the kind of
     events that TensorFlow 2 writes.
     """
-    for left in files.unfinished(folder):
-        left.unlink()
+    files.clear(folder)
     for path in sorted(folder.glob("events.out.tfevents.*")):
-        kept = []
-        try:
-            for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
-                if Event.FromString(record).step <= step:
-                    kept.append(record)
-        except tf.errors.DataLossError:
-            pass  # the torn end of a file that was being written
+        if not step:  # the graph, too, is of a run that begins anew
+            path.unlink()
+            continue
+        earlier = logs.events(path)
+        _warn_of_damage(path, earlier)
         new = files.aside(path)
         with tf.io.TFRecordWriter(str(new)) as writer:
-            for record in kept:
-                writer.write(record)
+            for record in earlier.entries:
+                if _is_kept(logs.step_of(record), logs.tags_of(record), step, validated):
+                    writer.write(record)
         os.replace(new, path)
+
+
+def _is_kept(written: int, names: Iterable[str], step: int, validated: bool) -> bool:
+    """Whether the checkpoint of `step` covers what was written at a step under these names.
+
+    Of one that was saved before its epoch's validation, what the epoch wrote at its end is later,
+    though its step is the same: a process that was killed between the two has written it.
+    """
+    if written != step or validated:
+        return written <= step
+    return any(name.startswith("running/") for name in names)
+
+
+def _warn_of_damage(path: pathlib.Path, log: logs.Log) -> None:
+    if log.damaged:
+        _LOG.warning("%s: %d damaged entries are left out", path, log.damaged)

@@ -3,7 +3,10 @@
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from pipelines.files.shown import shown
+
 _TILE, _CAPTION, _COLUMNS = 128, 20, 4
+_NAME = 30  # characters of a class; no more are within the picture
 _RIGHT, _WRONG = (0, 110, 40), (190, 0, 0)
 
 
@@ -25,7 +28,8 @@ def predictions_grid(images: np.ndarray, captions: list[tuple[str, str]]) -> np.
         tile = Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)
         tile = tile.convert("RGB").resize((_TILE - 4, _TILE - 4), Image.Resampling.NEAREST)
         grid.paste(tile, (left + 2, top + 2))
-        text = predicted if predicted == true else f"{predicted} ({true})"
+        right, wrong = shown(predicted, _NAME), shown(true, _NAME)
+        text = right if predicted == true else f"{right} ({wrong})"
         colour = _RIGHT if predicted == true else _WRONG
         pen.text((left + 4, top + _TILE - 1), text, fill=colour, font=font)
     return np.asarray(grid)

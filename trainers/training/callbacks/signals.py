@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: requests to stop, met where nothing is lost."""
+"""SIGTERM, Ctrl-C and a closed terminal: requests to stop, met where nothing is lost."""
 
 import contextlib
 import signal
@@ -8,8 +8,13 @@ from typing import Any
 
 from trainers.errors import InterruptedRunError
 
-_ANSWERED = (signal.SIGTERM, signal.SIGINT)
 CONTINUES = "the same command continues the run"
+
+
+def answered() -> list[signal.Signals]:
+    """The signals that ask a command to stop; not SIGHUP where it is ignored, as nohup has it."""
+    ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    return [signal.SIGTERM, signal.SIGINT, *([] if ignored else [signal.SIGHUP])]
 
 
 class Request:
@@ -57,7 +62,7 @@ def _handled_by(handler: Callable) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():  # only it may set handlers
         yield
         return
-    before = {number: signal.signal(number, handler) for number in _ANSWERED}
+    before = {number: signal.signal(number, handler) for number in answered()}
     try:
         yield
     finally:

@@ -32,22 +32,21 @@ def start(model: keras.Model, run: Run) -> Checkpoint:
         ArtefactError: the checkpoint does not fit the model, or is of another run or another order
             of the rows; or a source lacks weights that the model needs.
     """
-    newest = checkpoint.load_newest(run.folder / "checkpoints")
+    checkpoints = run.folder / "checkpoints"
+    newest = checkpoint.load_newest(checkpoints)
     order = order_version(run.prepared.rows["train"].num_rows)
     if newest is None:
         initialise(model, run)
         meta = {"run": run.number, "order": order, "progress": dict(NEW_PROGRESS)}
         return Checkpoint(0, {}, meta)
-    if newest.meta.get("run") != run.number:
-        raise ArtefactError(
-            f"the checkpoint of step {newest.step} in {run.folder} is of another run: remove it"
-        )
+    checkpoint.check_run(checkpoints, newest, run.number)
     if newest.meta.get("order", 1) != order:
         raise ArtefactError(
             f"{run.folder} was begun by a version that orders so many rows otherwise: finish it "
             "with that version, or choose another --workdir"
         )
     checkpoint.restore(checkpoint.variables_of(model), newest.arrays)
+    checkpoint.set_aside(checkpoints, after=newest.step)
     # Keras resets the metrics before the first epoch: they are put back there.
     metrics = {k: v for k, v in newest.arrays.items() if k.startswith("metrics/")}
     return newest._replace(arrays=metrics, meta={**newest.meta, "order": order})

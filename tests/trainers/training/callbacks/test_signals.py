@@ -29,6 +29,20 @@ def test_signal_is_raised_where_nothing_is_under_way():
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_hangup_asks_to_stop_unless_it_is_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        with signals.noted() as request:
+            signal.raise_signal(signal.SIGHUP)
+            assert request.met("saved")[1] == 129
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup starts a command
+        with signals.noted() as request:
+            signal.raise_signal(signal.SIGHUP)
+            assert request.number == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_other_threads_leave_the_handlers_alone():
     seen = []
 
