@@ -14,7 +14,7 @@ from trainers.errors import import_tensorflow, run_command
 
 def main(argv: list[str]) -> None:
     """The command."""
-    options = small_command(__doc__, argv, data_dir="")
+    options = small_command(__file__, argv, data_dir="")
     if options is None:
         return
     import_tensorflow()

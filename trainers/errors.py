@@ -9,6 +9,9 @@ import traceback
 from collections.abc import Callable, Iterator
 
 from pipelines import DataError
+from pipelines.files.shown import escaped, one_line
+from pipelines.storage import system
+from trainers import console
 
 # Exit codes. 0: done; 1: an exception that was not foreseen, a defect; 128 + n: signal n.
 USAGE, DATA, ARTEFACT, NON_FINITE, SYSTEM, BUSY, OUT_OF_TIME = 2, 3, 4, 5, 6, 75, 124
@@ -35,8 +38,11 @@ class BusyError(RuntimeError):
     """Another process trains in the same folder."""
 
 
-class InterruptedRunError(RuntimeError):
-    """The run stopped after a clean save; the same command continues it."""
+class InterruptedRunError(BaseException):
+    """The run stopped after a clean save; the same command continues it.
+
+    As KeyboardInterrupt it is no `Exception`: code that goes on whatever happens lets it pass.
+    """
 
     def __init__(self, message: str, exit_code: int):
         super().__init__(message)
@@ -62,8 +68,7 @@ def exit_code(error: BaseException) -> int:
     for kinds, code in _CODES:
         if isinstance(error, kinds):
             return code
-    # Matched by name, since a refusal must not import TensorFlow.
-    return SYSTEM if type(error).__name__ == "ResourceExhaustedError" else _DEFECT
+    return SYSTEM if system.described(error) else _DEFECT
 
 
 def signalled(number: int) -> int:
@@ -109,30 +114,29 @@ def run_command(command: Callable[[list[str]], None]) -> None:
     What the library logs goes to stderr, so that stdout holds the answer alone. An exception that
     is not foreseen keeps its traceback: it is a defect of ours.
     """
+    console.open_missing()
     debug = any(argument.lstrip("-").partition("=")[0] == "debug" for argument in sys.argv[1:])
     if not debug:  # TensorFlow prints a dozen lines at every start otherwise
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        with _logged(), data_errors():
+        with console.lasting(), _logged(), data_errors():
             command(sys.argv)
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader, `head` say, has closed the pipe: not an error
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (Exception, KeyboardInterrupt) as error:
+    except console.ReaderLeftError:
+        pass  # stdout has answers alone: all work is done, or nobody wants more of them
+    except (Exception, KeyboardInterrupt, InterruptedRunError) as error:
         code = exit_code(error)
         if debug or code == _DEFECT:
             traceback.print_exc()
         else:
-            text = " ".join(str(error).split()) or type(error).__name__
-            if type(error).__name__ == "ResourceExhaustedError":
-                text = f"out of memory: choose a smaller --batch_size ({text[:200]})"
+            text = system.described(error) if code == SYSTEM else ""
+            text = one_line(text or str(error)) or type(error).__name__
             print(f"error: {text}", file=sys.stderr)
         sys.exit(code)
 
 
 def _one_line(record: logging.LogRecord) -> str:
     prefix = "warning: " if record.levelno >= logging.WARNING else ""
-    return prefix + record.getMessage()
+    return prefix + escaped(record.getMessage())
 
 
 @contextlib.contextmanager

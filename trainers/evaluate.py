@@ -16,7 +16,7 @@ from trainers.errors import UsageError, import_tensorflow, run_command
 
 def main(argv: list[str]) -> None:
     """The command: metrics of a finished run's newest export as one JSON line."""
-    flags = small_command(__doc__, argv, workdir=None, split="test", views="false")
+    flags = small_command(__file__, argv, workdir=None, split="test", views="false")
     if flags is None:
         return
     if flags["views"] not in ("true", "false"):

@@ -11,7 +11,7 @@ from trainers.errors import UsageError, import_tensorflow, run_command
 
 def main(argv: list[str]) -> None:
     """The command: exports a finished run once more."""
-    flags = small_command(__doc__, argv, workdir=None, keep="")
+    flags = small_command(__file__, argv, workdir=None, keep="")
     if flags is None:
         return
     if flags["keep"] not in ("", "last", "best"):

@@ -13,11 +13,12 @@ covers the mean over all seeds in 95 of 100 such repetitions, if the values are 
 """
 
 import json
+import logging
 import sys
 
 from trainers.config import flags
 from trainers.errors import UsageError, run_command, signalled
-from trainers.store.run_folder import write_json
+from trainers.store.files import replace_whole
 from trainers.studies.repeat import (
     common_path,
     log_path,
@@ -29,6 +30,8 @@ from trainers.studies.repeat import (
     summary,
 )
 
+_LOG = logging.getLogger("trainers.repeat")  # as a program this module is called __main__
+
 
 def main(argv: list[str]) -> None:
     """The command. Exits with the code of the first run that failed."""
@@ -36,25 +39,25 @@ def main(argv: list[str]) -> None:
     own, run_flags = argv[:split], argv[split + 1 :]
     if split == len(argv) and not {"--help", "-h", "-help"} & set(argv):
         raise UsageError("write the flags of trainers.run after '--': --seeds=5 -- --model=...")
-    values = flags.small_command(__doc__, own, seeds="5")
+    values = flags.small_command(__file__, own, seeds="5")
     if values is None:
         return
     runs = plan(parse_seeds(values["seeds"]), run_flags)
     if runs is None:  # --help or --list among the run's flags
         return
     outcomes, stopped = [], 0
-    print(f"{len(runs)} runs; output in {log_path(runs[0].run_dir)} and so on", flush=True)
+    _LOG.info("%d runs; output in %s and so on", len(runs), log_path(runs[0].run_dir))
     for settings in runs:
         outcome, number = run_seed(settings, run_flags)
         outcomes.append(outcome)
-        print(outcome_line(outcome), flush=True)
+        _LOG.info("%s", outcome_line(outcome))
         if number:
             stopped = outcome.exit_code or signalled(number)
             break
     result = summary(runs[0], run_flags, outcomes)
     if result["seeds"]:  # an earlier result is not given up for nothing
         path = common_path(runs[0], "repeat.json")
-        write_json(path, result)
+        replace_whole(path, json.dumps(result, indent=1).encode())
         print("\n".join(["", *statistics_table(result["statistics"]), f"kept in {path}"]))
     print(json.dumps(result))
     unfinished = len(outcomes) < len(runs)

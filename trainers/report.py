@@ -11,7 +11,7 @@ from trainers.errors import import_tensorflow, run_command
 
 def main(argv: list[str]) -> None:
     """The command: writes the page again, and prints its path."""
-    flags = small_command(__doc__, argv, workdir=None)
+    flags = small_command(__file__, argv, workdir=None)
     if flags is None:
         return
     import_tensorflow()

@@ -12,6 +12,8 @@ from trainers import errors
 class ResourceExhaustedError(Exception):
     """Stands for TensorFlow's, which is matched by its name."""
 
+    __module__ = "tensorflow.python.framework.errors_impl"
+
 
 @pytest.mark.parametrize(
     ("error", "code"),

@@ -99,8 +99,9 @@ def test_a_run_that_fails_does_not_stop_the_others(folder):
     done = run_python(*command(folder, "0,1,2"), cwd=folder, check=False)
     assert done.returncode == 3, done.stderr
     lines = done.stdout.splitlines()
-    assert "seed 0: test accuracy 0.9000, fit 1.0 s, total 9.0 s" in lines
-    assert "seed 1: exit code 3: error: the data is damaged" in lines
+    progress = done.stderr.splitlines()
+    assert "seed 0: test accuracy 0.9000, fit 1.0 s, total 9.0 s" in progress
+    assert "seed 1: exit code 3: error: the data is damaged" in progress
     rows = [line.split()[:7] for line in lines]
     assert ["test", "accuracy", "2", "0.9100", "0.0141", "0.9000", "0.9200"] in rows
     assert ["seconds", "fit", "2", "2.0", "1.4", "1.0", "3.0"] in rows
