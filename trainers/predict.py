@@ -9,9 +9,12 @@ Needs TensorFlow and Pillow only.
 """
 
 import json
+import os
 import pathlib
+import sys
 
 from pipelines.files import photo
+from pipelines.files.shown import shown
 from trainers.config.flags import small_command
 from trainers.errors import UsageError, import_tensorflow, run_command
 
@@ -20,25 +23,33 @@ TABLES = (".csv", ".tsv")
 
 def main(argv: list[str]) -> None:
     """The command: answers for each example in the files."""
-    flags = small_command(__doc__, argv, files=True, workdir=None)
+    flags = small_command(__file__, argv, files=True, workdir=None)
     if flags is None:
         return
     files = [pathlib.Path(name) for name in flags["files"]]
     if not files:
         raise UsageError("name the files to predict: images, .csv, .txt or .json")
     for path in files:
-        if not path.is_file():
-            raise UsageError(f"{path} does not exist")
+        if not os.path.isfile(path):  # Path.is_file raises for a name that is too long
+            there = os.path.lexists(path)
+            raise UsageError(f"{shown(path)} {'is not a file' if there else 'does not exist'}")
         if path.suffix.lower() not in (*photo.SUFFIXES, *TABLES, ".txt", ".json"):
+            images = " ".join(photo.SUFFIXES)
             raise UsageError(
-                f"{path}: expected an image ({' '.join(photo.SUFFIXES)}), .csv, .tsv, .txt or .json"
+                f"{shown(path)}: expected an image ({images}), .csv, .tsv, .txt or .json"
             )
     import_tensorflow()
+    from pipelines.storage.progress import progress
     from trainers.serving.predict import predict
-    from trainers.store import exports
+    from trainers.store import exports, untrusted
 
-    for line in predict(exports.newest(pathlib.Path(flags["workdir"])), files):
-        print(json.dumps(line))
+    workdir = pathlib.Path(flags["workdir"])
+    untrusted.check_plain(workdir)
+    answers = predict(exports.newest(workdir), files)
+    if not sys.stdout.isatty():  # where the answers themselves are not seen
+        answers = progress(answers, None, "predict")
+    for answer in answers:
+        print(json.dumps(answer))
 
 
 if __name__ == "__main__":

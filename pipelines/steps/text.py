@@ -6,9 +6,8 @@ al. 2016, section 4.1). Every byte string is accepted: invalid UTF-8 becomes U+F
 that the vocabulary lacks becomes [UNK], an empty text is only [CLS].
 """
 
-import functools
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import sentencepiece
@@ -21,7 +20,11 @@ from zoo.spec import Field
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # ids 0 to 4
 _UNKNOWN, _CLASSIFY = 1, 2
 _WORD = "\u2581"  # prefix of every word, which marks the pieces that begin one
+_END = "\0"  # after every word; no word has one, since control characters are spaces
 _LONGEST_PIECE = 20  # characters
+# Bytes of a word that pieces are learnt from. The characters of one of a million bytes would
+# outnumber all others, so that these fall below `character_coverage`.
+_LONGEST_WORD = 1000
 _SPACE = r"[\s\p{Z}\p{Cc}]+"
 # Characters that are words by themselves: punctuation, symbols, scripts without spaces.
 _ALONE = r"[\p{P}\p{S}\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
@@ -38,7 +41,8 @@ def words(text: tf.Tensor) -> tf.RaggedTensor:
 def learn_vocabulary(texts: Iterator[np.ndarray], vocab_size: int) -> np.ndarray:
     """Special pieces, then those of byte-pair encoding over these texts (Sennrich et al. 2016).
 
-    The same texts give the same pieces: sentencepiece breaks ties deterministically.
+    Words of more than 1000 bytes are left out. The same texts give the same pieces: sentencepiece
+    breaks ties deterministically.
 
     Args:
         texts: arrays (N,) of byte strings.
@@ -52,7 +56,10 @@ def learn_vocabulary(texts: Iterator[np.ndarray], vocab_size: int) -> np.ndarray
     """
     lines: list[bytes] = []
     for chunk in texts:
-        joined = tf.strings.reduce_join(words(tf.constant(chunk)), axis=1, separator=" ")
+        split = words(tf.constant(chunk))
+        short = tf.strings.length(split.flat_values) <= _LONGEST_WORD
+        split = tf.ragged.boolean_mask(split, split.with_flat_values(short))
+        joined = tf.strings.reduce_join(split, axis=1, separator=" ")
         lines += [line for line in joined.numpy().tolist() if line]
     if not lines:
         raise DataError("no vocabulary can be learnt: the training texts contain no words")
@@ -94,11 +101,11 @@ class Tokenizer(tf.Module):
     def __init__(self, vocabulary: np.ndarray, max_length: int, field: str = ""):
         super().__init__(name="tokenizer")
         pieces = [str(piece) for piece in vocabulary]
-        keys = tf.constant(pieces[len(SPECIAL) :])  # so that "[MASK]" in a text is not special
-        ids = tf.range(len(SPECIAL), len(pieces), dtype=tf.int32)
-        initializer = tf.lookup.KeyValueTensorInitializer(keys, ids)
-        self._ids = tf.lookup.StaticHashTable(initializer, default_value=-1)
-        self._longest = max(map(len, pieces))
+        keys = pieces[len(SPECIAL) :]  # so that "[MASK]" in a text is not special
+        ids = np.arange(len(SPECIAL), len(pieces), dtype=np.int32)
+        self._whole = _table(np.array(keys, object), ids)
+        edges, self._piece_at, self._size_at = _trie(dict(zip(keys, ids.tolist(), strict=True)))
+        self._edges = _table(np.array(list(edges)), np.array(list(edges.values()), np.int32))
         self._max_length = max_length
         self._field = field
 
@@ -127,50 +134,104 @@ class Tokenizer(tf.Module):
     def _pieces_of(self, word: tf.Tensor) -> tf.RaggedTensor:
         """Ids of the pieces of each word: (W,) to (W, pieces) int32."""
         word = tf.strings.join([_WORD, word])
-        # Most words are a single piece; only the others need twenty look-ups per piece.
-        whole = self._ids.lookup(word)
-        every = tf.range(tf.size(word))
-        active = tf.boolean_mask(every, whole < 0)
-        ids, owner = (tf.boolean_mask(column, whole >= 0) for column in (whole, every))
-        _, _, ids, owner = tf.while_loop(
-            lambda active, *_: tf.size(active) > 0,
-            functools.partial(self._one_more, word),
-            (active, tf.zeros_like(active), ids, owner),
-            shape_invariants=(tf.TensorShape([None]),) * 4,
-        )
-        # The loop adds one piece per word and round: sort by word, and by round within a word.
-        order = tf.argsort(owner, stable=True)
-        owner = tf.cast(tf.gather(owner, order), tf.int64)
+        # Most words are a single piece; only the others are looked at character by character.
+        whole = self._whole.lookup(word)
+        ones, cut = (tf.cast(tf.where(mask)[:, 0], tf.int32) for mask in (whole >= 0, whole < 0))
+        text = tf.strings.join([tf.gather(word, cut), _END])
+        split = tf.strings.unicode_decode(text, "UTF-8")  # (cut, characters)
+        begin = tf.cast(split.row_starts(), tf.int32)
+        piece, size = self._longest(split.flat_values)
+        position = _path(begin, size)  # of the pieces
+        row = tf.searchsorted(begin, position, side="right") - 1
+        ids = tf.concat([tf.gather(whole, ones), tf.gather(piece, position)], axis=0)
+        owner = tf.cast(tf.concat([ones, tf.gather(cut, row)], axis=0), tf.int64)
+        # By word, and by position within a word.
+        position = tf.cast(tf.concat([tf.zeros_like(ones), position], axis=0), tf.int64)
+        order = tf.argsort(owner * tf.size(size, tf.int64) + position, stable=True)
         return tf.RaggedTensor.from_value_rowids(
-            tf.gather(ids, order), owner, nrows=tf.size(word, tf.int64)
+            tf.gather(ids, order), tf.gather(owner, order), nrows=tf.size(word, tf.int64)
         )
 
-    def _one_more(self, word, active, start, ids, owner):
-        """One more piece of every word that has characters left."""
-        rest = tf.gather(word, active)
-        length = tf.strings.length(rest, unit="UTF8_CHAR")
-        sizes = tf.range(self._longest, 0, -1)  # longest first
-        shape = [tf.size(rest), tf.size(sizes)]
-        taken = tf.strings.substr(
-            tf.broadcast_to(rest[:, None], shape),
-            tf.broadcast_to(start[:, None], shape),
-            tf.broadcast_to(sizes, shape),
-            unit="UTF8_CHAR",
+    def _longest(self, characters: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The longest piece that begins at each of the characters (N,), and its size: (N,) int32.
+
+        Where none does, [UNK] of size 1; at the end of a word, size 0.
+        """
+
+        def one_character_on(position, node, begin, deepest):
+            character = tf.cast(tf.gather(characters, position), tf.int64)
+            node = self._edges.lookup(_edge(tf.cast(node, tf.int64), character))
+            alive = tf.where(node >= 0)[:, 0]
+            position, node, begin = (tf.gather(c, alive) for c in (position, node, begin))
+            deepest = tf.tensor_scatter_nd_update(deepest, begin[:, None], node)
+            return position + 1, node, begin, deepest
+
+        every = tf.range(tf.size(characters))
+        *_, deepest = tf.while_loop(
+            lambda position, *_: tf.size(position) > 0,
+            one_character_on,
+            (every, tf.zeros_like(every), every, tf.zeros_like(every)),
+            shape_invariants=(tf.TensorShape([None]),) * 4,
         )
-        ids_of_size = self._ids.lookup(taken)
-        # The first size that is a piece is the longest.
-        best = tf.argmax(ids_of_size >= 0, axis=1, output_type=tf.int32)
-        piece = tf.gather(ids_of_size, best, batch_dims=1)
-        known = piece >= 0
-        left = length - start
-        start += tf.where(known, tf.minimum(tf.gather(sizes, best), left), 1)
-        more = start < length
-        return (
-            tf.boolean_mask(active, more),
-            tf.boolean_mask(start, more),
-            tf.concat([ids, tf.where(known, piece, _UNKNOWN)], axis=0),
-            tf.concat([owner, active], axis=0),
-        )
+        size = tf.gather(self._size_at, deepest)
+        return tf.gather(self._piece_at, deepest), tf.where(characters == 0, 0, size)
+
+
+def _path(begin: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    """Where the pieces are that follow one another from each beginning: (pieces,), in any order.
+
+    By pointer doubling, so that a word of a million characters takes 20 rounds: after k of them
+    2^k pieces of each word are known, and from each character the position 2^k pieces further.
+
+    Args:
+        begin: (words,) positions of their first characters.
+        size: (N,) of the piece at each character; 0 at the end of a word.
+    """
+
+    def doubled(reached, jump):
+        further = tf.gather(jump, reached)
+        inside = tf.where(tf.gather(size, further) > 0)[:, 0]
+        return tf.concat([reached, tf.gather(further, inside)], axis=0), tf.gather(jump, jump)
+
+    reached, _ = tf.while_loop(
+        lambda _, jump: tf.reduce_any(tf.gather(size, jump) > 0),
+        doubled,
+        (begin, tf.range(tf.size(size)) + size),
+        shape_invariants=(tf.TensorShape([None]),) * 2,
+    )
+    return reached
+
+
+def _trie(ids: Mapping[str, int]) -> tuple[dict[int, int], np.ndarray, np.ndarray]:
+    """The pieces as a tree of characters: {edge: node}, and for each node a piece and its size.
+
+    That is the longest piece on the way to the node, or [UNK] of size 1. The root is node 0.
+    """
+    edges: dict[int, int] = {}
+    parents, ends = [0], {}
+    for piece, i in ids.items():
+        node = 0
+        for character in piece:
+            parent, edge = node, _edge(node, ord(character))
+            node = edges.setdefault(edge, len(parents))
+            if node == len(parents):
+                parents.append(parent)
+        ends[node] = (i, len(piece))
+    found = [(_UNKNOWN, 1)]
+    for node in range(1, len(parents)):
+        found.append(ends.get(node, found[parents[node]]))
+    piece, size = np.array(found, np.int32).T
+    return edges, piece, size
+
+
+def _edge(node, character):
+    """The key of a node's edge: Unicode has less than 2^21 characters."""
+    return node * 2**21 + character
+
+
+def _table(keys: np.ndarray, values: np.ndarray) -> tf.lookup.StaticHashTable:
+    initializer = tf.lookup.KeyValueTensorInitializer(tf.constant(keys), tf.constant(values))
+    return tf.lookup.StaticHashTable(initializer, default_value=-1)
 
 
 def pieces_form(vocab_size: int, max_length: int, field: str = "") -> Form:

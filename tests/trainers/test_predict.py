@@ -2,16 +2,18 @@
 
 import csv
 import json
+import os
 import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from pipelines.storage import progress
 from tests.conftest import fake_pipeline, run_python
 from tests.trainers.conftest import command, served
 from trainers import predict
-from trainers.errors import ArtefactError, UsageError
+from trainers.errors import ArtefactError, UsageError, exit_code
 from trainers.store import exports
 
 
@@ -69,6 +71,61 @@ def test_what_the_model_does_not_take_is_refused(
         command(predict, f"--workdir={finished_runs / name}", str(tmp_path / file))
 
 
+def pixels(value, size: int = 32) -> str:
+    image = np.zeros((size, size, 3), int).tolist()
+    image[1][2][0] = value
+    return json.dumps({"instances": [{"image": image}]})
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (pixels(300), r"image\[1, 2, 0\] is 300, expected whole numbers 0 to 255"),
+        (pixels(-1), r"image\[1, 2, 0\] is -1, expected"),
+        (pixels(1.7), r"image\[1, 2, 0\] is 1.7, expected"),
+        (pixels(float("nan")), r"image\[1, 2, 0\] is NaN, expected"),
+        (pixels(0.5), r"is 0.5, expected whole numbers 0 to 255; these look like fractions"),
+        (pixels(True), r"image\[1, 2, 0\] is true, expected"),
+        (pixels("7"), r"image\[1, 2, 0\] is '7', expected"),
+        (pixels([]), "image has values beside lists"),
+        (pixels(0, size=31), r"image has shape \(31, 31, 3\), expected \(32, 32, 3\)"),
+        ("[" * 9999, "is nested too deeply"),
+        ('{"instances": 7}', r"expected \{'instances': "),
+        ('{"instances": ["x"]}', r"a\.json:0 is 'x', expected \{image\}"),
+    ],
+)
+def test_a_request_with_what_no_image_has_is_refused(finished_runs, tmp_path, content, message):
+    (tmp_path / "a.json").write_text(content)
+    with pytest.raises(UsageError, match=message) as caught:
+        command(predict, f"--workdir={finished_runs / 'cifar_cnn'}", str(tmp_path / "a.json"))
+    assert str(caught.value).startswith(f"{tmp_path}/a.json")
+    assert "\n" not in str(caught.value)
+    assert exit_code(caught.value) == 2
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.json", "a.txt", "a.png"])
+def test_a_sparse_file_of_60_gb_is_refused_at_once(finished_runs, tmp_path, name):
+    (tmp_path / name).touch()
+    os.truncate(tmp_path / name, 60 * 2**30)
+    with pytest.raises(UsageError, match=rf"a\.{name[2:]}\b"):
+        command(predict, f"--workdir={finished_runs / 'mlp_binary'}", str(tmp_path / name))
+
+
+def test_a_file_with_a_line_of_100_mb_is_refused(finished_runs, tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"x" * 10**8)
+    with pytest.raises(UsageError, match=r"a\.csv:1: a line of more than 16,777,216 characters"):
+        command(predict, f"--workdir={finished_runs / 'mlp_binary'}", str(tmp_path / "a.csv"))
+
+
+def test_a_table_without_the_columns_names_a_few_of_them(finished_runs, tmp_path):
+    names = [f"c{i}\u202e{'n' * 5000}" for i in range(500)]
+    (tmp_path / "a.csv").write_text(",".join(names) + "\n")
+    with pytest.raises(UsageError, match=r"and 10 more missing; it has .* and 480 more") as caught:
+        command(predict, f"--workdir={finished_runs / 'mlp_binary'}", str(tmp_path / "a.csv"))
+    assert len(str(caught.value)) < 10_000
+    assert str(caught.value).isprintable()
+
+
 def test_the_bad_cell_is_named(finished_runs, tmp_path):
     raw = fake_pipeline("breast_cancer").raw
     rows = [
@@ -104,3 +161,19 @@ def test_without_files_it_says_what_it_takes(tmp_path):
         command(predict, f"--workdir={tmp_path}")
     with pytest.raises(UsageError, match=r"none\.csv does not exist"):
         command(predict, f"--workdir={tmp_path}", str(tmp_path / "none.csv"))
+    os.mkfifo(tmp_path / "fifo.csv")
+    with pytest.raises(UsageError, match=r"fifo\.csv is not a file"):
+        command(predict, f"--workdir={tmp_path}", str(tmp_path / "fifo.csv"))
+    with pytest.raises(UsageError, match=r"nnn….*n\\u202e\.csv does not exist") as caught:
+        command(predict, f"--workdir={tmp_path}", f"{'n' * 5000}\u202e.csv")
+    assert len(str(caught.value)) < 450
+
+
+def test_progress_is_shown_where_the_answers_are_not(finished_runs, tmp_path, monkeypatch, capsys):
+    raw, folder = fake_pipeline("breast_cancer").raw, finished_runs / "mlp_binary"
+    rows = [",".join(raw)] + [",".join(["1"] * len(raw))] * 5
+    (tmp_path / "rows.csv").write_text("\n".join(rows))
+    monkeypatch.setattr(progress, "_DELAY", 0.0)
+    monkeypatch.setattr(progress, "_LOG_INTERVAL", 0.0)
+    assert len(command(predict, f"--workdir={folder}", str(tmp_path / "rows.csv"))) == 5
+    assert "predict: 5it" in capsys.readouterr().err

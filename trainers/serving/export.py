@@ -23,14 +23,12 @@ from trainers.serving import compare
 from trainers.serving.request import request
 from trainers.serving.signatures import arguments_of, traced
 from trainers.store import exports, saved_model
-from trainers.store.files import fingerprint, sync
+from trainers.store.claim import claim
+from trainers.store.files import clear, fingerprint, sync
 from trainers.store.finished import finished
-from trainers.store.run_folder import claim, read_json
 from trainers.tasks import registry
 from trainers.tasks.registry import Signature
 from trainers.training.compile import build
-
-_CARD = pathlib.Path("assets.extra", "model.json")
 
 
 def export(
@@ -94,8 +92,7 @@ def published(
     if not versions:
         return None
     newest = exports.model_folder(folder, settings.model) / str(versions[-1])
-    card = read_json(newest / _CARD) or {}
-    return newest if card.get("weights") == fingerprint(weights) else None
+    return newest if exports.weights_of(newest) == fingerprint(weights) else None
 
 
 def example_arguments(
@@ -138,8 +135,7 @@ def publish(
         facts: what model.json beside the export says besides inputs and outputs.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for unfinished in folder.glob(".writing-*"):  # by a process that was killed
-        shutil.rmtree(unfinished)
+    clear(folder)  # of what a process that was killed had half written
     temporary = pathlib.Path(tempfile.mkdtemp(prefix=".writing-", dir=folder))
     try:
         functions = traced(signatures)
@@ -192,7 +188,7 @@ def _describe(
     facts: Mapping[str, Any],
 ) -> None:
     """Writes model.json and request.json into the version's `assets.extra`."""
-    (version / _CARD).parent.mkdir()
+    (version / exports.CARD).parent.mkdir()
     described = {
         name: {
             "inputs": {k: {"shape": f.shape, "dtype": f.dtype} for k, f in one.fields.items()},
@@ -202,6 +198,8 @@ def _describe(
     }
     served = "serving_default" if "serving_default" in signatures else next(iter(signatures))
     content = request(served, arguments[served])
-    (version / _CARD).with_name("request.json").write_text(json.dumps(content), encoding="utf-8")
+    (version / exports.CARD).with_name("request.json").write_text(
+        json.dumps(content), encoding="utf-8"
+    )
     card = {**facts, **described[served], "signature": served, "signatures": described}
-    (version / _CARD).write_text(json.dumps(card, indent=1), encoding="utf-8")
+    (version / exports.CARD).write_text(json.dumps(card, indent=1), encoding="utf-8")

@@ -2,6 +2,7 @@
 
 import functools
 import re
+import time
 import unicodedata
 
 import numpy as np
@@ -57,6 +58,31 @@ def tokenize(*texts: bytes | str, vocabulary=TINY, max_length: int = 12) -> list
 )
 def test_tokenizer_cuts_into_the_longest_pieces(given, pieces):
     assert tokenize(given) == [["[CLS]", *pieces]]
+
+
+@pytest.mark.parametrize("given", ["thefilmsed" * 30, "q" * 300, "é😀s" * 99 + "film"])
+def test_tokenizer_cuts_long_words_as_plain_python_does(given):
+    found = tokenize(given, f"the {given} {given}s film", max_length=3000)
+    assert found[0] == by_hand(given, list(PIECES))
+    assert found[1] == by_hand(f"the {given} {given}s film", list(PIECES))
+
+
+@pytest.mark.parametrize("part", ["a", "film", "s\u0301", "😀x", "\xad", "fi lm"])
+def test_tokenizer_takes_a_text_of_any_length_in_linear_time(part):
+    """Of 300 000 characters; a quadratic one takes 47 s for 30 000."""
+    tokenize("the")
+    start = time.perf_counter()
+    [found] = tokenize(part * (300_000 // len(part)))
+    assert time.perf_counter() - start < 10
+    assert len(found) == 12
+
+
+def test_pieces_of_one_that_begins_with_another_piece_are_the_longest_that_fit():
+    """The way through the tree passes "▁ab" and dies before "▁abcde": back to the piece."""
+    vocabulary = np.array([*SPECIAL, "▁ab", "▁abcde", "c", "cd", "d", "e"])
+    assert tokenize("abcdf abcde abc", vocabulary=vocabulary) == [
+        ["[CLS]", "▁ab", "cd", "[UNK]", "▁abcde", "▁ab", "c"]
+    ]
 
 
 def test_tokenizer_cuts_the_middle_of_long_texts():
@@ -121,6 +147,16 @@ def test_learn_vocabulary_covers_its_texts_and_is_the_same_each_time():
         "print('|'.join(learn_vocabulary(iter([texts]), 60)).encode())"
     )
     assert run_python("-c", program).stdout.strip() == repr("|".join(vocabulary).encode())
+
+
+@pytest.mark.parametrize("noise", ["z" * 100_000, "qx" * 50_000, "s\u0301" * 500])
+def test_learn_vocabulary_leaves_out_what_is_too_long_for_a_word(noise):
+    """Otherwise its characters outnumber all others, which become [UNK]."""
+    noisy = np.array([*TEXTS, f"new {noise} low".encode()], object)
+    plain = np.array([*TEXTS, b"new low"], object)
+    np.testing.assert_array_equal(
+        learn_vocabulary(iter([noisy]), 60), learn_vocabulary(iter([plain]), 60)
+    )
 
 
 def test_learn_vocabulary_refuses_texts_without_words():

@@ -1,18 +1,20 @@
 """An exported model of a table, asked in files and in JSON as its user would."""
 
+import itertools
 import json
+import types
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines import DataError
 from tests.conftest import run_python
 from tests.pipelines.test_csv import write
 from trainers.config.settings import resolve
 from trainers.errors import UsageError
 from trainers.evaluation import records
-from trainers.serving import export, predict
+from trainers.serving import examples, export, predict
+from trainers.store import saved_model
 from trainers.tasks import registry
 from trainers.training import data
 from trainers.training.compile import build
@@ -103,12 +105,12 @@ def test_missing_numbers_in_json(exported, tmp_path):
             UsageError,
             r"a\.csv:3: column Area_m2: 'big'",
         ),
-        ("a.csv", "Area (m²),class,sold\n1,,\n1,\n", DataError, r"a\.csv:3: 2 cells"),
+        ("a.csv", "Area (m²),class,sold\n1,,\n1,\n", UsageError, r"a\.csv:3: 2 cells"),
         (
             "a.json",
             '{"instances": [{"Area_m2": "1", "class_": "", "sold": ""}]}',
             UsageError,
-            "0: Area_m2 is '1'",
+            "json:0: Area_m2 is '1', expected numbers",
         ),
         (
             "a.json",
@@ -128,6 +130,47 @@ def test_what_the_model_does_not_take_is_refused(name, content, kind, message, e
     (tmp_path / name).write_text(content, encoding="utf-8")
     with pytest.raises(kind, match=message):
         list(predict.predict(exported[1], [tmp_path / name]))
+
+
+def test_batches_answer_as_single_rows_do(exported, tmp_path, monkeypatch):
+    kinds, days = ["flat", "villa", "?", "new"], ["2020-01-05", "", "2020-02-30"]
+    rows = [["" if i % 7 == 0 else i / 3, kinds[i % 4], days[i % 3]] for i in range(300)]
+    together = answers(exported, tmp_path, HEADER[:3], rows)
+    assert len(set(together)) > 200
+    monkeypatch.setattr(examples, "ROWS", 1)
+    np.testing.assert_allclose(together, answers(exported, tmp_path, HEADER[:3], rows), rtol=1e-5)
+    area, kind, sold = zip(*rows, strict=True)
+    area = [float(value or "nan") for value in area]
+    np.testing.assert_allclose(together, served(exported, area, kind, sold), rtol=1e-5)
+
+
+def test_a_batch_is_one_question(exported, tmp_path, monkeypatch):
+    asked = []
+    load = saved_model.load
+
+    def counting(folder):
+        model = load(folder)
+        serve = model.signatures["serving_default"]
+
+        def one(**raw):
+            asked.append(len(raw["sold"]))
+            return serve(**raw)
+
+        return types.SimpleNamespace(signatures={"serving_default": one})
+
+    monkeypatch.setattr(saved_model, "load", counting)
+    assert len(answers(exported, tmp_path, HEADER[:3], [["1", "flat", ""]] * 600)) == 600
+    assert asked == [256, 256, 88]
+
+
+def test_answers_before_a_fault_are_given(exported, tmp_path):
+    rows = [["1", "flat", ""]] * 270 + [["one", "flat", ""]] + [["2", "flat", ""]] * 9
+    write(tmp_path / "ask.csv", [HEADER[:3], *rows])
+    lines = predict.predict(exported[1], [tmp_path / "ask.csv"])
+    found = [line["input"] for line in itertools.islice(lines, 270)]
+    assert found == [f"{tmp_path}/ask.csv:{i}" for i in range(2, 272)]
+    with pytest.raises(UsageError, match=r"ask\.csv:272: column Area_m2: 'one' is not a number"):
+        next(lines)
 
 
 def test_predicting_tables_needs_tensorflow_only(exported, tmp_path):
