@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pipelines import DataError
+from pipelines.storage import system
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
@@ -51,7 +52,7 @@ def main(argv: Sequence[str]) -> int:
             summary = fetch(flags.name, flags.data_dir, flags.mirror, flags.file_format)
         print(summary)
     except (DataError, OSError) as error:
-        first, *more = str(error).splitlines()
+        first, *more = (system.described(error) or str(error)).splitlines()
         print(*more, sep="\n", end="\n" * bool(more), flush=True)
         print(f"error: {first}", file=sys.stderr)
         return 3 if isinstance(error, DataError) else 6
@@ -76,20 +77,18 @@ def fetch(
 
     builder = builders.find_builder(name, data_dir)
     was_prepared = builders.is_prepared(builder)
-    if was_prepared and file_format not in (None, builder.info.file_format.value):
-        raise DataError(
-            f"{builder.info.full_name} is prepared in {builder.data_dir} as "
-            f"{builder.info.file_format.value}: choose another --data_dir"
-        )
     if mirror is None:
-        builders.ensure_prepared(builder, file_format)
-    elif not was_prepared:
-        _prepare(builder, mirror, file_format)
-    splits = ", ".join(
-        f"{part.num_examples} {split}" for split, part in builder.info.splits.items()
-    )
+        made = builders.ensure_prepared(builder, file_format)
+    else:
+        made = builders.prepared_once(builder, lambda: _prepare(builder, mirror, file_format))
+    if file_format not in (None, made.info.file_format.value):  # prepared before, or by another
+        raise DataError(
+            f"{made.info.full_name} is prepared in {made.data_dir} as "
+            f"{made.info.file_format.value}: choose another --data_dir"
+        )
+    splits = ", ".join(f"{part.num_examples} {split}" for split, part in made.info.splits.items())
     now = "" if was_prepared else "now "
-    return f"{builder.info.full_name} is {now}in {builder.data_dir}: {splits}"
+    return f"{made.info.full_name} is {now}in {made.data_dir}: {splits}"
 
 
 def _import_quietly() -> None:

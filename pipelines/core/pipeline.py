@@ -32,8 +32,9 @@ class Rows(NamedTuple):
     take: Callable[[Any], Tensors] | None = None  # the same in graph operations
     are_inputs: bool = False  # whether the columns are what `preprocess` returns
     lengths: Mapping[str, Any] | None = None  # padded input -> (num_rows,) length of each row
-    identity: str = ""  # of rows on disk: hash of their files' names, sizes and counts
+    identity: str = ""  # of rows on disk: hash of their files' content
     cache: str = ""  # of rows on disk: folder in which their inputs are stored
+    readings: Mapping[str, Any] | None = None  # column -> how its cells are read: files/readings.py
 
 
 class Schema(NamedTuple):

@@ -19,7 +19,7 @@ from pipelines.core.pipeline import (
     Schema,
     State,
 )
-from pipelines.core.rows import encoded, ready
+from pipelines.core.rows import beside_inputs, encoded, ready
 from zoo.spec import DataSpec, Field
 
 
@@ -178,11 +178,14 @@ def prepare(
     checks.check_splits(pipeline, rows)
     state, chosen = dict(state or {}), pipeline.forms[form]
     if chosen.fit is not None and f"inputs/{form}" not in state:
-        state[f"inputs/{form}"] = chosen.fit(rows["train"])
+        part = chosen.fit(rows["train"])
+        if part:  # images of 8 bits have none
+            state[f"inputs/{form}"] = part
     if pipeline.fit_target is not None and "target" not in state:
         state["target"] = pipeline.fit_target(rows["train"])
     prepared = served(pipeline, schema, form=form, state=state)
     checks.check_rows(prepared, rows)
+    rows = {split: beside_inputs(part, prepared.serving_inputs) for split, part in rows.items()}
     if pipeline.encode is not None:
         rows = {split: encoded(part, prepared._encode) for split, part in rows.items()}
     return prepared.replace(rows=rows)

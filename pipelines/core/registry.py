@@ -30,8 +30,14 @@ class Listing(NamedTuple):
 def get(name: str, **options: Any) -> Pipeline:
     """The pipeline of `pipelines/<name>.py`; imports the file, and with it TensorFlow."""
     defaults = describe(name).options
+    options = {k: accepted(value, defaults.get(k)) for k, value in options.items()}
     pipeline = importlib.import_module(f"pipelines.{name}").pipeline(**options)
     return dataclasses.replace(pipeline, options={**defaults, **options})
+
+
+def accepted(value: Any, default: Any) -> Any:
+    """The value of an option; a number is a text where the default is one: missing=-999."""
+    return str(value) if isinstance(default, str) and type(value) in (int, float) else value
 
 
 def describe(name: str) -> Listing:

@@ -1,6 +1,6 @@
 """Reading rows of a split, and turning them into inputs."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,6 +40,28 @@ def targets(rows: Rows) -> np.ndarray:
     if rows.table is not None:
         return rows.table[rows.target]
     return np.concatenate([chunk[rows.target] for chunk in chunks(rows)])
+
+
+def beside_inputs(rows: Rows, inputs: Collection[str]) -> Rows:
+    """The rows with a target whose column is called like none of the inputs.
+
+    Inputs and target are stored side by side: a table may have a target called "features".
+    """
+    if rows.target not in inputs:
+        return rows
+    old, new = rows.target, rows.target
+    while new in inputs or new in rows.fields:
+        new = f"{new} as target"
+
+    def renamed(columns):
+        return {new if name == old else name: column for name, column in columns.items()}
+
+    changed = rows._replace(fields=renamed(rows.fields), target=new)
+    if rows.table is not None:
+        return changed._replace(table=renamed(rows.table))
+    if rows.read is not None:
+        return changed._replace(read=lambda index: renamed(rows.read(index)))
+    return changed._replace(take=lambda index: renamed(rows.take(index)))
 
 
 def encoded(rows: Rows, encode: Callable) -> Rows:

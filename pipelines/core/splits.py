@@ -12,6 +12,7 @@ import numpy as np
 from pipelines.core.keys import bits_numpy
 from pipelines.core.pipeline import DataError, Rows
 
+_TRIED = 100  # seeds, for one that leaves no split empty
 _PARTS = (("train", 2), ("validation", 1), ("test", 0))  # test has the lowest hashes
 _CUT = -3  # draw of `bits`; the plan uses -1, -2 and those from -4 down
 
@@ -47,15 +48,28 @@ def by_content(
             "validation and test are fractions above 0 that leave some for training, received "
             f"{validation} and {test}"
         )
-    position = bits_numpy(seed, 0, _CUT, digest).astype(np.float64) * 2.0**-64  # in [0, 1)
-    part = np.digitize(position, [test, test + validation])
+
     numbers = dict(_PARTS)
-    part[np.isin(part, [numbers[name] for name in separate])] = numbers["train"]
-    parts = {name: np.flatnonzero(part == i) for name, i in _PARTS if name not in separate}
+
+    def cut(seed: int) -> dict[str, np.ndarray]:
+        position = bits_numpy(seed, 0, _CUT, digest).astype(np.float64) * 2.0**-64  # in [0, 1)
+        part = np.digitize(position, [test, test + validation])
+        part[np.isin(part, [numbers[name] for name in separate])] = numbers["train"]
+        return {name: np.flatnonzero(part == i) for name, i in _PARTS if name not in separate}
+
+    parts = cut(seed)
     for name, index in parts.items():
         if not len(index):
+            seeds = (other for other in range(_TRIED) if all(map(len, cut(other).values())))
+            better = next(seeds, None) if len(digest) < 10_000 else None
+            if better is None:
+                raise DataError(
+                    f"{rows.num_rows} examples are too few for a {name} split: give it files of "
+                    "its own"
+                )
             raise DataError(
-                f"{rows.num_rows} examples are too few for a {name} split: give it files of its own"
+                f"none of {rows.num_rows} examples fell into the {name} split by chance: choose "
+                f"another cut, --pipeline_options=split_seed={better}"
             )
     return {name: take(rows, index) for name, index in parts.items()}
 

@@ -4,12 +4,13 @@ Each padded input is a flat array of all rows' values and an array of each row's
 are known without reading the values.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 import pathlib
 import shutil
-import tempfile
+import uuid
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,12 +18,14 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines.core.pipeline import DataError, Rows, Table
+from pipelines.storage import caches, locks
 from zoo.spec import Field
 
 if TYPE_CHECKING:
     from pipelines.core.prepared import Prepared
 
 _VERSION = 1  # of the files; part of their key
+_WRITING = ".arranging-"  # before the key, in names of locks and of folders not yet whole
 
 
 class _Ragged(NamedTuple):
@@ -94,17 +97,15 @@ def on_disk(chunks: Iterable[Table], rows: Rows, lengths: Mapping[str, int], nam
     Args:
         name: of their folder in `rows.cache`, from `key`.
     """
-    cache = pathlib.Path(rows.cache or tempfile.gettempdir())
-    if not os.access(cache, os.W_OK | os.X_OK):
-        cache = pathlib.Path(tempfile.gettempdir())
+    cache = caches.folder(rows.cache)
     folder = cache / f"arranged-{name}"
     if not folder.is_dir():
-        writing = pathlib.Path(tempfile.mkdtemp(prefix=".arranging-", dir=cache))
-        try:
-            _write(writing, chunks, lengths)
-            _rename(writing, folder)
-        finally:
-            shutil.rmtree(writing, ignore_errors=True)
+        lock = cache / f"{_WRITING}{name}.lock"
+        with locks.alone(lock, f"the inputs of {rows.num_rows} rows in {folder}") as held:
+            if not folder.is_dir():  # no other process has written it meanwhile
+                if held:
+                    _remove_abandoned(cache, lock)
+                _write_whole(folder, chunks, lengths)
     try:
         columns, ragged = _open(folder, rows.num_rows, lengths)
     except (OSError, ValueError, KeyError) as error:
@@ -121,6 +122,27 @@ def on_disk(chunks: Iterable[Table], rows: Rows, lengths: Mapping[str, int], nam
         return taken
 
     return _inputs(rows, columns, ragged)._replace(read=read)
+
+
+def _remove_abandoned(cache: pathlib.Path, held: pathlib.Path) -> None:
+    """Removes what killed processes were writing; `held` is the lock file of this process."""
+    for left in cache.glob(f"{_WRITING}*-*"):
+        lock = left.with_name(f"{left.name.rpartition('-')[0]}.lock")
+        with contextlib.nullcontext(True) if lock == held else locks.if_free(lock) as free:
+            if free:
+                shutil.rmtree(left, ignore_errors=True)
+
+
+def _write_whole(folder: pathlib.Path, chunks: Iterable[Table], lengths: Mapping[str, int]) -> None:
+    prefix = folder.name.replace("arranged-", _WRITING, 1)
+    # Not by mkdtemp, whose folders other users of a shared data folder could not read.
+    writing = folder.with_name(f"{prefix}-{uuid.uuid4().hex}")
+    writing.mkdir()
+    try:
+        _write(writing, chunks, lengths)
+        _rename(writing, folder)
+    finally:
+        shutil.rmtree(writing, ignore_errors=True)
 
 
 def _write(folder: pathlib.Path, chunks: Iterable[Table], lengths: Mapping[str, int]) -> None:

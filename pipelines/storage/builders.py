@@ -3,12 +3,16 @@
 import contextlib
 import http.client
 import importlib
+import logging
 import os
 import pathlib
+import re
+import shutil
 import sys
 import threading
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 
 import requests
 import tensorflow_datasets as tfds
@@ -17,10 +21,12 @@ from tensorflow_datasets.core.download.download_manager import NonMatchingChecks
 
 from pipelines.core import registry
 from pipelines.core.pipeline import DataError, MissingDataError
-from pipelines.storage import shards
+from pipelines.storage import locks, shards, system
 from pipelines.storage.shards import first_line
 from zoo.spec import nearest
 
+_log = logging.getLogger(__name__)
+_ABANDONED = re.compile(r"incomplete\.[A-Z0-9]{6}_[0-9.]+")  # folders that TFDS writes
 _REACHABLE = "https://storage.googleapis.com/tfds-data/"  # TFDS's own server
 _PATIENCE = 5  # seconds in which a server has to answer
 _WAYS_OUT = (
@@ -78,8 +84,10 @@ def _folder_of(builder: tfds.core.DatasetBuilder) -> pathlib.Path:
     return pathlib.Path(builder.data_dir).parents[builder.info.full_name.count("/")]
 
 
-def ensure_prepared(builder: tfds.core.DatasetBuilder, file_format: str | None = None) -> None:
-    """Prepares the data set unless it is prepared.
+def ensure_prepared(
+    builder: tfds.core.DatasetBuilder, file_format: str | None = None
+) -> tfds.core.DatasetBuilder:
+    """The builder of the prepared data set, which is prepared unless it was before.
 
     TFDS alone takes 205 seconds to notice that the network is missing. It would also accept files
     without a registered hash, and prepared sets from its own bucket, which nothing verifies.
@@ -87,13 +95,75 @@ def ensure_prepared(builder: tfds.core.DatasetBuilder, file_format: str | None =
     Raises:
         MissingDataError: it must be downloaded and its server cannot be reached.
         DataError: the download failed, or its hash differs or is not registered.
+        OSError: the folder cannot be written, or its disk is full.
     """
-    if is_prepared(builder):
-        return
-    where = f"{builder.info.full_name} is not prepared in {_folder_of(builder)}"
-    ways_out = _WAYS_OUT.format(name=builder.info.full_name.rpartition("/")[0])
-    if not getattr(builder, "BUILT_IN", False) and not _reachable(_first_url(builder)):
-        raise MissingDataError(f"{where} and {_first_url(builder)} cannot be reached: {ways_out}")
+    if not is_prepared(builder) and not getattr(builder, "BUILT_IN", False):
+        url = _first_url(builder)
+        if not _reachable(url):
+            where, ways_out = _not_prepared(builder)
+            raise MissingDataError(f"{where} and {url} cannot be reached: {ways_out}")
+    return prepared_once(builder, lambda: _download(builder, file_format))
+
+
+def prepared_once(
+    builder: tfds.core.DatasetBuilder, prepare: Callable[[], None]
+) -> tfds.core.DatasetBuilder:
+    """The builder of the prepared data set; of several processes one calls `prepare`.
+
+    The others wait for it and go on with what it has made. What a killed process has left is
+    removed. A set that is prepared needs no lock, so its folder may be read-only.
+
+    Args:
+        prepare: prepares the set with `builder`.
+
+    Raises:
+        OSError: the folder cannot be written, or its disk is full.
+    """
+    if is_prepared(builder) and builder.info.initialized:
+        return builder
+    folder = _folder_of(builder)
+    if not is_prepared(builder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = folder / f".preparing-{builder.name}.lock"
+        with locks.alone(lock, builder.info.full_name) as held:
+            if not is_prepared(builder):
+                if held:
+                    _remove_abandoned(builder)
+                try:
+                    with system.as_os_error():
+                        prepare()
+                    return builder
+                except OSError:
+                    # Where nothing can be locked another process may have been faster: TFDS cannot
+                    # rename its folder then.
+                    if not is_prepared(builder):
+                        raise
+    # Another process has prepared it since this builder looked, perhaps in another format.
+    name, _, version = builder.info.full_name.rpartition("/")
+    return find_builder(f"{name}:{version}", str(folder))
+
+
+def _remove_abandoned(builder: tfds.core.DatasetBuilder) -> None:
+    """Removes TFDS's folders and files of a process that was killed while it prepared the set.
+
+    To be called by the holder of the lock: nobody else writes such folders then.
+    """
+    here = pathlib.Path(builder.data_dir).parent
+    left = [p for p in here.glob("incomplete.*") if _ABANDONED.fullmatch(p.name) and p.is_dir()]
+    for path in left:
+        _log.info("removing %s, left by a process that was stopped", path)
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _not_prepared(builder: tfds.core.DatasetBuilder) -> tuple[str, str]:
+    """What is missing, and the ways out."""
+    full_name = builder.info.full_name
+    ways_out = _WAYS_OUT.format(name=full_name.rpartition("/")[0])
+    return f"{full_name} is not prepared in {_folder_of(builder)}", ways_out
+
+
+def _download(builder: tfds.core.DatasetBuilder, file_format: str | None) -> None:
+    where, ways_out = _not_prepared(builder)
     try:
         config = tfds.download.DownloadConfig(
             force_checksums_validation=True, try_download_gcs=False

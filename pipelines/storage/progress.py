@@ -11,8 +11,12 @@ _DELAY = 2.0  # seconds of work before anything is shown
 _LOG_INTERVAL = 30.0  # seconds between two lines of a log
 
 
-def progress(items: Iterable[_Item], total: int, label: str) -> Iterator[_Item]:
-    """The items, with their progress on stderr once they take more than two seconds."""
+def progress(items: Iterable[_Item], total: int | None, label: str) -> Iterator[_Item]:
+    """The items, with their progress on stderr once they take more than two seconds.
+
+    Args:
+        total: how many there are; None: not known.
+    """
     terminal = sys.stderr.isatty()
     interval = 0.1 if terminal else _LOG_INTERVAL
     # Looked up at each call: tests and notebooks replace sys.stderr.

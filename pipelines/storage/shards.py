@@ -12,6 +12,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from pipelines.core.pipeline import DataError
+from pipelines.storage import content, system
 
 _TFRECORD = tfds.core.file_adapters.FileFormat.TFRECORD
 _ARRAY_RECORD = tfds.core.file_adapters.FileFormat.ARRAY_RECORD
@@ -28,9 +29,11 @@ def named(builder: tfds.core.DatasetBuilder, split: str) -> Iterator[None]:
     """
     try:
         yield
-    except (DataError, tf.errors.ResourceExhaustedError):
+    except DataError:
         raise
     except _FAULTS as error:
+        if system.is_exhausted(error):  # the files may be whole
+            raise
         what = f"{builder.info.full_name} {split} cannot be read"
         for file in builder.info.splits[split].file_instructions:
             fault = _fault(builder, file)
@@ -55,15 +58,17 @@ def check_files(builder: tfds.core.DatasetBuilder, split: str) -> None:
 
 
 def identity(builder: tfds.core.DatasetBuilder, split: str) -> str:
-    """A short hash of a split's files without reading them.
+    """A short hash of the content of a split's files.
 
-    It covers each file's name, size and examples in the split, and TFDS's dataset_info.json.
+    It covers each file's name, content and examples in the split, and TFDS's dataset_info.json.
     """
     folder = pathlib.Path(builder.data_dir)
     digest = hashlib.sha256((folder / "dataset_info.json").read_bytes())
-    for file in builder.info.splits[split].file_instructions:
-        path = pathlib.Path(file.filename)
-        parts = (path.name, path.stat().st_size, file.skip, file.take, file.examples_in_shard)
+    files = builder.info.splits[split].file_instructions
+    paths = [pathlib.Path(file.filename) for file in files]
+    contents = content.digests(paths, str(folder))
+    for file, path, hashed in zip(files, paths, contents, strict=True):
+        parts = (path.name, hashed, file.skip, file.take, file.examples_in_shard)
         digest.update(repr(parts).encode())
     return digest.hexdigest()[:16]
 

@@ -40,6 +40,11 @@ def load(
     if pipeline.read is not None:
         rows, schema = pipeline.read()
         for split, part in rows.items():
+            if part.table is None and not part.identity:
+                raise DataError(
+                    f"{pipeline.name}: its {split} rows are not in memory and have no identity, a "
+                    "hash of their content: a run could not tell when they change"
+                )
             if part.target is not None and part.table is not None:
                 check_target(schema, f"{pipeline.source} {split}", part.table[part.target])
         exact = schema.source or pipeline.source
@@ -47,7 +52,7 @@ def load(
     builder = find_builder(pipeline.source, data_dir)
     if pipeline.declare is not None:
         pipeline.declare(builder.info)  # refused before anything is downloaded
-    ensure_prepared(builder)
+    builder = ensure_prepared(builder)
     if pipeline.declare is not None:
         schema, splits = pipeline.declare(builder.info)
         pipeline = dataclasses.replace(pipeline, schema=schema, splits=splits)

@@ -4,8 +4,11 @@ import hashlib
 import importlib
 import io
 import pathlib
+import resource
 import shutil
 import socket
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
@@ -13,7 +16,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 from pipelines import DataError, fetch
-from tests.conftest import run_python
+from tests.conftest import ROOT, run_python
 
 # A data set as others write them: two archives asked for one after the other, and their checksums.
 BUILDER = '''
@@ -277,3 +280,23 @@ def test_the_command_as_a_process_without_network(code, mirror, tmp_path):
     )
     assert done.returncode == 3
     assert done.stdout.startswith("https://archives.invalid/names.txt\t")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file_format", ["tfrecord", "array_record"])
+def test_full_disk_is_said_in_one_line_and_leaves_no_set(file_format, tmp_path):
+    """In a process whose files may have 20 kB: TensorFlow and array_record say it otherwise."""
+    command = [sys.executable, "-m", "pipelines.fetch", "digits", f"--data_dir={tmp_path}"]
+    done = subprocess.run(
+        [*command, f"--file_format={file_format}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
+    )
+    assert done.returncode == 6, done.stderr
+    assert done.stdout == ""
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(f"error: File too large: {tmp_path}/digits/incomplete."), done.stderr
+    assert "Traceback" not in done.stderr
+    assert list((tmp_path / "digits").iterdir()) == []

@@ -67,3 +67,10 @@ def test_get_of_an_unknown_name_says_the_nearest():
         pipelines.get("cifar-10")
     with pytest.raises(ValueError, match=r"nearest: .*breast_cancer, .*imdb, .*tfds_text"):
         pipelines.describe("qqqqqqqq")
+
+
+def test_accepted_takes_numbers_as_text_where_the_default_is_one():
+    assert registry.accepted(-999, "") == "-999"
+    assert registry.accepted(0.5, "") == "0.5"
+    assert registry.accepted(True, "") is True
+    assert registry.accepted(3, 0) == 3

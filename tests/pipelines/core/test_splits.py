@@ -1,5 +1,7 @@
 """Splits by content: fixed, seeded, without leaks."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -105,3 +107,22 @@ def test_take_keeps_the_rows_in_the_order_asked_for():
     some = take(whole, np.array([7, 2]))
     assert (some.num_rows, some.target) == (2, "label")
     np.testing.assert_array_equal(some.table["x"], [7, 2])
+
+
+def test_by_content_names_a_seed_where_chance_left_a_split_empty():
+    whole, digest = rows(12)
+    fractions = {"validation": 0.1, "test": 0.2}
+
+    def sizes(seed):
+        return [r.num_rows for r in by_content(whole, digest, seed=seed, **fractions).values()]
+
+    messages = set()
+    for seed in range(20):
+        try:
+            assert all(sizes(seed))
+        except DataError as error:
+            messages.add(str(error))
+    assert messages
+    for message in messages:
+        seed = re.search(r"by chance: .*--pipeline_options=split_seed=([0-9]+)$", message)[1]
+        assert all(sizes(int(seed)))

@@ -1,9 +1,12 @@
 """Rows kept without their padding, in memory and in mapped files, against the dense table."""
 
+import errno
+import fcntl
 import os
 import pathlib
 import shutil
 import tempfile
+import time
 
 import numpy as np
 import pytest
@@ -35,6 +38,12 @@ def made(where: str, tmp_path, table=TABLE, lengths=LENGTHS) -> Rows:
     if where == "memory":
         return arranged.in_memory(chunked(table), rows, lengths)
     return arranged.on_disk(chunked(table), rows, lengths, "key")
+
+
+def current_umask() -> int:
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask
 
 
 both = pytest.mark.parametrize("where", ["memory", "disk"])
@@ -76,8 +85,9 @@ def test_in_memory_takes_rows_in_a_graph(tmp_path):
 
 def test_on_disk_holds_no_padding_and_is_made_once(tmp_path):
     rows = made("disk", tmp_path)
-    [folder] = tmp_path.iterdir()
-    assert folder.name == "arranged-key"
+    folder = tmp_path / "arranged-key"
+    assert sorted(os.listdir(tmp_path)) == [".arranging-key.lock", "arranged-key"]
+    assert folder.stat().st_mode & 0o777 == 0o777 & ~current_umask()  # colleagues may read it
     sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
     assert sizes["tokens.values"] == 4 * (3 + 0 + 5 + 1)
     assert sizes["types.values"] == 8 * 6
@@ -99,17 +109,58 @@ def test_on_disk_leaves_nothing_of_what_was_interrupted(tmp_path):
     rows = STORED._replace(cache=str(tmp_path))
     with pytest.raises(KeyboardInterrupt):
         arranged.on_disk(interrupted(), rows, LENGTHS, "key")
-    assert list(tmp_path.iterdir()) == []
+    assert os.listdir(tmp_path) == [".arranging-key.lock"]
 
 
-def test_on_disk_takes_what_another_process_finished_meanwhile(tmp_path):
+def test_on_disk_removes_what_killed_processes_left_and_no_other(tmp_path):
+    """Of this key, and of others that nobody writes now; not what a live process writes."""
+    for name in ("key-1f", "dead-2e", "live-3d"):
+        (tmp_path / f".arranging-{name}").mkdir()
+        (tmp_path / f".arranging-{name}" / "tokens.values").write_bytes(b"half")
+    for name in ("dead", "live"):
+        (tmp_path / f".arranging-{name}.lock").touch()
+    with open(tmp_path / ".arranging-live.lock") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        made("disk", tmp_path)
+    names = [name for name in os.listdir(tmp_path) if not name.endswith(".lock")]
+    assert sorted(names) == [".arranging-live-3d", "arranged-key"]
+
+
+def test_on_disk_waits_for_a_process_that_writes_the_same(tmp_path, monkeypatch, caplog):
+    """What that one has written is taken; nothing is read a second time."""
+    caplog.set_level("INFO", "pipelines")
+    (tmp_path / "other").mkdir()
+    made("disk", tmp_path / "other")
+
+    def finish(seconds):
+        os.rename(tmp_path / "other" / "arranged-key", tmp_path / "arranged-key")
+        fcntl.flock(lock, fcntl.LOCK_UN)
+
+    with open(tmp_path / ".arranging-key.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        monkeypatch.setattr(time, "sleep", finish)
+        rows = arranged.on_disk(
+            iter([pytest.fail]), STORED._replace(cache=str(tmp_path)), LENGTHS, "key"
+        )
+    np.testing.assert_array_equal(take(rows, np.arange(4))["size"], SIZE)
+    assert "waiting for another process that prepares the inputs of 4 rows" in caplog.text
+
+
+def test_on_disk_takes_what_another_process_finished_meanwhile(tmp_path, monkeypatch):
+    """Where files cannot be locked."""
+
+    def refuse(file, operation):
+        raise OSError(errno.ENOLCK, "no locks")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+
     def overtaken():
         yield from chunked()
         made("disk", tmp_path)  # by the other one
 
     rows = arranged.on_disk(overtaken(), STORED._replace(cache=str(tmp_path)), LENGTHS, "key")
     np.testing.assert_array_equal(take(rows, np.arange(4))["size"], SIZE)
-    assert [path.name for path in tmp_path.iterdir()] == ["arranged-key"]
+    assert [path.name for path in tmp_path.glob("*arrang*[!k]")] == ["arranged-key"]
 
 
 DAMAGE = {
@@ -139,7 +190,7 @@ def test_on_disk_refuses_texts(tmp_path):
     table = {**TABLE, "label": np.array([b"a", b"b", b"c", b"d"], object)}
     with pytest.raises(DataError, match="label: texts cannot be stored on disk"):
         made("disk", tmp_path, table)
-    assert list(tmp_path.iterdir()) == []
+    assert os.listdir(tmp_path) == [".arranging-key.lock"]
 
 
 def test_on_disk_goes_to_the_temporary_folder_where_the_data_s_is_read_only(tmp_path, monkeypatch):
@@ -152,7 +203,9 @@ def test_on_disk_goes_to_the_temporary_folder_where_the_data_s_is_read_only(tmp_
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temp"))
     rows = made("disk", tmp_path / "data")
     assert list((tmp_path / "data").iterdir()) == []
-    assert [path.name for path in (tmp_path / "temp").iterdir()] == ["arranged-key"]
+    [own] = (tmp_path / "temp").iterdir()
+    assert own.stat().st_mode & 0o777 == 0o700
+    assert (own / "arranged-key").is_dir()
     np.testing.assert_array_equal(take(rows, np.arange(4))["tokens"], TOKENS)
 
 
@@ -210,6 +263,4 @@ def test_rows_on_disk_are_arranged_beside_them_once_for_each_key(tmp_path):
         made_of = take(rows, np.arange(41))
         for name, expected in sequences.dense(41).items():
             np.testing.assert_array_equal(made_of[name], expected)
-    names = [path.name for path in pathlib.Path(tmp_path).iterdir()]
-    assert len(names) == 2
-    assert all(name.startswith("arranged-") for name in names)
+    assert len(list(pathlib.Path(tmp_path).glob("arranged-*"))) == 2

@@ -1,11 +1,16 @@
 """The builder that a name means, prepared once, and refused quickly where it cannot be."""
 
+import errno
+import fcntl
+import functools
 import http.server
+import os
 import pathlib
 import threading
 import time
 
 import pytest
+import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from pipelines import DataError, MissingDataError
@@ -16,6 +21,7 @@ from pipelines.storage.builders import (
     ensure_prepared,
     find_builder,
     is_prepared,
+    prepared_once,
 )
 
 
@@ -60,6 +66,83 @@ def test_ensure_prepared_makes_built_in_sets_without_network_and_once(tmp_path, 
     written = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     ensure_prepared(find_builder("breast_cancer", str(tmp_path)))
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == written
+
+
+def test_builder_that_looked_before_another_prepared_has_what_is_on_disk(tmp_path):
+    """Its splits, and its format, which TFDS would keep as this builder was made with."""
+    before = find_builder("breast_cancer", str(tmp_path))
+    assert ensure_prepared(find_builder("breast_cancer", str(tmp_path)), "array_record")
+    found = ensure_prepared(before)
+    assert found.info.splits["train"].num_examples == 569
+    assert found.info.file_format.value == "array_record"
+
+
+def test_prepared_once_waits_for_the_process_that_prepares(tmp_path, monkeypatch, caplog):
+    caplog.set_level("INFO", "pipelines")
+    (tmp_path / "other").mkdir()
+    ensure_prepared(find_builder("breast_cancer", str(tmp_path / "other")))
+    builder = find_builder("breast_cancer", str(tmp_path / "data"))
+
+    def finish(seconds):
+        os.rename(tmp_path / "other" / "breast_cancer", tmp_path / "data" / "breast_cancer")
+        fcntl.flock(lock, fcntl.LOCK_UN)
+
+    (tmp_path / "data").mkdir()
+    with open(tmp_path / "data" / ".preparing-breast_cancer.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        monkeypatch.setattr(time, "sleep", finish)
+        found = prepared_once(builder, lambda: pytest.fail("prepared twice"))
+    assert found.info.splits["train"].num_examples == 569
+    word = "waiting for another process that prepares breast_cancer/1.0.0"
+    assert caplog.text.count(word) == 1
+
+
+def test_prepared_once_looks_again_where_it_fails_because_another_was_faster(tmp_path, monkeypatch):
+    """Where files cannot be locked: TFDS cannot rename its folder to one that exists."""
+
+    def refuse(file, operation):
+        raise OSError(errno.ENOLCK, "no locks")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    builder = find_builder("breast_cancer", str(tmp_path))
+    real = builder._split_generators
+
+    @functools.wraps(real)
+    def overtaken(manager):
+        ensure_prepared(find_builder("breast_cancer", str(tmp_path)), "array_record")
+        return real(manager)
+
+    builder._split_generators = overtaken
+    found = ensure_prepared(builder)
+    assert found.info.file_format.value == "array_record"
+    assert sorted(os.listdir(tmp_path / "breast_cancer")) == ["1.0.0"]
+
+
+@pytest.mark.parametrize("word", ["No space left on device", "Disk quota exceeded"])
+def test_full_disk_is_an_error_of_the_system_and_nothing_passes_for_prepared(word, tmp_path):
+    builder = find_builder("breast_cancer", str(tmp_path))
+
+    def fill(manager):
+        path = f"{builder.data_dir}breast_cancer-train.tfrecord-00000-of-00001"
+        pathlib.Path(path).write_bytes(b"half")
+        raise tf.errors.ResourceExhaustedError(None, None, f"{path}; {word}")
+
+    builder._split_generators = fill
+    with pytest.raises(OSError, match=r"incomplete.*tfrecord") as caught:
+        ensure_prepared(builder)
+    assert os.strerror(caught.value.errno) == word
+    assert not is_prepared(find_builder("breast_cancer", str(tmp_path)))
+    assert os.listdir(tmp_path / "breast_cancer") == []
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
+    """TFDS never removes it: a killed download of 100 GB would stay for ever."""
+    folder = tmp_path / "breast_cancer"
+    for name in ("incomplete.ZP5RGN_1.0.0", "incomplete.my_notes", "0.9.0"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "file").write_bytes(b"half")
+    ensure_prepared(find_builder("breast_cancer", str(tmp_path)))
+    assert sorted(os.listdir(folder)) == ["0.9.0", "1.0.0", "incomplete.my_notes"]
 
 
 def test_ensure_prepared_without_network_fails_at_once_with_the_ways_out(tmp_path, monkeypatch):

@@ -87,6 +87,22 @@ def test_load_checks_the_targets_of_files_of_one_s_own():
         tfds.load(pipeline)
 
 
+@pytest.mark.parametrize("form", ["read", "take"])
+def test_load_refuses_rows_whose_content_nothing_tells(form):
+    """They would resume silently on other data: only their number would be compared."""
+    schema = Schema({"x": Field((), "float32")}, "regression", Field((), "float32"))
+    rows = pipelines.Rows(9, {"x": Field((), "float32")}, None, **{form: lambda index: {}})
+
+    def declared(rows):
+        return Pipeline(
+            name="mine", source="mine", read=lambda: ({"train": rows}, schema), forms={}
+        )
+
+    with pytest.raises(DataError, match=r"mine: its train rows .* have no identity"):
+        tfds.load(declared(rows))
+    tfds.load(declared(rows._replace(identity="0123456789abcdef")))
+
+
 def test_load_takes_rows_without_a_target(built_in_data):
     schema = Schema({"image": Field((32, 32, 3), "uint8")}, "regression", None)
     pipeline = dataclasses.replace(pipelines.get("shapes"), schema=schema)

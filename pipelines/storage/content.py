@@ -1,0 +1,75 @@
+"""What is in large files, as hashes that are remembered as long as nobody touches the files."""
+
+import concurrent.futures
+import contextlib
+import hashlib
+import json
+import os
+import pathlib
+import time
+import uuid
+from collections.abc import Sequence
+
+from pipelines.storage import caches
+from pipelines.storage.progress import progress
+
+_REMEMBERED = ".content-hashes.json"
+_YOUNG = 2 * 10**9  # nanoseconds in which a file may change again without another time
+
+
+def digests(paths: Sequence[pathlib.Path], cache: str) -> list[str]:
+    """A hash of the whole content of each file, read on all cores.
+
+    One that was read before is not read again while its size, inode and both of its times are the
+    same: the time of its last change of status cannot be set by copying or touching it.
+
+    Args:
+        cache: folder in which they are remembered, if it can be written.
+    """
+    path = caches.folder(cache) / _REMEMBERED
+    known = _read(path)
+    new: dict[str, list] = {}
+
+    def digest(path: pathlib.Path) -> str:
+        with open(path, "rb") as file:
+            status = _status(file.fileno())
+            earlier = known.get(os.fspath(path))
+            if isinstance(earlier, list) and earlier[:-1] == status:
+                return earlier[-1]
+            began = time.time_ns()
+            found = hashlib.file_digest(file, "sha256").hexdigest()[:32]
+            if began - max(status[1:3]) > _YOUNG and _status(file.fileno()) == status:
+                new[os.fspath(path)] = [*status, found]
+        return found
+
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        label = "identifying the files of the data set"
+        found = list(progress(pool.map(digest, paths), len(paths), label))
+    if new:
+        _write(path, known | new)
+    return found
+
+
+def _status(descriptor: int) -> list[int]:
+    status = os.fstat(descriptor)
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+
+
+def _read(path: pathlib.Path) -> dict[str, list]:
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # never written, or damaged: everything is read again
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def _write(path: pathlib.Path, known: dict[str, list]) -> None:
+    """Whole or not at all; a full disk only costs the next run its time."""
+    aside = path.with_name(f"{_REMEMBERED}.{uuid.uuid4().hex}")
+    with contextlib.suppress(OSError):
+        try:
+            with open(aside, "x", encoding="utf-8") as file:
+                json.dump(known, file)
+            os.replace(aside, path)
+        finally:
+            aside.unlink(missing_ok=True)

@@ -1,0 +1,65 @@
+"""One process at a time does what many would: the kernel frees the lock of one that dies."""
+
+import contextlib
+import errno
+import logging
+import pathlib
+from collections.abc import Iterator
+
+import filelock
+
+_log = logging.getLogger(__name__)
+_POLL = 0.2  # seconds between two tries
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # file systems without flock
+
+
+@contextlib.contextmanager
+def alone(path: pathlib.Path, what: str) -> Iterator[bool]:
+    """Holds the lock file, which stays in place; waits, with a word, for a process that holds it.
+
+    Args:
+        what: is prepared meanwhile, for the log.
+
+    Yields:
+        Whether the lock is held. Where the file system has no locks it is not, with a warning.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    # For colleagues too, whatever the umask. A mere marker, which filelock would fall back to,
+    # outlives a process that is killed.
+    lock = filelock.FileLock(path, mode=0o666, poll_interval=_POLL, fallback_to_soft=False)
+    try:
+        yield _acquired(lock, what)
+    finally:
+        lock.release()
+
+
+@contextlib.contextmanager
+def if_free(path: pathlib.Path) -> Iterator[bool]:
+    """Holds the lock file unless another process does, or it does not exist; whether it does."""
+    lock = filelock.FileLock(path, mode=0o666, fallback_to_soft=False)
+    free = False
+    if path.exists():
+        with contextlib.suppress(OSError):  # also of a Timeout: another process holds it
+            lock.acquire(timeout=0)
+            free = True
+    try:
+        yield free
+    finally:
+        lock.release()
+
+
+def _acquired(lock: filelock.BaseFileLock, what: str) -> bool:
+    try:
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            _log.info("waiting for another process that prepares %s", what)
+            lock.acquire()
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        _log.warning("%s cannot be locked: other processes may do the same work", lock.lock_file)
+        return False
+    return True
