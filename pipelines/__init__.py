@@ -10,6 +10,7 @@ from pipelines.core.pipeline import Schema as Schema
 from pipelines.core.pipeline import State as State
 from pipelines.core.pipeline import classes as classes
 from pipelines.core.registry import Listing as Listing
+from pipelines.core.registry import accepted as accepted
 from pipelines.core.registry import describe as describe
 from pipelines.core.registry import get as get
 from pipelines.core.registry import listing as listing

@@ -9,6 +9,7 @@ import tensorflow_datasets as tfds
 
 from pipelines import Form, Pipeline, classes
 from pipelines.steps import tabular
+from pipelines.steps.columns import columns_form
 from zoo.spec import Field
 
 LIMITS = {"split_seed": (0, 2_147_483_648)}
@@ -65,6 +66,6 @@ def pipeline(*, split_seed: int = 0) -> Pipeline:
         cut=cut,
         forms={
             "vector": Form(fit=tabular.fit_statistics, make_preprocess=tabular.standardize),
-            "columns": tabular.columns_form(),
+            "columns": columns_form(),
         },
     )

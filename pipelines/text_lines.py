@@ -1,6 +1,8 @@
 """Your own texts: --pipeline=text_lines --data_files=reviews.tsv, or a folder of files."""
 
+import csv
 import logging
+import os
 import pathlib
 from collections import Counter
 from collections.abc import Iterator
@@ -11,7 +13,9 @@ import numpy as np
 from pipelines import SPLITS, DataError, Pipeline, Rows, Schema, classes
 from pipelines.core import splits
 from pipelines.files import text_files
+from pipelines.files.shown import shown
 from pipelines.steps import text
+from pipelines.storage.progress import progress
 from zoo.spec import Field
 
 LIMITS = {
@@ -20,6 +24,16 @@ LIMITS = {
     "split_seed": (0, 2_147_483_648),
 }
 _SUFFIXES = (".txt", ".tsv")
+_FEW = 20  # texts, of which a class may have one
+# Names of columns in a first line, in lower case.
+_LABEL_NAMES = {
+    *("label", "labels", "class", "category", "target", "sentiment", "topic", "type", "y"),
+    *("intent", "tag", "language", "lang", "genre", "author", "emotion", "polarity", "rating"),
+}
+_TEXT_NAMES = {
+    *("text", "texts", "sentence", "review", "comment", "message", "content", "body", "tweet"),
+    *("title", "document", "description", "headline", "utterance", "question", "x", "sms", "news"),
+}
 
 
 _log = logging.getLogger(__name__)
@@ -88,7 +102,8 @@ def pipeline(
 def _lines(data_files: str, encoding: str) -> tuple[list[Line], tuple[str, ...], list[str]]:
     """All lines, the classes, and the splits besides train that have files of their own."""
     paths = text_files.by_split(data_files)
-    lines = [line for name in paths for path in paths[name] for line in _read(path, name, encoding)]
+    found = (line for name in paths for path in paths[name] for line in _read(path, name, encoding))
+    lines = list(progress(found, None, "reading texts"))
     names = tuple(sorted({line.label for line in lines if line.split == "train"}))
     if len(names) < 2:
         raise DataError(f"{data_files}: expected two classes or more, received {', '.join(names)}")
@@ -99,9 +114,9 @@ def _lines(data_files: str, encoding: str) -> tuple[list[Line], tuple[str, ...],
 
 
 def _read(pattern: str, name: str, encoding: str) -> Iterator[Line]:
-    folder = pathlib.Path(pattern).expanduser().is_dir()
+    folder = os.path.isdir(os.path.expanduser(pattern))
     for path in text_files.expanded(pattern, _SUFFIXES[:1] if folder else _SUFFIXES):
-        number = 0
+        number, header = 0, True
         for i, line in enumerate(
             text_files.lines(path, text_files.encoding_of(path, encoding)), start=1
         ):
@@ -110,15 +125,43 @@ def _read(pattern: str, name: str, encoding: str) -> Iterator[Line]:
             label, tab, content = ("", "", line) if folder else line.partition("\t")
             label = pathlib.Path(path).stem if folder else label.strip()
             if not folder and not (tab and label):
-                shown = line.strip()[:60]
-                raise DataError(
-                    f"{path}:{i}: expected a label, a tab and a text, received {shown!r}"
-                )
+                raise DataError(f"{path}:{i}: {_not_a_text(line, path)}")
+            if header and not folder and _is_header(label, content):
+                _log.info("%s:%d: taken as a header: %s", path, i, shown(line.strip(), 60))
+                header = False
+                continue
+            header = False
             if content.strip():
                 number += 1
                 yield Line(name, label, content.strip(), f"{path}:{i}")
         if not number:
             raise DataError(f"{path} has no text in it")
+
+
+def _is_header(label: str, content: str) -> bool:
+    """Whether the first line of a file names its columns: label, text."""
+    first, second = label.lower(), content.strip().lower()
+    return first in _LABEL_NAMES and second in _TEXT_NAMES
+
+
+def _not_a_text(line: str, path: str) -> str:
+    """What is wrong with a line without a label, a tab and a text, and what to write."""
+    start, received = line.strip(), shown(repr(line.strip()[:60]))
+    fault = f"expected a label, a tab and a text, received {received}"
+    if start.startswith("__label__"):
+        return (
+            f"{fault}: this is fastText's form; write it with sed -E "
+            r"'s/^__label__([^ ]+) /\1\t/'"
+        )
+    if start.startswith("{"):
+        return f"{fault}: these are JSON lines; write a label, a tab and a text in each line"
+    cells = next(csv.reader([start]), [])
+    if path.lower().endswith(".csv") or (len(cells) > 1 and start.startswith('"')):
+        return (
+            f"{fault}: this is a table; columns are for --pipeline=csv, a column of texts is to be "
+            "written here as a label, a tab and a text in each line"
+        )
+    return fault
 
 
 def _rows(lines: list[Line], names: tuple[str, ...]) -> Rows:
@@ -138,6 +181,12 @@ def _summary(
     yield f"{source}: {len(read)} texts, {len(names)} classes"
     yield ", ".join(f"{name} {counts[name]}" for name in names[:20])
     yield ", ".join(f"{rows[name].num_rows} {name}" for name in SPLITS)
+    first = next(line for line in read if line.split == "train")
+    if counts[first.label] == 1 and len(read) >= _FEW:
+        yield (
+            f"warning: {first.where}: class {shown(repr(first.label), 60)} has this text only, "
+            f"{shown(repr(first.text), 60)}: delete the line if it is a header"
+        )
     labels: dict[str, list[Line]] = {}
     for line in read:
         labels.setdefault(line.text, []).append(line)

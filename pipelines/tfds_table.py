@@ -1,6 +1,5 @@
 """Any table of TFDS by name: --pipeline=tfds_table --dataset=titanic."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,9 +8,10 @@ import tensorflow_datasets as tfds
 
 from pipelines import DataError, Pipeline, Rows, Schema
 from pipelines.core import splits
-from pipelines.files import table
-from pipelines.files.columns import DATE, Column
-from pipelines.steps import tabular
+from pipelines.files import columns, readings, table
+from pipelines.files.columns import Column
+from pipelines.files.readings import Asked, Reading
+from pipelines.steps.columns import forms
 from pipelines.storage import shards
 from pipelines.storage.builders import ensure_prepared, find_builder
 
@@ -28,6 +28,8 @@ def pipeline(
     data_dir: str | None = None,
     task: str = "",
     ignore: str = "",
+    missing: str = "",
+    keep: str = "",
     split_seed: int = 0,
     validation: float = 0.1,
     test: float = 0.2,
@@ -43,6 +45,9 @@ def pipeline(
         data_dir: TFDS's data folder.
         task: regression, binary, classification or multi_label; empty: inferred.
         ignore: columns to leave out, separated by commas.
+        missing: cells that mean missing: "NA|-999" in every column, "age:-999" in one; "age:" none.
+            Without it the cells themselves decide.
+        keep: columns to use though they count the rows, separated by commas.
         split_seed: another seed gives another split by content.
         validation: fraction of the rows, as is `test`.
 
@@ -51,41 +56,46 @@ def pipeline(
     """
 
     def read() -> tuple[dict[str, Rows], Schema]:
-        builder = find_builder(dataset, data_dir)
-        ensure_prepared(builder)
-        whole, chosen = _whole(builder, dataset, target, ignore)
-        rows, schema = table.read(whole, chosen, task, table.Cut(split_seed, validation, test))
+        builder = ensure_prepared(find_builder(dataset, data_dir))
+        whole, chosen = _whole(builder, dataset, target, ignore, missing)
+        options = table.Chosen(chosen, task, keep)
+        rows, schema = table.read(whole, options, table.Cut(split_seed, validation, test))
         return rows, schema._replace(source=whole.source)
 
-    return Pipeline(name="tfds_table", source=dataset, read=read, forms=tabular.forms())
+    return Pipeline(name="tfds_table", source=dataset, read=read, forms=forms())
 
 
-def _whole(builder: Any, dataset: str, target: str, ignore: str) -> tuple[table.Table, str]:
+def _whole(
+    builder: Any, dataset: str, target: str, ignore: str, missing: str
+) -> tuple[table.Table, str]:
     """All rows of all splits as columns, and the target."""
     info = builder.info
     features = _flat(info.features)
     names = [name for path in features for name in _names(path, features[path])]
     unused = table.named(names, ignore, "ignore")
     target = target or _supervised(dataset, info, features)
-    table.named(names, target, "target")
+    targets = table.named(names, target, "target")
+    asked = readings.asked(names, targets=targets, missing=missing)
     separate = [name for name in ("validation", "test") if name in info.splits]
     if "train" not in info.splits:
         raise DataError(f"{dataset} has no train split; it has {sorted(info.splits)}")
     examples = {name: _read(builder, name, list(features)) for name in ("train", *separate)}
     numbers = {name: len(next(iter(read.values()))) for name, read in examples.items()}
-    columns = [
+    used = [
         column
         for path, feature in features.items()
-        for column in _columns(path, feature, np.concatenate([e[path] for e in examples.values()]))
+        for column in _columns(
+            path, feature, np.concatenate([e[path] for e in examples.values()]), asked
+        )
         if column.name not in unused
     ]
     whole = table.Table(
         source=":".join(info.full_name.rsplit("/", 1)),
-        columns=columns,
+        columns=used,
         split_of=[name for name, number in numbers.items() for _ in range(number)],
         separate=separate,
         digest=splits.digests(
-            repr(row).encode() for row in zip(*(c.values.tolist() for c in columns), strict=True)
+            repr(row).encode() for row in zip(*(c.values.tolist() for c in used), strict=True)
         ),
     )
     return whole, target
@@ -145,21 +155,18 @@ def _read(builder: tfds.core.DatasetBuilder, name: str, paths: list[str]) -> dic
     return {path: np.concatenate(values) for path, values in parts.items()}
 
 
-def _columns(path: str, feature: Any, values: np.ndarray) -> list[Column]:
+def _columns(path: str, feature: Any, values: np.ndarray, asked: Mapping[str, Asked]) -> list:
     names, classes = _names(path, feature), tuple(getattr(feature, "names", None) or ())
     if classes:
         known = np.array([name.encode() for name in classes] + [b""], object)  # -1: not known
-        return [_text(names[0], known[values], classes)]
+        texts, reading = known[values], Reading("text", words=(b"",))
+        distinct = len(set(texts.tolist()) - {b""})
+        return [Column(names[0], "text", texts, distinct, {}, classes=classes, reading=reading)]
     if values.dtype == object:
-        return [_text(names[0], np.array([value.strip() for value in values], object), ())]
+        cells = [value.strip().decode("utf-8", "surrogateescape") for value in values]
+        return [columns.of_texts(names[0], cells, lambda row: f"row {row}", asked[names[0]])]
     matrix = values.astype(np.float64).reshape(len(values), -1)
     return [
-        Column(name, "number", column, len(np.unique(column[~np.isnan(column)])), {})
+        columns.number_column(name, column, {}, asked[name])
         for name, column in zip(names, matrix.T, strict=True)
     ]
-
-
-def _text(name: str, values: np.ndarray, classes: tuple[str, ...]) -> Column:
-    distinct = set(values.tolist()) - {b""}
-    dates = all(re.fullmatch(DATE.encode(), text) for text in distinct) and distinct and not classes
-    return Column(name, "date" if dates else "text", values, len(distinct), {}, classes=classes)

@@ -1,5 +1,6 @@
-"""Columns of a table: their types, inferred from their cells, and which of them are useful."""
+"""Columns of a table: their types, inferred from their cells."""
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -8,15 +9,14 @@ from typing import NamedTuple
 import numpy as np
 
 from pipelines.core.pipeline import DataError
-from pipelines.files.table_file import LARGEST, MISSING, number
+from pipelines.files import dates, missing, numbers, sentinels
+from pipelines.files.readings import Asked, Reading
+from pipelines.files.shown import shown
+from pipelines.files.table_file import LARGEST, MISSING, NAME, number, quoted
 
-DATE = "[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([T ].*)?"  # for Python and for RE2
-_MOSTLY = 0.99  # fraction of numbers from which on the other cells of a column are errors
-_COMMAS = re.compile(r"[+-]?[0-9.]*(,[0-9]+)+(\.[0-9]+)?")  # 3,14 or 1,234.50
+_MOSTLY = 0.9  # fraction of numbers or dates from which on the other cells are errors
+_MANY = 20  # distinct numbers or dates among which one word is no value
 _NOT_PLAIN = re.compile(r"(?m)[^0-9eE.+\-\n]|^[+-]?0[0-9]")  # other than 1.5e-3, or 007
-_IDENTIFIER = re.compile(r"(?i:(.*[ _.-])?(id|index|key|no|nr|row))|.*[a-z]I[dD]|")
-_NEARLY_ALL = 0.95  # fraction of distinct cells from which on a column is an identifier
-_SHOWN = 30  # columns of a wide table that are printed
 
 
 class Column(NamedTuple):
@@ -24,64 +24,265 @@ class Column(NamedTuple):
 
     name: str
     kind: str  # number, date or text
-    values: np.ndarray  # (N,) float64, NaN: missing; or objects, bytes in UTF-8, b"": missing
+    values: np.ndarray  # (N,) float64, NaN: missing (of dates, seconds since 2000); or as `sent`
     distinct: int  # number of different values that are not missing
     spelled: Mapping[str, int]  # spelling of missing cells -> their number
-    remark: str = ""
+    remark: str = ""  # one line for each thing worth knowing
     classes: tuple[str, ...] = ()  # in order, if it is known
+    reading: Reading | None = None  # None: a plain number, or text
+    sent: np.ndarray | None = None  # (N,) bytes in UTF-8, b"": missing; None: numbers are sent
+    unit: str = ""  # of dates: the finest unit in which they differ
 
     @property
     def missing(self) -> np.ndarray:
         """Where a cell is missing: (N,) bool."""
-        return np.isnan(self.values) if self.kind == "number" else self.values == b""
+        return self.values == b"" if self.kind == "text" else np.isnan(self.values)
 
 
-def infer(name: str, cells: Sequence[str], where: Callable[[int], str], text: bool) -> Column:
+class _Cells(NamedTuple):
+    """The cells of one column, and what is known of each."""
+
+    name: str
+    cells: Sequence[str]
+    where: Callable[[int], str]  # row -> "file:line", for messages
+    absent: missing.Absent  # which spellings mean missing
+    present: Mapping[str, int]  # other cell -> how often it occurs
+    remarks: list[str]
+
+    @property
+    def shown(self) -> str:
+        """The column's name for a message."""
+        return shown(self.name, NAME)
+
+    def at(self, cell: str) -> str:
+        """The file and line of the first such cell."""
+        return self.where(self.cells.index(cell))
+
+
+def infer(
+    name: str, cells: Sequence[str], where: Callable[[int], str], asked: Asked | None = None
+) -> Column:
     """The column with the type of its cells: number, date or text.
 
     Args:
         where: row -> "file:line", for messages.
-        text: whether the type is text in any case.
+        asked: what the options say about it.
 
     Raises:
-        DataError: nearly all cells are numbers, but not all; or they have decimal commas.
+        DataError: nearly all cells are numbers or dates, but not all; or they are ambiguous.
     """
-    values = None if text else _plain_numbers(cells)
-    if values is not None:
+    asked = asked or Asked()
+    values = None if asked.text else _plain_numbers(cells)
+    if values is not None and not _of_days(cells, values, asked):
         empty = cells.count("")
-        return _numbers(name, values, {"": empty} if empty else {})
-    distinct = set(cells)
-    known = {cell: number(cell) for cell in distinct}
-    not_numbers = {cell for cell, value in known.items() if value is None}
-    spelled = {cell: cells.count(cell) for cell in distinct if cell.lower() in MISSING}
-    if not (not_numbers or text):
-        values = np.fromiter((known[cell] for cell in cells), np.float64, len(cells))
-        return _numbers(name, values, spelled)
-    encoded = {cell: b"" if cell in spelled else cell.encode() for cell in distinct}
-    values = np.array([encoded[cell] for cell in cells], object)
-    column = Column(name, "text", values, len(distinct) - len(spelled), spelled)
-    if text:
+        return number_column(name, values, {"": empty} if empty else {}, asked)
+    counts = Counter(cells)
+    absent = missing.absent(counts, asked)
+    present = {cell: n for cell, n in counts.items() if cell not in absent.spelled}
+    held = _Cells(name, cells, where, absent, present, [])
+    if asked.text:
+        return _text(held, asked)
+    return _numbers(held, asked) or _dates(held, asked) or _text(held, asked)
+
+
+def of_texts(
+    name: str, cells: Sequence[str], where: Callable[[int], str], asked: Asked | None = None
+) -> Column:
+    """The column of cells that are texts or dates, but no numbers; arguments as of `infer`."""
+    asked, counts = asked or Asked(), Counter(cells)
+    absent = missing.absent(counts, asked)
+    present = {cell: n for cell, n in counts.items() if cell not in absent.spelled}
+    held = _Cells(name, cells, where, absent, present, [])
+    return (None if asked.text else _dates(held, asked)) or _text(held, asked)
+
+
+def number_column(
+    name: str, values: np.ndarray, spelled: Mapping[str, int], asked: Asked | None = None
+) -> Column:
+    """A column of numbers (N,), in which sentinels become missing."""
+    asked, remarks = asked or Asked(), []
+    known = tuple(v for v in map(_number, asked.missing or ()) if v is not None)
+    if asked.missing is None:
+        found = sentinels.of_numbers(values)
+        known, remarks = found.certain, _of_sentinels(name, found, "{:.15g}".format, values)
+    reading = Reading("number", sentinels=known)
+    values = np.where(np.isin(values, known), np.nan, values) if known else values
+    distinct = len(np.unique(values[~np.isnan(values)]))
+    return Column(name, "number", values, distinct, spelled, "\n".join(remarks), reading=reading)
+
+
+def _numbers(held: _Cells, asked: Asked) -> Column | None:
+    """The column, if most of its cells are numbers, plain or as people write them."""
+    plain = {cell: number(cell) for cell in held.present if cell.lower() not in MISSING}
+    if len(plain) == len(held.present) and None not in plain.values():
+        found = numbers.Written("", plain)
+    else:
+        found = numbers.written(held.name, held.present, held.at, asked.decimal, LARGEST)
+    if asked.dates != "number" and not asked.target and held.present and found.form == "":
+        of_days = dates.digits(held.present)
+        if of_days is not None:
+            return _date_column(held, asked, of_days)
+    values_of = found.values
+    if not _decided(held, values_of, "number"):
+        return None
+    values = _each(held, values_of, np.nan)
+    column = number_column(held.name, values, held.absent.spelled, asked)
+    if asked.target:
+        remarks = missing.remarks(held.name, held.absent, asked)
+        column = column._replace(remark="\n".join([*filter(None, [column.remark]), *remarks]))
+    # Words that only this table uses have to reach the exported model, which alone knows them.
+    own_words = any(number(word) is None for word in held.absent.spelled) and not asked.target
+    if not found.form and not own_words:
         return column
+    remarks = [column.remark] if column.remark else []
+    first = next((cell for cell in held.cells if number(cell) is None and cell in values_of), None)
+    if first is not None:
+        value = f"{values_of[first]:.15g}"
+        read = f"{held.shown}: {shown(repr(first), 40)} is read as {value}"
+        remarks.insert(0, f"{read}; as text: categories={held.shown}")
+    reading = column.reading._replace(form=found.form or "point", words=_words(held, asked))
+    return column._replace(remark="\n".join(remarks), reading=reading, sent=_sent(held))
 
-    wrong = [i for i, cell in enumerate(cells) if cell in not_numbers]
-    present = len(cells) - sum(spelled.values())
-    first = f"{where(wrong[0])}: column {name!r}: {cells[wrong[0]][:40]!r}"
-    if len(wrong) <= (1 - _MOSTLY) * present:
-        raise DataError(
-            f"{first} is not a number, {present - len(wrong)} others are: correct it, leave it "
-            f"empty, or take all as text with --pipeline_options=categories={name}"
+
+def _dates(held: _Cells, asked: Asked) -> Column | None:
+    """The column, if most of its cells are dates or times of day; a target is text."""
+    if asked.target or not held.present:
+        return None
+    found = dates.found(held.name, held.present, held.at, asked.dates)
+    if found is None or not _decided(held, found.moments, "date"):
+        return None
+    return _date_column(held, asked, found)
+
+
+def _date_column(held: _Cells, asked: Asked, found: dates.Dates) -> Column:
+    values = _each(held, {cell: instant for cell, (instant, _) in found.moments.items()}, np.nan)
+    known, remarks = (), []
+    if asked.missing is None:
+        certain, perhaps = sentinels.of_dates(values)
+        sure = sentinels.Found(certain, perhaps)
+        spelled = lambda seconds: next(
+            cell for cell, moment in found.moments.items() if moment[0] == seconds
         )
-    if all(_COMMAS.fullmatch(cell) for cell in not_numbers):
-        raise DataError(f"{first} is a number with a comma: write a decimal point, and 1234 whole")
-    if all(re.fullmatch(DATE, cell) for cell in distinct if encoded[cell]):
-        return column._replace(kind="date")
-    if 2 * len(wrong) < present:
-        return column._replace(remark=f"taken as text for {len(wrong)} cells, first {first}")
-    return column
+        known, remarks = certain, _of_sentinels(held.name, sure, spelled, values)
+    values = np.where(np.isin(values, known), np.nan, values)
+    local = np.array([local for instant, local in found.moments.values() if instant not in known])
+    unit = dates.resolution(local)
+    zones = {instant == local for instant, local in found.moments.values()}
+    where = "" if zones == {True} else "; elapsed time in UTC, hours as they are written"
+    how = f"; as numbers: dates={held.shown}:number" if found.form == "digits" else ""
+    read = (
+        f"{held.shown}: {dates.FORMS[found.form][2]} in form, by the {unit}{where}; as text: "
+        f"categories={held.shown}{how}"
+    )
+    return Column(
+        held.name,
+        "date",
+        values,
+        len(np.unique(values[~np.isnan(values)])),
+        held.absent.spelled,
+        "\n".join([read, *held.remarks, *remarks]),
+        reading=Reading("date", found.form, _words(held, asked), known),
+        sent=_sent(held),
+        unit=unit,
+    )
 
 
-def _numbers(name: str, values: np.ndarray, spelled: Mapping[str, int]) -> Column:
-    return Column(name, "number", values, len(np.unique(values[~np.isnan(values)])), spelled)
+def _text(held: _Cells, asked: Asked) -> Column:
+    values, absent = _sent(held), held.absent
+    remarks = [*held.remarks, *missing.remarks(held.name, absent, asked)]
+    first = next(filter(missing.starts_as_number, held.present), None)
+    if not (remarks or asked.text or asked.target or first is None) and _look_like_numbers(held):
+        remarks = [
+            f"{held.shown}: cells such as {shown(repr(first), 40)} are taken as text, being "
+            "neither numbers nor dates of one form"
+        ]
+    reading = Reading("text", words=absent.words)
+    spelled = absent.spelled
+    return Column(
+        held.name,
+        "text",
+        values,
+        len(held.present),
+        spelled,
+        "\n".join(remarks),
+        reading=reading,
+        sent=values,
+    )
+
+
+def _look_like_numbers(held: _Cells) -> bool:
+    """Whether most texts are nearly numbers or dates, and no codes, which are digits alone."""
+    some = list(itertools.islice(held.present, 1000))
+    return 2 * sum(missing.starts_as_number(c) and not c.isdigit() for c in some) > len(some)
+
+
+def _decided(held: _Cells, known: Mapping[str, object], kind: str) -> bool:
+    """Whether a column is one of numbers, or dates: all of its cells are.
+
+    Raises:
+        DataError: nearly all are.
+    """
+    odd = [cell for cell in held.present if cell not in known]
+    if not odd:
+        return True
+    wrong, present = sum(held.present[cell] for cell in odd), sum(held.present.values())
+    row = next(i for i, cell in enumerate(held.cells) if cell in set(odd))
+    first = f"{held.where(row)}: column {quoted(held.name)}: {shown(repr(held.cells[row]), 40)}"
+    # One word among many different numbers is not one of their values.
+    word = len(odd) == 1 and (kind == "date" or not re.search("[0-9,|]", odd[0]))
+    marked = word and len(held.present) > _MANY and 2 * wrong < present
+    if marked or wrong <= (1 - _MOSTLY) * present:
+        means = f", write --pipeline_options=missing={held.shown}:{odd[0]} if it means that"
+        raise DataError(
+            f"{first} is not a {kind}, {present - wrong} others are: correct it, leave it "
+            f"empty{means if word and len(odd[0]) <= 40 else ''}, or take all as text "
+            f"with --pipeline_options=categories={held.shown}"
+        )
+    if 2 * wrong < present:
+        held.remarks.append(f"taken as text for {wrong} cells, first {first}")
+    return False
+
+
+def _of_days(cells: Sequence[str], values: np.ndarray, asked: Asked) -> bool:
+    """Whether plain numbers may be days such as 20240131."""
+    if asked.dates == "number" or asked.target or len(cells[0] or "00000000") != 8:
+        return False
+    present = values[~np.isnan(values)]
+    return bool(len(present) and present.min() >= 18_000_101 and present.max() < 22_000_000)
+
+
+def _of_sentinels(
+    name: str, found: sentinels.Found, spelled: Callable[[float], str], values: np.ndarray
+) -> list[str]:
+    count, name = lambda value: int(np.sum(values == value)), shown(name, NAME)
+    lines = [
+        f"{name}: {spelled(value)} ({count(value)} cells) is taken as missing; missing={name}: "
+        "makes it a value"
+        for value in found.certain
+    ]
+    return lines + [
+        f"{name}: does {spelled(value)} ({count(value)} cells) mean missing? Then write "
+        f"--pipeline_options=missing={name}:{spelled(value)}"
+        for value in found.perhaps
+    ]
+
+
+def _words(held: _Cells, asked: Asked) -> tuple[bytes, ...]:
+    """Words for the exported model, which could not read the others as numbers or dates anyway."""
+    return (b"",) if asked.missing is None else held.absent.words
+
+
+def _each(held: _Cells, known: Mapping[str, float], absent: float) -> np.ndarray:
+    return np.fromiter((known.get(cell, absent) for cell in held.cells), np.float64)
+
+
+def _sent(held: _Cells) -> np.ndarray:
+    encoded = {cell: cell.encode("utf-8", "surrogateescape") for cell in held.present}
+    return np.array([encoded.get(cell, b"") for cell in held.cells], object)
+
+
+def _number(word: str) -> float | None:
+    return number(word) if word.lower() not in MISSING else None
 
 
 def _plain_numbers(cells: Sequence[str]) -> np.ndarray | None:
@@ -93,41 +294,3 @@ def _plain_numbers(cells: Sequence[str]) -> np.ndarray | None:
     except ValueError:
         return None
     return values if np.nanmax(np.abs(values), initial=0.0) < LARGEST else None
-
-
-def unlearnable(column: Column) -> str:
-    """Why the column is left out; empty if it is used."""
-    present = column.values[~column.missing]
-    if not len(present):
-        return "all cells are missing"
-    if column.distinct == 1 and len(present) == len(column.values):
-        return f"all are {_shown(present[0])}"
-    if len(present) < 2 or column.distinct <= _NEARLY_ALL * len(present):
-        return ""
-    if column.kind == "text":
-        return "nearly every row has another text"
-    named = column.kind == "number" and _IDENTIFIER.fullmatch(column.name)
-    return "nearly every row has another number" if named and not (present % 1).any() else ""
-
-
-def describe(columns: Sequence[Column]) -> list[str]:
-    """A short table: name, kind, missing cells, distinct values, range or most frequent value."""
-    lines = [f"{'column':24} {'kind':7} {'missing':>8} {'distinct':>9}  values"]
-    for column in columns[:_SHOWN]:
-        present = column.values[~column.missing]
-        if column.kind == "text":
-            [(most, times)] = Counter(present.tolist()).most_common(1)
-            values = f"{_shown(most)} ({times} times)"
-        else:
-            values = f"{_shown(present.min())} .. {_shown(present.max())}"
-        missing = len(column.values) - len(present)
-        line = f"{column.name[:24]:24} {column.kind:7} {missing:8} {column.distinct:9}  {values}"
-        lines.append(line)
-    more = Counter(column.kind for column in columns[_SHOWN:])
-    if more:
-        lines.append(f"and {', '.join(f'{n} {kind} columns' for kind, n in more.items())} more")
-    return lines + [column.remark for column in columns if column.remark]
-
-
-def _shown(value: bytes | float) -> str:
-    return value.decode(errors="replace")[:30] if isinstance(value, bytes) else f"{value:.6g}"

@@ -1,39 +1,75 @@
 """Image files to pixels, for training and for `trainers.predict`. Pillow and NumPy only."""
 
 import io
+import os
+import pathlib
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, features
 
 from pipelines.core.pipeline import DataError
 
-FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
-SUFFIXES = (*(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"),)
+try:  # a plug-in that makes Pillow read HEIC
+    from pillow_heif import register_heif_opener
+except ImportError:
+    _HEIF: tuple[str, ...] = ()
+else:
+    register_heif_opener()
+    _HEIF = ("HEIF",)
+
+_AVIF = ("AVIF",) if features.check("avif") else ()  # as Pillow was built
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", *_AVIF, *_HEIF)
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"),
+    *(".heic", ".heif", ".avif"),
+)
+# Bytes of a file: twice the most pixels that Pillow opens, in colour and without compression.
+LARGEST = 512 * 2**20
+_KINDS = {  # brands of ISO media files
+    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"), "HEIC"),
+    **dict.fromkeys((b"avif", b"avis"), "AVIF"),
+}
+_PLUG_INS = {"HEIC": "pillow-heif", "AVIF": "Pillow 11.3 or later with AVIF"}
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*")
 
 
-def decode(content: bytes, channels: int = 3) -> np.ndarray:
-    """The first frame of an image file, rotated by its EXIF tag: (H, W, channels) uint8.
+def read(path: pathlib.Path) -> bytes:
+    """The content of an image file. DataError: more than `LARGEST` bytes; none of it is read."""
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > LARGEST:
+            raise DataError(
+                f"{size / 2**20:,.0f} MiB, more than the {LARGEST / 2**20:,.0f} of an image"
+            )
+        return file.read(LARGEST)
 
-    Transparent parts become white. 16-bit grey keeps its upper eight bits. Colour profiles are not
-    applied.
+
+def decode(content: bytes, channels: int = 3, dtype: str = "uint8") -> np.ndarray:
+    """The first frame of an image file, rotated by its EXIF tag: (H, W, channels).
+
+    Transparent parts become white. Colour profiles are not applied.
 
     Args:
         channels: 3 for colour, 1 for grey.
+        dtype: uint8, or uint16 for the values of 16-bit grey as they are. As uint8 they keep their
+            upper eight bits.
 
     Raises:
-        DataError: not an image, cut short, or of more pixels than Pillow's limit against bombs.
+        DataError: not an image, cut short, or of more pixels than Pillow's limit against bombs; of
+            8 bits where 16 were asked for; of 16 that hold 12 or fewer where 8 were.
     """
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        with _opened(content) as image:
             if image.width * image.height > Image.MAX_IMAGE_PIXELS:
                 raise DataError(f"{image.width}x{image.height} pixels are more than Pillow allows")
-            upright = _opaque(ImageOps.exif_transpose(image))
-            pixels = np.asarray(upright.convert("L" if channels == 1 else "RGB"))
-    except DataError:
+            upright = ImageOps.exif_transpose(image)
+            if dtype == "uint16":
+                pixels = np.repeat(_sixteen_bits(upright)[..., None], channels, axis=-1)
+            else:
+                _check_depth(content, upright)
+                pixels = np.asarray(_opaque(upright).convert("L" if channels == 1 else "RGB"))
+    except (DataError, MemoryError):
         raise
-    except Image.UnidentifiedImageError as error:
-        raise DataError(f"not an image that can be read ({', '.join(FORMATS)})") from error
     except (
         Exception
     ) as error:  # damaged files raise a dozen kinds, from struct.error to SyntaxError
@@ -41,14 +77,57 @@ def decode(content: bytes, channels: int = 3) -> np.ndarray:
     return pixels.reshape(*pixels.shape[:2], channels)
 
 
+def is_wide(path: pathlib.Path) -> bool | None:
+    """Whether an image file is grey of 16 bits; None where it cannot be read."""
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            return image.mode.startswith("I")
+    except Exception:  # as in `decode`, which names the fault
+        return None
+
+
 def looks_like_image(head: bytes) -> bool:
-    """Whether the first bytes are those of a JPEG, PNG, GIF, TIFF or WebP file."""
-    return head.startswith(_SIGNATURES) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+    """Whether the first bytes are those of a JPEG, PNG, GIF, TIFF, WebP, HEIC or AVIF file."""
+    return (
+        head.startswith(_SIGNATURES)
+        or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+        or (head[4:8] == b"ftyp" and head[8:12] in _KINDS)
+    )
+
+
+def _opened(content: bytes) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(content), formats=FORMATS)
+    except Image.UnidentifiedImageError as error:
+        kind = _KINDS.get(content[8:12]) if content[4:8] == b"ftyp" else None
+        if kind is not None:
+            raise DataError(
+                f"a {kind} image: install {_PLUG_INS[kind]}, or save it as JPEG or PNG"
+            ) from error
+        raise DataError(f"not an image that can be read ({', '.join(FORMATS)})") from error
+
+
+def _sixteen_bits(image: Image.Image) -> np.ndarray:
+    if not image.mode.startswith("I"):
+        raise DataError("8 bits, where the others have 16: save all of them alike")
+    return np.clip(np.asarray(image, np.int64), 0, 2**16 - 1).astype(np.uint16)
+
+
+def _check_depth(content: bytes, image: Image.Image) -> None:
+    """DataError: PNG colour of 16 bits that Pillow, which keeps the upper eight, makes black."""
+    colour = content.startswith(b"\x89PNG") and content[24] == 16 and not image.mode.startswith("I")
+    if colour and max(high for _, high in image.convert("RGB").getextrema()) < 16:
+        raise DataError("16 bits a colour of which at most 12 are used: save it with 8 bits")
 
 
 def _opaque(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
-        pixels = np.clip(np.asarray(image, np.int64), 0, 2**16 - 1)
+        pixels = _sixteen_bits(image)
+        if 0 < pixels.max() < 2**12:
+            raise DataError(
+                f"16 bits of which {int(pixels.max()).bit_length()} are used, where the others "
+                "have 8: save all of them alike"
+            )
         return Image.fromarray((pixels >> 8).astype(np.uint8))
     if image.mode == "F":
         raise DataError("pixels are fractions of unknown range")

@@ -9,8 +9,11 @@ import numpy as np
 
 from pipelines.core import splits
 from pipelines.core.pipeline import SPLITS, DataError, Rows, Schema
-from pipelines.files import columns, table_file, targets
+from pipelines.files import labels, leaks, summary, table_file, targets
 from pipelines.files.columns import Column
+from pipelines.files.readings import Reading
+from pipelines.files.shown import shown
+from pipelines.files.table_file import NAME, quoted
 from zoo.spec import Field, nearest
 
 _log = logging.getLogger(__name__)
@@ -34,37 +37,50 @@ class Cut(NamedTuple):
     test: float
 
 
-def read(table: Table, target: str, task: str, cut: Cut) -> tuple[dict[str, Rows], Schema]:
-    """The rows of every split and their schema; logs a summary.
+class Chosen(NamedTuple):
+    """What the options say about the columns."""
 
-    Args:
-        target: the column to predict, or several columns of 0 and 1, separated by commas.
-        task: of targets.TASKS; empty: inferred.
+    target: str  # the column to predict, or several of 0 and 1, separated by commas
+    task: str = ""  # of targets.TASKS; empty: inferred
+    keep: str = ""  # columns that are used though they count the rows, separated by commas
+    labels: str = ""  # as_written: those that differ in case or spaces are different
+
+
+def read(table: Table, options: Chosen, cut: Cut) -> tuple[dict[str, Rows], Schema]:
+    """The rows of every split and their schema; logs a summary.
 
     Raises:
         DataError: no such column, no usable input, or a target that does not fit the task.
     """
-    known = [column.name for column in table.columns]
-    wanted = named(known, target, "target")
-    chosen = targets.choose([column for column in table.columns if column.name in wanted], task)
+    target, known = options.target, [column.name for column in table.columns]
+    wanted, kept = named(known, target, "target"), named(known, options.keep, "keep")
+    predicted = [_labelled(column, options) for column in table.columns if column.name in wanted]
+    chosen = targets.choose(predicted, options.task)
     inputs = [column for column in table.columns if column.name not in wanted]
-    reasons = {column.name: columns.unlearnable(column) for column in inputs}
+    reasons = _reasons(inputs, kept)
     used = [column for column in inputs if not reasons[column.name]]
-    left_out = _listed(f"{name or 'the first'} ({why})" for name, why in reasons.items() if why)
+    left_out = _listed(
+        f"{shown(name, NAME) or 'the first'} ({why})" for name, why in reasons.items() if why
+    )
     if not used:
-        raise DataError(f"{table.source}: no column is left to learn {target} from: {left_out}")
+        raise DataError(
+            f"{table.source}: no column is left to learn {shown(target, NAME)} from: {left_out}"
+        )
     rows, digest = _rows(used, chosen, target), table.digest[chosen.present]
     parts = np.array([SPLITS.index(name) for name in table.split_of])[chosen.present]
     lines = [
         f"{table.source}: {len(chosen.present)} rows, {len(known)} columns",
-        *columns.describe(used),
+        *summary.describe(used),
         *([f"left out: {left_out}"] if left_out else []),
+        *(line for c in inputs if reasons[c.name] for line in c.remark.splitlines()),
         *_remarks(table.columns, digest, parts),
-        f"target {target}: {chosen.summary()}",
+        *(line for column in predicted for line in column.remark.splitlines()),
+        f"target {shown(target, NAME)}: {chosen.summary()}",
     ]
     if not chosen.present.all():
-        lines.append(f"{np.sum(~chosen.present)} rows without {target} are left out")
+        lines.append(f"{np.sum(~chosen.present)} rows without {shown(target, NAME)} are left out")
     _log.info("\n".join(lines))
+    _warn(table.source, leaks.warnings(used, chosen.present, chosen.values))
     schema = Schema(
         raw={name: field for name, field in rows.fields.items() if name != target},
         task=chosen.task,
@@ -73,7 +89,44 @@ def read(table: Table, target: str, task: str, cut: Cut) -> tuple[dict[str, Rows
         outputs=chosen.outputs,
         target_name=target,
     )
-    return _by_split(rows, digest, parts, table.separate, cut), schema
+    by_split = _by_split(rows, digest, parts, table.separate, cut)
+    _warn_of_classes(by_split, schema)
+    return by_split, schema
+
+
+def _reasons(inputs: Sequence[Column], kept: Collection[str]) -> dict[str, str]:
+    """Why each column is left out; empty if it is used."""
+    counting = summary.row_numbers(inputs, kept)
+    return {
+        c.name: "" if c.name in kept else counting.get(c.name) or summary.unlearnable(c)
+        for c in inputs
+    }
+
+
+def _warn(source: str, lines: Iterable[str]) -> None:
+    for line in lines:
+        _log.warning("%s: %s", source, line)
+
+
+def _labelled(column: Column, options: Chosen) -> Column:
+    if options.labels not in ("", "as_written"):
+        raise DataError(f"labels={shown(options.labels)}: expected as_written, or nothing")
+    return column if options.labels else labels.merged(column)
+
+
+def _warn_of_classes(by_split: dict[str, Rows], schema: Schema) -> None:
+    """Says which classes training cannot learn, since no row of it has them."""
+    if schema.target.ids is None:
+        return
+    counts = {
+        name: np.bincount(rows.table[rows.target], minlength=len(schema.class_names))
+        for name, rows in by_split.items()
+    }
+    for name, of_split in counts.items():
+        unseen = np.flatnonzero((counts["train"] == 0) & (of_split > 0))
+        if len(unseen):
+            shown = _listed(f"{quoted(schema.class_names[i])} ({of_split[i]} rows)" for i in unseen)
+            _log.warning("%s has classes that no row of train has: %s", name, shown)
 
 
 def _by_split(
@@ -92,24 +145,30 @@ def named(known: Sequence[str], value: str, option: str) -> list[str]:
     wanted = [value] if value in known else [name.strip() for name in value.split(",")]
     for name in filter(None, wanted):
         if name not in known:
-            close = ", ".join(nearest(name, known) or known[:10])
-            raise DataError(f"{option}={value}: no column {name!r}; nearest: {close}")
+            # The comparison takes minutes for a name of 5 000 characters, or among a million.
+            near = nearest(name, known) if len(name) < 200 and len(known) < 10_000 else ()
+            close = ", ".join(shown(n, NAME) for n in near or known[:10])
+            raise DataError(f"{option}={shown(value)}: no column {quoted(name)}; nearest: {close}")
     return [name for name in wanted if name]
 
 
 def _rows(used: Sequence[Column], chosen: targets.Target, target: str) -> Rows:
     """The rows that have a target, with columns named as a client sends them."""
-    table, fields = {}, {}
+    table, fields, readings = {}, {}, {}
     for column in used:
-        name, number = table_file.field_name(column.name), column.kind == "number"
-        values = column.values[chosen.present]
+        name = table_file.field_name(column.name)
+        texts = column.values if column.kind == "text" else column.sent
+        values = (targets.floats(column.values) if texts is None else texts)[chosen.present]
         if name in fields:
-            raise DataError(f"two columns would be sent as {name!r}: ignore {column.name!r}")
-        table[name] = values.astype(np.float32) if number else values
-        fields[name] = Field((), "float32" if number else "string")
+            raise DataError(
+                f"two columns would be sent as {quoted(name)}: ignore {quoted(column.name)}"
+            )
+        table[name] = values
+        fields[name] = Field((), values.dtype.name if texts is None else "string")
+        readings[name] = column.reading or Reading(column.kind)
     table[target] = chosen.values
     fields[target] = chosen.field
-    return Rows(len(chosen.values), fields, target, table=table)
+    return Rows(len(chosen.values), fields, target, table=table, readings=readings)
 
 
 def _listed(items: Iterable[str]) -> str:

@@ -4,18 +4,29 @@ Used by training (`pipelines/csv.py`) and by `trainers.predict`. Standard librar
 """
 
 import csv
+import itertools
 import keyword
+import logging
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from pipelines.core.pipeline import DataError
-from pipelines.files import text_files
+from pipelines.files import table_head, text_files
+from pipelines.files.shown import shown
 
-MISSING = ("", "?", "n/a", "na", "nan", "none", "null")  # in any case
+_log = logging.getLogger(__name__)
+
+MISSING = (  # in any case: what pandas writes and reads, and Excel's errors
+    *("", "?", "n/a", "na", "nan", "none", "null", "-nan", "<na>", "#n/a", "#na", "#n/a n/a"),
+    *("1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"),
+    *("#div/0!", "#name?", "#null!", "#num!", "#ref!", "#value!"),
+)
 SPACE = " \t\n\v\f\r"  # the characters that tf.strings.strip removes in the exported model
+NAME = 60  # characters of a name of a column or class in a message
 LARGEST = 1e38  # number; the limit of float32 is 3.4e38
+_MOST_COLUMNS = 100_000  # each is a field of the exported model
 _NUMBER = re.compile(r"[+-]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
@@ -26,29 +37,45 @@ class TableFile(NamedTuple):
     encoding: str
     delimiter: str
     names: tuple[str, ...]  # of the columns, as in the header
+    start: int = 1  # line of the header; what is above it is no part of the table
+    quote: str = '"'
+    open_end: bool = False  # whether lines end with a delimiter, behind which nothing is
 
 
 def open_table(path: str, encoding: str = "") -> TableFile:
     """The file with its encoding (by its byte order mark, else UTF-8), delimiter and header.
 
+    Lines above the header (titles, Excel's "sep=;") and empty columns at its end are left out.
+
     Raises:
-        DataError: the file does not exist, is empty or not text, or its header names no columns.
+        DataError: the file does not exist, is empty or not text, has no header, or its header
+            names no columns.
     """
     encoding = text_files.encoding_of(path, encoding)
-    headers, fault = [], None
-    for delimiter in (",", ";", "\t"):
+    heads, fault = [], None
+    told, start = _told_delimiter(path, encoding)
+    for delimiter in told or (",", ";", "\t", "|"):
+        table = TableFile(path, encoding, delimiter, (), start)
         try:
-            first = next(_records(TableFile(path, encoding, delimiter, ())), None)
+            sample = _sample(table)
         except csv.Error as error:  # the quotes do not fit this delimiter
             fault = error
             continue
-        if first is None:
+        if not sample:
             raise DataError(f"{path} is empty: expected a header and rows")
-        headers.append((delimiter, first[1]))
-    delimiter, names = max(headers, key=lambda header: len(header[1]), default=("", ()))
-    if fault is not None and len(names) < 2:
+        position = table_head.header_at([cells for _, cells in sample])
+        line, names = sample[position]
+        below = [cells for _, cells in sample[position + 1 :]]
+        kept = table_head.trimmed(names)
+        every = bool(below) and all(len(cells) > len(kept) for cells in below)
+        open_end = every or len(kept) < len(names)
+        heads.append((table._replace(names=kept, start=line, open_end=open_end), below))
+    table, sample = max(heads, key=lambda head: len(head[0].names), default=(None, []))
+    if fault is not None and (table is None or len(table.names) < 2):
         raise DataError(str(fault)) from fault
-    table = TableFile(path, encoding, delimiter, tuple(names))
+    if table_head.has_single_quotes(table.names, sample):
+        table = _with_single_quotes(table)
+    table_head.check_is_header(f"{path}:{table.start}", table.names, sample, table.delimiter)
     _check_header(table)
     return table
 
@@ -64,10 +91,10 @@ def rows(table: TableFile) -> Iterator[tuple[int, list[str]]]:
     next(records)  # the header
     try:
         for line, cells in records:
+            if table.open_end and not any(cells[width:]):
+                del cells[width:]
             if len(cells) != width:
-                raise DataError(
-                    f"{table.path}:{line}: {len(cells)} cells, the header has {width} columns"
-                )
+                raise DataError(f"{table.path}:{line}: {_wrong_width(table, cells)}")
             yield line, cells
     except csv.Error as error:
         raise DataError(str(error)) from error
@@ -86,6 +113,11 @@ def number(cell: str) -> float | None:
     return value if abs(value) <= LARGEST else None
 
 
+def quoted(name: str) -> str:
+    """The name of a column or class for a message: in quotes, escaped, and not too long."""
+    return shown(repr(name), NAME)
+
+
 def field_name(column: str) -> str:
     """The name of a column in requests to an exported model: letters, digits, underscores.
 
@@ -101,15 +133,63 @@ def field_name(column: str) -> str:
     return name if name[:1].isalpha() else f"column_{name}".rstrip("_")
 
 
+def _wrong_width(table: TableFile, cells: Sequence[str]) -> str:
+    width = len(table.names)
+    above = f" in line {table.start}" if table.start > 1 else ""
+    fault = f"{len(cells)} cells, the header{above} has {width} columns"
+    if len(cells) < width:
+        return f"{fault}: is the line cut, or does it belong to a title or a note?"
+    beyond = shown(repr(cells[width]), 40)
+    return (
+        f"{fault}: does {beyond} belong to the cell before it, which then needs quotes, or is a "
+        "name missing in the header?"
+    )
+
+
+def _told_delimiter(path: str, encoding: str) -> tuple[str, int]:
+    """The delimiter that Excel's first line "sep=;" names, and the line after it."""
+    first = next(text_files.lines(path, encoding), "").strip(SPACE).strip('"')
+    told = re.fullmatch(r"(?i)sep=(.)", first) or re.fullmatch(r"(?i)sep=(\t?)", first)
+    return ((told[1] or "\t"), 2) if told else ("", 1)
+
+
+def _sample(table: TableFile) -> list[tuple[int, list[str]]]:
+    """The first records; those before a fault, unless the first one has it."""
+    sample = []
+    try:
+        for record in itertools.islice(_records(table), table_head.SAMPLE):
+            sample.append(record)
+    except (csv.Error, DataError):
+        if not sample:
+            raise
+    return sample
+
+
+def _with_single_quotes(table: TableFile) -> TableFile:
+    quoted_table = table._replace(quote="'")
+    try:
+        [(_, names), *_] = _sample(quoted_table)
+    except csv.Error:
+        return table
+    _log.info("%s: cells are in single quotes", table.path)
+    return quoted_table._replace(names=table_head.trimmed(names))
+
+
 def _records(table: TableFile) -> Iterator[tuple[int, list[str]]]:
     """(first line, cells) of every record that is not blank, from the header on."""
-    line = 1
+    line = table.start
     try:
         lines = text_files.lines(table.path, table.encoding)
-        reader = csv.reader(lines, delimiter=table.delimiter, strict=True)
+        reader = csv.reader(
+            itertools.islice(lines, table.start - 1, None),
+            delimiter=table.delimiter,
+            quotechar=table.quote,
+            skipinitialspace=True,  # before a quote: 50, "blue", 0
+            strict=True,
+        )
         for record in reader:
             cells = [cell.strip(SPACE) for cell in record]
-            first, line = line, reader.line_num + 1
+            first, line = line, reader.line_num + table.start
             if len(cells) > 1 or (cells and cells[0]):
                 yield first, cells
     except csv.Error as error:
@@ -117,13 +197,16 @@ def _records(table: TableFile) -> Iterator[tuple[int, list[str]]]:
 
 
 def _check_header(table: TableFile) -> None:
-    where, names = f"{table.path}:1", table.names
+    where, names = f"{table.path}:{table.start}", table.names
+    if len(names) > _MOST_COLUMNS:
+        raise DataError(f"{where}: {len(names):,} columns, at most {_MOST_COLUMNS:,} are read")
     known: dict[str, str] = {}
     for i, name in enumerate(names):
         if not name and i:  # the first column without a name is the row number that pandas writes
             raise DataError(f"{where}: column {i + 1} has no name")
-        field = field_name(name)
+        field = field_name(name).lower()  # TensorFlow's names differ in more than their case
         if field in known:
-            same = "twice" if known[field] == name else f"beside {known[field]!r}: both are {field}"
-            raise DataError(f"{where}: column {name!r} {same}; rename one")
+            same = f"beside {quoted(known[field])}: both are {shown(field, NAME)} to a server"
+            same = "twice" if known[field] == name else same
+            raise DataError(f"{where}: column {quoted(name)} {same}; rename one")
         known[field] = name

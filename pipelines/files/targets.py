@@ -6,11 +6,18 @@ from typing import NamedTuple
 import numpy as np
 
 from pipelines.core.pipeline import DataError
+from pipelines.files import labels
 from pipelines.files.columns import Column
+from pipelines.files.shown import shown
+from pipelines.files.table_file import NAME
+from pipelines.steps.tabular import robust
 from zoo.spec import Field
 
 _FEW = 20  # distinct integers up to which a target is a class
+_MOST_HINTED = 100  # distinct integers up to which the other task is named
 _MOST_CLASSES = 1000
+_VISIBLE = 1e-4  # of the interquartile range
+_NEAR = 1000  # interquartile ranges from the median, beyond which nothing is visible
 _FLAGS = {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0, "no": 0.0, "yes": 1.0}
 
 
@@ -20,8 +27,9 @@ class Target(NamedTuple):
     task: str
     class_names: tuple[str, ...]
     present: np.ndarray  # (N,) bool: rows whose target is not missing
-    values: np.ndarray  # of those rows: (M,) int64 or float32, or (M, labels) float32
+    values: np.ndarray  # of those rows: (M,) int64 or a float, or (M, labels) float32
     outputs: int  # width of the logits
+    hint: str = ""  # the other task that was possible
 
     @property
     def field(self) -> Field:
@@ -32,23 +40,36 @@ class Target(NamedTuple):
     def summary(self) -> str:
         """One line: the task, and the fraction of each class or the range of values."""
         if not self.class_names:
-            return f"{self.task}, {self.values.min():.6g} .. {self.values.max():.6g}"
+            return f"{self.task}, {self.values.min():.6g} .. {self.values.max():.6g}{self.hint}"
         several = self.values.ndim > 1
         number = len(self.class_names)
         counts = self.values.sum(axis=0) if several else np.bincount(self.values, minlength=number)
         fractions = [
-            f"{name} {count / len(self.values):.1%}"
+            f"{shown(name, NAME)} {count / len(self.values):.1%}"
             for name, count in zip(self.class_names, counts, strict=True)
         ]
         more = f", and {len(fractions) - 10} more" if len(fractions) > 10 else ""
-        return f"{self.task}: {', '.join(fractions[:10])}{more}"
+        return f"{self.task}: {', '.join(fractions[:10])}{more}{self.hint}"
+
+
+def floats(values: np.ndarray) -> np.ndarray:
+    """Numbers in float32, or in float64 where float32 would round them visibly.
+
+    Visibly is 1e-4 of what they are scaled by: seconds since 1970 are rounded to 128.
+    """
+    centre, scale = robust(values)
+    rounded = values.astype(np.float32)
+    near = np.abs(values - centre) * scale < _NEAR
+    lost = np.abs(values[near] - rounded[near]).max(initial=0.0) * scale
+    return values if lost > _VISIBLE else rounded
 
 
 def choose(columns: Sequence[Column], task: str = "") -> Target:
     """The target from one column, or from several columns of 0 and 1.
 
     Inferred tasks: two distinct values are binary; numbers are a regression, unless they are at
-    most 20 distinct integers; the rest are classes, in the order of their values.
+    most 20 distinct integers; the rest are classes, in the order of their values. More integers
+    that may be either, 1 to K each about as often, are refused.
 
     Args:
         task: one of TASKS; empty: inferred.
@@ -59,14 +80,25 @@ def choose(columns: Sequence[Column], task: str = "") -> Target:
     if task not in ("", *TASKS):
         raise DataError(f"task={task!r} is unknown; expected {', '.join(TASKS)}")
     present = ~np.logical_or.reduce([column.missing for column in columns])
-    name = ",".join(column.name for column in columns)
+    name = shown(",".join(column.name for column in columns))
     if not present.any():
         raise DataError(f"the target {name} is missing in every row")
-    task = task or _inferred(columns, present)
-    read = TASKS[task]
+    inferred = task or _inferred(columns, present)
+    read = TASKS[inferred]
     if len(columns) > 1 and read is not _flags:
         raise DataError(f"task={task} has one target, received {name}")
-    return read(task, columns, present)
+    return read(inferred, columns, present)._replace(hint="" if task else _hint(columns, inferred))
+
+
+def _hint(columns: Sequence[Column], task: str) -> str:
+    """How to choose the other task where whole numbers are either."""
+    [column, *_] = columns
+    other = {
+        "regression": "; task=classification takes them as classes",
+        "classification": "; task=regression takes them as numbers",
+    }
+    whole = column.kind == "number" and not (column.values[~column.missing] % 1).any()
+    return other.get(task, "") if whole and column.distinct <= _MOST_HINTED else ""
 
 
 def _inferred(columns: Sequence[Column], present: np.ndarray) -> str:
@@ -78,7 +110,15 @@ def _inferred(columns: Sequence[Column], present: np.ndarray) -> str:
     if len(distinct) == 2:
         return "binary"
     whole = numeric and (values == np.floor(values)).all()
+    if numeric and column.reading is not None and column.reading.form:
+        return "regression"  # money and percentages are amounts
     if numeric and not (whole and len(distinct) <= _FEW):
+        if whole and labels.either(values):
+            raise DataError(
+                f"the target {_name(column)} is {len(distinct)} whole numbers, {values.min():g} to "
+                f"{values.max():g}, each about as often: write "
+                "--pipeline_options=task=classification if they are classes, or task=regression"
+            )
         return "regression"
     return "classification"
 
@@ -87,16 +127,16 @@ def _numbers(task: str, columns: Sequence[Column], present: np.ndarray) -> Targe
     [column] = columns
     values = column.values[present]
     if column.kind != "number":
-        shown = _some(sorted(set(values.tolist())))
-        raise DataError(f"task={task}: the target {column.name} is not numeric: {shown}")
-    return Target(task, (), present, values.astype(np.float32), outputs=1)
+        some = _some(sorted(set(values.tolist())))
+        raise DataError(f"task={task}: the target {_name(column)} is not numeric: {some}")
+    return Target(task, (), present, floats(values), outputs=1)
 
 
 def _two_classes(task: str, columns: Sequence[Column], present: np.ndarray) -> Target:
     target = _classes(task, columns, present)
     if len(target.class_names) > 2:
         raise DataError(
-            f"task={task}: the target {columns[0].name} has {len(target.class_names)} values"
+            f"task={task}: the target {_name(columns[0])} has {len(target.class_names)} values"
         )
     return target._replace(outputs=1)
 
@@ -107,12 +147,13 @@ def _classes(task: str, columns: Sequence[Column], present: np.ndarray) -> Targe
     distinct = sorted(set(values.tolist()))
     if len(distinct) < 2:
         raise DataError(
-            f"the target {column.name} is {_some(distinct)} in every row: there is nothing to learn"
+            f"the target {_name(column)} is {_some(distinct)} in every row: there is nothing to "
+            "learn"
         )
     if len(distinct) > max(2, min(_MOST_CLASSES, len(values) / 2)):
         raise DataError(
-            f"the target {column.name} has {len(distinct)} different values in {len(values)} rows, "
-            f"too many for classes: {_some(distinct)}"
+            f"the target {_name(column)} has {len(distinct)} different values in {len(values)} "
+            f"rows, too many for classes: {_some(distinct)}"
         )
     names = column.classes or tuple(map(_text, distinct))
     ids = {name: i for i, name in enumerate(names)}
@@ -131,7 +172,9 @@ def _flag_values(column: Column, values: np.ndarray) -> np.ndarray:
     texts = [_text(value) for value in values.tolist()]
     wrong = next((text for text in texts if text.lower() not in _FLAGS), None)
     if wrong is not None:
-        raise DataError(f"each of several targets must be 0 or 1; {column.name} has {wrong!r}")
+        raise DataError(
+            f"each of several targets must be 0 or 1; {_name(column)} has {shown(repr(wrong), 40)}"
+        )
     return np.array([_FLAGS[text.lower()] for text in texts], np.float32)
 
 
@@ -140,7 +183,11 @@ def _text(value: bytes | float) -> str:
 
 
 def _some(distinct: list) -> str:
-    return ", ".join(_text(value)[:30] for value in distinct[:5])
+    return ", ".join(shown(_text(value), 30) for value in distinct[:5])
+
+
+def _name(column: Column) -> str:
+    return shown(column.name, NAME)
 
 
 # Task -> the function that makes its target from columns.

@@ -1,12 +1,19 @@
 """A user's own files: their paths by split, and their lines as text."""
 
+import codecs
+import functools
 import glob
+import io
+import os
 import pathlib
-import re
 from collections.abc import Collection, Iterator
 
 from pipelines.core.pipeline import SPLITS, DataError, MissingDataError
+from pipelines.files import encodings
+from pipelines.files.shown import shown
 
+LONGEST_LINE = 2**24  # characters; a table of 100 000 columns has a million
+_CHUNK = 2**20
 _BOMS = (
     (b"\xef\xbb\xbf", "utf-8-sig"),
     (b"\xff\xfe\x00\x00", "utf-32"),  # before UTF-16, whose mark is a prefix
@@ -26,32 +33,34 @@ def by_split(data_files: str) -> dict[str, list[str]]:
     Raises:
         DataError: an unknown split, a split before some paths only, or no path for train.
     """
-    if pathlib.Path(data_files).exists():  # also where its name has a comma or an equals sign
+    # Also where its name has a comma or an equals sign. pathlib raises for a list of many files,
+    # which is too long for a name.
+    if os.path.exists(data_files):
         return {"train": [data_files]}
     paths: dict[str, list[str]] = {}
     for item in data_files.split(","):
         name, equals, path = item.strip().partition("=")
         name, path = (name, path) if equals else ("", name)
         if name not in ("", *SPLITS):
-            raise DataError(f"data_files: {item!r}: the splits are {', '.join(SPLITS)}")
+            raise DataError(f"data_files: {shown(repr(item))}: the splits are {', '.join(SPLITS)}")
         paths.setdefault(name, []).append(path)
     if "" in paths and len(paths) > 1:
-        raise DataError(f"data_files={data_files}: name the split of every file, or of none")
+        raise DataError(f"data_files={shown(data_files)}: name the split of every file, or of none")
     if not {"", "train"} & set(paths):
-        raise DataError(f"data_files={data_files}: no file is for train")
+        raise DataError(f"data_files={shown(data_files)}: no file is for train")
     return {name or "train": patterns for name, patterns in paths.items()}
 
 
 def expanded(pattern: str, suffixes: Collection[str]) -> list[str]:
     """The files of a path, folder or pattern, sorted. MissingDataError: there are none."""
-    path = pathlib.Path(pattern).expanduser()
-    if path.is_dir():
+    path = pathlib.Path(os.path.expanduser(pattern))
+    if os.path.isdir(path):
         paths = sorted(str(p) for p in path.iterdir() if p.suffix.lower() in suffixes)
     else:
-        paths = [str(path)] if path.is_file() else sorted(glob.glob(str(path)))
+        paths = [str(path)] if os.path.isfile(path) else sorted(glob.glob(str(path)))
     if not paths:
         raise MissingDataError(
-            f"data_files: {pattern} is not a file, nor a folder or pattern of "
+            f"data_files: {shown(pattern)} is not a file, nor a folder or pattern of "
             f"{' or '.join(suffixes)} files"
         )
     return paths
@@ -63,6 +72,8 @@ def encoding_of(path: str, encoding: str = "") -> str:
     Raises:
         DataError: the file cannot be read, or is not text.
     """
+    if os.path.exists(path) and not os.path.isfile(path):  # opening a pipe waits for ever
+        raise DataError(f"{path} is not a plain file")
     try:
         with open(path, "rb") as file:
             start = file.read(4)
@@ -75,18 +86,24 @@ def encoding_of(path: str, encoding: str = "") -> str:
 
 
 def lines(path: str, encoding: str) -> Iterator[str]:
-    """The lines of a text file, with their line ends.
+    """The lines of a text file, with their line ends; never more than one of them in memory.
 
     Raises:
-        DataError: a byte that cannot be decoded, or a NUL, with file and line.
+        DataError: a byte that cannot be decoded, a NUL, or a line of more than `LONGEST_LINE`
+            characters, with file and line.
     """
     try:
         with open(path, encoding=encoding, newline="") as file:
-            for number, line in enumerate(file, start=1):
+            limited = iter(functools.partial(file.readline, LONGEST_LINE + 1), "")
+            for number, line in enumerate(limited, start=1):
                 if "\0" in line:
                     raise DataError(
                         f"{path}:{number}: a NUL character; a damaged file, or UTF-16 without its "
                         "mark (encoding=utf-16-le)"
+                    )
+                if len(line) > LONGEST_LINE:
+                    raise DataError(
+                        f"{path}:{number}: a line of more than {LONGEST_LINE:,} characters"
                     )
                 yield line
     except UnicodeError as error:
@@ -96,17 +113,38 @@ def lines(path: str, encoding: str) -> Iterator[str]:
 
 
 def _undecodable(path: str, encoding: str) -> str:
-    with open(path, "rb") as file:
-        content = file.read()
     try:
-        content.decode(encoding)
-    except UnicodeDecodeError as error:
-        before = content[: error.start].decode(encoding, "replace")
-        line = 1 + len(re.findall("\r\n|\r|\n", before))
-        return (
-            f"{path}:{line}: byte {content[error.start]:#04x} is not {encoding}: save the file as "
-            "UTF-8, or train with --pipeline_options=encoding=cp1252 if it is that"
-        )
+        fault = _first_fault(path, encoding)
     except UnicodeError as error:
         return f"{path}:1: not {encoding}: {error}"
-    return f"{path} changed while it was being read"
+    if fault is None:
+        return f"{path} changed while it was being read"
+    line, byte = fault
+    fitting = encodings.fitting(path)
+    hint = (
+        f"or choose the encoding that shows it right: --pipeline_options=encoding={fitting[0][0]} "
+        f"would make it {'; or '.join(f'{text!r} ({name})' for name, text in fitting)}"
+        if fitting
+        else "no usual encoding fits it"
+    )
+    return f"{path}:{line}: byte {byte:#04x} is not {encoding}: save the file as UTF-8, {hint}"
+
+
+def _first_fault(path: str, encoding: str) -> tuple[int, int] | None:
+    """The line and the value of the first byte that cannot be decoded, a megabyte at a time."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    newlines, line = io.IncrementalNewlineDecoder(None, translate=True), 1
+    with open(path, "rb") as file:
+        while True:
+            chunk = file.read(_CHUNK)
+            held, _ = state = decoder.getstate()  # bytes of a character that is not complete
+            try:
+                text = decoder.decode(chunk, final=not chunk)
+            except UnicodeDecodeError as error:
+                decoder.setstate(state)
+                before = decoder.decode(chunk[: max(0, error.start - len(held))])
+                line += newlines.decode(before, final=True).count("\n")
+                return line, error.object[error.start]
+            line += newlines.decode(text).count("\n")
+            if not chunk:
+                return None

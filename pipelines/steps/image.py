@@ -1,4 +1,4 @@
-"""Steps for images: batches (B, H, W, C) of uint8 to the same, or to float32.
+"""Steps for images: batches (B, H, W, C) of uint8 or uint16 to the same, or to float32.
 
 Augmentations draw per example from `keys`. Shifts copy whole lines of pixels, which is three times
 as fast as gathering pixels: a vertical shift is a gather of lines, a horizontal shift is one slice
@@ -9,29 +9,42 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines.core.keys import Keys, integers
+from pipelines.core.pipeline import Rows
 
 _CROP, _FLIP, _ANGLE, _ZOOM, _DOWN, _RIGHT, _CUT = range(7)  # draws of `keys`
 _STEPS = 256  # distinct angles, zooms and shifts
 _GREY = 128  # of a cut-out; `scale` turns it into 0.004
 
 
-def scale(raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """`image` from 0..255 to -1..1, float32."""
+def scale(raw: dict[str, tf.Tensor], largest: int = 255) -> dict[str, tf.Tensor]:
+    """`image` from 0..`largest` to -1..1, float32."""
     # Multiplied, not divided: graph optimisation may replace a division by multiplication with the
     # reciprocal, so that the last bit would differ between graphs.
-    return {"image": tf.cast(raw["image"], tf.float32) * (1.0 / 127.5) - 1.0}
+    return {"image": tf.cast(raw["image"], tf.float32) * (2.0 / largest) - 1.0}
+
+
+def largest_value(rows: Rows) -> dict[str, np.ndarray]:
+    """The part of the state of 16-bit images: the largest value of 8, 10, 12 or 16 bits they use.
+
+    Cameras and scanners store 10 or 12 bits in 16: scaled by 65535 they would be black. Of images
+    of 8 bits there is no such part.
+    """
+    if rows.fields["image"].dtype != "uint16":
+        return {}
+    largest = int(rows.table["image"].max())
+    return {"largest": np.array(next(2**b - 1 for b in (8, 10, 12, 16) if largest < 2**b))}
 
 
 def resize(image: tf.Tensor, size: int) -> tf.Tensor:
-    """Images of any size to (size, size, C) uint8, bilinear with anti-aliasing.
+    """Images of any size to (size, size, C) of their dtype, bilinear with anti-aliasing.
 
-    Rounded to uint8, so that images resized before they are stored equal images resized inside the
-    exported model.
+    Rounded to whole numbers, so that images resized before they are stored equal images resized
+    inside the exported model.
     """
     if image.shape[-3:-1] == (size, size):
         return image
     resized = tf.image.resize(image, (size, size), antialias=True)
-    return tf.cast(tf.clip_by_value(tf.round(resized), 0.0, 255.0), tf.uint8)
+    return tf.cast(tf.clip_by_value(tf.round(resized), 0.0, image.dtype.max), image.dtype)
 
 
 def crop_and_flip(padding: int, *, flip: bool = True, alternating: bool = False):

@@ -6,9 +6,10 @@ import pathlib
 import numpy as np
 
 import pipelines
-from pipelines import Pipeline
+from pipelines import Pipeline, Rows
 from pipelines.core.prepared import Prepared, prepare
 from pipelines.storage import tfds
+from zoo.spec import Field
 
 
 def loaded(pipeline: Pipeline, data_dir: str | pathlib.Path | None = None, **options) -> Prepared:
@@ -33,3 +34,14 @@ def load_csv(files, target="y", form="", **options) -> Prepared:
 def joined(prepared: Prepared, name: str) -> np.ndarray:
     """A column of all splits together."""
     return np.concatenate([rows.table[name] for rows in prepared.rows.values()])
+
+
+def rows_of(**columns) -> Rows:
+    """A column of floats is one of numbers, one of bytes is one of texts; `y` is the target."""
+    table, fields = {}, {}
+    number = len(next(iter(columns.values())))
+    for name, values in ({"y": np.arange(number) % 2} | columns).items():
+        text = isinstance(values[0], bytes)
+        table[name] = np.array(values, object if text else np.float32)
+        fields[name] = Field((), "string" if text else "float32")
+    return Rows(number, fields, "y", table=table)

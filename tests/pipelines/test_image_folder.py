@@ -1,17 +1,21 @@
 """Folders of image files: every fault by name, no leaks between splits."""
 
+import errno
+import os
 import pathlib
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 import pipelines
 from pipelines import DataError, image_folder
-from pipelines.core.prepared import served
+from pipelines.core.prepared import prepare, served
 from pipelines.files import class_folders, photo
 from pipelines.steps import image
 from tests.pipelines.files.test_class_folders import picture, write
+from zoo.spec import Field
 
 
 @pytest.fixture
@@ -53,6 +57,70 @@ def test_image_folder_makes_the_same_numbers_of_stored_and_of_sent_images(tmp_pa
         np.testing.assert_array_equal(whole, again)
         np.testing.assert_array_equal(whole[0], image.scale({"image": row})["image"])
     assert sum(part.num_rows for part in rows.values()) == 40
+
+
+def test_image_folder_names_a_file_larger_than_any_image_at_once(photos):
+    file = photos / "cat" / "00.png"
+    os.truncate(file, 60 * 2**30)  # sparse
+    with pytest.raises(DataError, match=f"{file} cannot be read: 61,440 MiB, more than the 512"):
+        load(photos)
+    assert sum(part.num_rows for part in load(photos, skip_bad=True).values()) == 59
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError(errno.EMFILE, "Too many open files")])
+def test_image_folder_never_skips_a_file_for_want_of_memory_or_handles(error, photos, monkeypatch):
+    def fail(path):
+        raise error
+
+    monkeypatch.setattr(photo, "read", fail)
+    with pytest.raises(type(error)) as caught:
+        load(photos, skip_bad=True)
+    assert caught.value is error
+
+
+def test_image_folder_logs_hostile_names_on_their_line(tmp_path, logged):
+    names = ["cat\u202egpj", "dog\nwarning: forged", "x" * 255]
+    for name in names:
+        write(tmp_path, *(f"{name}/{i}\n\u202e.png" for i in range(10)))
+    _, schema = pipelines.get("image_folder", data_files=str(tmp_path)).read()
+    assert schema.class_names == tuple(names)  # as they are
+    lines = logged()
+    assert all(line.isprintable() for line in lines)
+    assert not any(line.startswith("warning: forged") for line in lines)
+    assert max(map(len, lines)) < 1000
+
+
+@pytest.mark.parametrize(("bits", "used"), [(8, 8), (10, 10), (11, 12), (12, 12), (16, 16)])
+def test_image_folder_scales_sixteen_bit_images_by_what_they_hold(bits, used, tmp_path, logged):
+    random = np.random.default_rng(0)
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for i in range(15):
+            grey = random.integers(0, 2**bits, (8, 8)).astype(np.uint16)
+            Image.fromarray(grey).save(tmp_path / name / f"{i}.png")
+    pipeline = pipelines.get("image_folder", data_files=str(tmp_path), image_size=8, padding=1)
+    rows, schema = pipeline.read()
+    made = prepare(pipeline, schema, rows)
+    assert made.state["inputs/image"]["largest"] == 2**used - 1
+    assert made.raw["image"] == Field((None, None, 3), "uint16")
+    assert f"of which {used} are used: 0..{2**used - 1} is black..white" in "\n".join(logged())
+    raw = np.array([0, 2**used - 1], np.uint16)  # black and white
+    ends = made.preprocess(
+        {"image": tf.constant(raw[:, None, None, None] * np.ones((8, 8, 3), np.uint16))}
+    )
+    np.testing.assert_allclose(ends["image"][:, 0, 0, 0], [-1, 1], atol=1e-6)
+    stored = made.preprocess({"image": tf.constant(rows["train"].table["image"])})["image"]
+    assert stored.numpy().std() > 0.5 * 2 ** (bits - used)  # of a uniform: 0.58
+    served_again = served(pipeline, schema, state=made.state).preprocess
+    np.testing.assert_array_equal(
+        served_again({"image": tf.constant(rows["train"].table["image"])})["image"], stored
+    )
+
+
+def test_image_folder_refuses_images_of_eight_and_of_sixteen_bits(photos):
+    Image.fromarray(np.full((9, 9), 4000, np.uint16)).save(photos / "cat" / "07.png")
+    with pytest.raises(DataError, match=r"07.png and 0 more have 16 bits, the others 8"):
+        load(photos)
 
 
 def test_image_folder_moves_no_file_when_more_come(photos):
@@ -131,7 +199,9 @@ def test_image_folder_stops_at_a_damaged_file_or_leaves_it_out_on_request(photos
     for path in (photos / "dog").iterdir():
         path.unlink()
     (photos / "dog" / "1.png").write_text("no image")
-    with pytest.raises(DataError, match="class 'dog' has no image that can be read"):
+    with pytest.raises(
+        DataError, match=r"class 'dog' has no image that can be read, 1 tried: .*1\.png: not"
+    ):
         load(photos, image_size=8, skip_bad=True)
 
 

@@ -142,3 +142,35 @@ def test_text_lines_are_prepared_with_the_target_that_was_declared(many):
     assert prepared.rows["train"].table["label"].dtype == np.int64
     assert prepared.spec.inputs["tokens"].length == 256
     assert prepared.spec.num_outputs == 1
+
+
+MANY = "".join(f"{'xy'[i % 2]}\ttext number {i}\n" for i in range(60))
+
+
+def test_text_lines_takes_names_of_columns_in_the_first_line_for_a_header(tmp_path, logged):
+    path = write(tmp_path / "t.tsv", "Label\tText\n" + MANY)
+    _, schema = pipelines.get("text_lines", data_files=path).read()
+    assert schema.class_names == ("x", "y")
+    assert f"{path}:1: taken as a header: Label\\tText" in "\n".join(logged())
+
+
+def test_text_lines_warns_of_a_first_line_with_a_class_of_its_own(tmp_path, logged):
+    path = write(tmp_path / "t.tsv", "mood\twords\n" + MANY)
+    pipelines.get("text_lines", data_files=path).read()
+    expected = f"warning: {path}:1: class 'mood' has this text only, 'words': delete the line if"
+    assert any(line.startswith(expected) for line in logged())
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "reason"),
+    [
+        ("t.txt", "__label__neg bad day", "this is fastText's form; write it with sed -E"),
+        ("t.txt", '{"text": "a", "label": "b"}', "these are JSON lines; write a label, a tab"),
+        ("t.csv", "a good film,pos", "this is a table; columns are for --pipeline=csv"),
+        ("t.txt", '"a good film, and long",pos', "this is a table; columns are for"),
+    ],
+)
+def test_text_lines_says_what_a_file_of_another_kind_is(name, line, reason, tmp_path):
+    path = write(tmp_path / name, line + "\n")
+    with pytest.raises(DataError, match=f":1: expected a label, a tab and a text, .*: {reason}"):
+        pipelines.get("text_lines", data_files=path).read()

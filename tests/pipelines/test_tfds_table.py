@@ -71,7 +71,9 @@ class ZooTestFiresSplit(ZooTestFires):
 
 
 def load(folder, dataset="zoo_test_fires", form="", **options):
-    pipeline = pipelines.get("tfds_table", dataset=dataset, data_dir=str(folder), **options)
+    counting = {"keep": "spot_0"} if dataset.startswith("zoo_test_fires") else {}
+    options = {"dataset": dataset, "data_dir": str(folder), **counting, **options}
+    pipeline = pipelines.get("tfds_table", **options)
     return loaded(pipeline, form=form)
 
 
@@ -205,12 +207,12 @@ def test_tfds_table_finds_dates_and_leaves_out_texts_that_are_all_missing(tmp_pa
     assert any(line.split()[:2] == ["boarded", "date"] for line in lines)
     part = prepared.state["inputs/vector"]
     assert part["dates"].tolist() == ["boarded"]
-    assert part["texts"].tolist() == ["home"]
+    assert part["texts"].tolist() == ["home", "boarded weekday"]  # ten days: no other part
     assert part["flagged"].tolist() == [0, 1]  # both lack some
     columns = load(tmp_path, "zoo_test_passengers", form="columns")
     assert columns.spec.inputs == {
         "numbers": Field((2,), "float32"),
         "ranks": Field((2,), "float32"),
         "missing": Field((2,), "float32"),
-        "categories": Field((1,), "int32", ids=(4,)),
+        "categories": Field((2,), "int32", ids=(4, 9)),
     }

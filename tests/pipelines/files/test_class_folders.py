@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import unicodedata
 
 import numpy as np
@@ -24,6 +25,22 @@ def write(place: pathlib.Path, *names: str, seed: int = 0) -> None:
         picture(seed + i).save(place / name)
 
 
+@pytest.mark.parametrize("name", ["y" * 5000, "y/" * 3000])
+def test_scan_says_of_a_path_too_long_that_it_does_not_exist(name):
+    with pytest.raises(
+        MissingDataError, match=r"^data_files=/y[y/]+…[y/]+ does not exist$"
+    ) as caught:
+        class_folders.scan(pathlib.Path("/", name))
+    assert len(str(caught.value)) < 500
+
+
+def test_scan_shows_hostile_names_on_one_line(tmp_path):
+    write(tmp_path, "train/a/1.png", "train/b/2.png", "test/c\u202e\nerror: x/3.png")
+    with pytest.raises(DataError, match=r"class 'c\\u202e\\nerror: x' is not in") as caught:
+        class_folders.scan(tmp_path)
+    assert str(caught.value).isprintable()
+
+
 def test_scan_finds_images_by_content_and_by_ending_in_any_case(tmp_path):
     write(tmp_path, "b/1.png", "b/deep/er/2.PNG", "a/3.Jpeg", "a/.hidden.png", "a/__MACOSX/4.png")
     (tmp_path / "a" / "png named.jpg").write_bytes(encoded(picture(7), "PNG"))
@@ -38,7 +55,13 @@ def test_scan_finds_images_by_content_and_by_ending_in_any_case(tmp_path):
     names = [str(file.path.relative_to(tmp_path)) for file in found.files]
     assert names == ["a/3.Jpeg", "a/no ending", "a/png named.jpg", "b/1.png", "b/deep/er/2.PNG"]
     assert [file.label for file in found.files] == [0, 0, 0, 1, 1]
-    assert found.others == {".txt": 1, "without ending": 1, ".png": 1, "not a file": 1}
+    assert found.others == {
+        ".txt": 1,
+        "without ending": 1,
+        ".png": 1,
+        "not a file": 1,
+        "system folder": 1,
+    }
 
 
 def test_scan_follows_links_once(tmp_path):
@@ -87,9 +110,160 @@ def test_scan_refuses_a_file_and_misses_a_folder(tmp_path):
 
 
 def test_scan_takes_a_class_called_train(tmp_path):
-    write(tmp_path, "train/1.png", "test/2.png", "bus/3.png")
-    assert class_folders.scan(tmp_path).class_names == ("bus", "test", "train")
+    write(tmp_path, "train/1.png", "tram/2.png", "bus/3.png")
+    assert class_folders.scan(tmp_path).class_names == ("bus", "train", "tram")
     write(tmp_path / "x", "train/1.png", "test/2.png")
-    found = class_folders.scan(tmp_path / "x")
+    found = class_folders.scan(f"train={tmp_path}/x")
     assert found.class_names == ("test", "train")
     assert found.separate == ()
+
+
+def counts(found: class_folders.Folder) -> dict[str, list[str]]:
+    """Split -> the class of each of its files."""
+    by_split = {}
+    for file in found.files:
+        by_split.setdefault(file.split, []).append(found.class_names[file.label])
+    return by_split
+
+
+def split_files(train: str, test: str, validation: str = "") -> list[str]:
+    tops = [top for top in (train, train, test, validation) if top]
+    return [f"{top}/{name}/{i}.png" for i, top in enumerate(tops) for name in ("cat", "dog")]
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "validation"),
+    [
+        ("Training", "Testing", ""),
+        ("TRAIN", "TEST", "VAL"),
+        ("training_set", "test_set", ""),
+        ("train_data", "test_data", "val_data"),
+        ("Train Images", "Test Images", ""),
+        ("trainset", "testset", "validset"),
+        ("TrainData", "TestData", "DevData"),
+        ("train2017", "test2017", "val2017"),
+        ("seg_train", "seg_test", ""),
+        ("seg_train/seg_train", "seg_test/seg_test", ""),
+        ("training_set/training_set", "test_set/test_set", ""),
+        ("Training/images", "Testing/images", ""),
+        ("training", "evaluation", "validation"),
+        ("asl_alphabet_train", "asl_alphabet_test", ""),
+        ("train", "holdout", "val"),
+        ("learning", "test", ""),
+    ],
+)
+def test_scan_takes_splits_under_usual_names(train, test, validation, tmp_path):
+    write(tmp_path, *split_files(train, test, validation))
+    found = class_folders.scan(tmp_path)
+    assert found.class_names == ("cat", "dog")
+    expected = {"train": ["cat", "cat", "dog", "dog"], "test": ["cat", "dog"]}
+    assert counts(found) == expected | ({"validation": ["cat", "dog"]} if validation else {})
+
+
+def test_scan_takes_splits_below_each_class(tmp_path):
+    write(tmp_path, *(f"{c}/{s}/{c}{s}.png" for c in ("cat", "dog") for s in ("train", "Testing")))
+    assert counts(class_folders.scan(tmp_path)) == {"train": ["cat", "dog"], "test": ["cat", "dog"]}
+
+
+def test_scan_leaves_a_folder_beside_splits_out_and_names_it(tmp_path):
+    write(tmp_path, *split_files("seg_train/seg_train", "seg_test/seg_test"), "seg_pred/7.png")
+    (tmp_path / "docs" / "more").mkdir(parents=True)
+    found = class_folders.scan(tmp_path)
+    assert counts(found)["train"] == ["cat", "cat", "dog", "dog"]
+    assert found.remarks == (
+        f"taken as splits: test: {tmp_path}/seg_test, train: {tmp_path}/seg_train",
+        f"warning: left out, neither a split nor a class: {tmp_path}/docs (0 files)",
+        f"warning: left out, neither a split nor a class: {tmp_path}/seg_pred (1 files)",
+    )
+
+
+def test_scan_keeps_one_class_of_a_split_with_folders_in_it(tmp_path):
+    write(tmp_path, "train/cat/1.png", "train/dog/2.png", "test/cat/in/3.png", "test/cat/out/4.png")
+    assert counts(class_folders.scan(tmp_path))["test"] == ["cat", "cat"]
+
+
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [
+        (  # one reading has two classes and no splits, the other the opposite
+            split_files("day", "night"),
+            "if its folders are splits, of the classes cat, dog, name them: "
+            "--data_files=train={top}/day,test={top}/night; if day, night are the classes, write "
+            "--data_files=train={top}",
+        ),
+        (
+            [f"fold{i}/{c}/{i}.png" for i in range(3) for c in ("cat", "dog")],
+            "--data_files=train={top}/fold0,test={top}/fold1; if fold0, fold1, fold2 are the "
+            "classes, write --data_files=train={top}",
+        ),
+        (
+            [*split_files("train", "test"), "extra/cat/5.png", "extra/dog/6.png"],
+            "'extra' is not a split's name, but has folders of classes in it (cat, dog); name the "
+            "split of each folder that is used: "
+            "--data_files=train={top}/train,test={top}/test,train={top}/extra",
+        ),
+        (
+            ["train/steam/1.png", "train/diesel/2.png", "bus/3.png"],
+            "if its folders are splits, of the classes diesel, steam, name them: "
+            "--data_files=train={top}/train; if bus, train are the classes, write "
+            "--data_files=train={top}",
+        ),
+        (
+            ["train/1.png", "test/2.png"],
+            "test, train have no folders of classes in them: expected {top}/train/cat/*.jpg; if "
+            "they are the classes themselves, write --data_files=train={top}",
+        ),
+        (
+            [*split_files("train", "val"), "test/9.png"],
+            "test has no images in folders of classes; to leave it out, write "
+            "--data_files=train={top}/train,validation={top}/val",
+        ),
+    ],
+)
+def test_scan_refuses_folders_that_may_be_splits_with_the_option_that_chooses(
+    files, reason, tmp_path
+):
+    write(tmp_path, *files)
+    with pytest.raises(DataError, match=re.escape(reason.format(top=tmp_path))) as caught:
+        class_folders.scan(tmp_path)
+    for option in re.findall("--data_files=([^; ]+)", str(caught.value)):
+        assert len(class_folders.scan(option).class_names) > 1  # each way out works as it is
+
+
+def test_scan_takes_splits_that_were_named(tmp_path):
+    write(tmp_path, *split_files("day", "night"), "fog/dog/7.png")
+    found = class_folders.scan(f"train={tmp_path}/day,test={tmp_path}/night,train={tmp_path}/fog")
+    assert counts(found) == {"train": ["cat", "cat", "dog", "dog", "dog"], "test": ["cat", "dog"]}
+    assert (found.path, found.separate) == (tmp_path, ("test",))
+    as_classes = class_folders.scan(f"train={tmp_path}")
+    assert as_classes.class_names == ("day", "fog", "night")
+    with pytest.raises(MissingDataError, match="gone does not exist"):
+        class_folders.scan(f"train={tmp_path}/day,test={tmp_path}/gone")
+
+
+def test_scan_takes_folders_of_the_same_single_name_as_classes(tmp_path):
+    write(tmp_path, "cat/images/1.png", "dog/images/2.png", "cow/images/3.png")
+    assert class_folders.scan(tmp_path).class_names == ("cat", "cow", "dog")
+
+
+SYSTEM = (
+    *("@eaDir", "$RECYCLE.BIN", "lost+found", "System Volume Information", "@Recycle", "#recycle"),
+    *("__MACOSX", ".ipynb_checkpoints", ".Trashes", "found.000", "RECYCLER", "#snapshot", "@tmp"),
+)
+
+
+@pytest.mark.parametrize("name", SYSTEM)
+def test_scan_ignores_and_counts_folders_of_the_system(name, tmp_path):
+    write(tmp_path, "cat/1.png", "dog/2.png", f"{name}/3.png", f"cat/{name}/4.png")
+    found = class_folders.scan(tmp_path)
+    assert found.class_names == ("cat", "dog")
+    assert len(found.files) == 2
+    assert found.others == {"system folder": 2}
+
+
+def test_scan_names_what_a_class_without_images_holds(tmp_path):
+    write(tmp_path, "dog/2.png")
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "cat" / "1.pdf").write_text("no image")
+    with pytest.raises(DataError, match=r"cat has no images, only 1 \.pdf: class 'cat' would be"):
+        class_folders.scan(tmp_path)

@@ -1,10 +1,12 @@
 """Image files of every format become the same pixels, or are refused."""
 
 import io
+import os
 
 import numpy as np
 import pytest
-from PIL import Image
+import tensorflow as tf
+from PIL import Image, features
 
 from pipelines import DataError
 from pipelines.files import photo
@@ -40,6 +42,34 @@ def test_decode_of_jpeg_takes_every_colour_space(mode):
     assert np.abs(found - expected).max() <= 3
 
 
+def test_read_refuses_a_file_larger_than_any_image_without_reading_it(tmp_path, monkeypatch):
+    path = tmp_path / "cat.jpg"
+    path.write_bytes(encoded(PICTURE, "PNG"))
+    assert photo.read(path) == encoded(PICTURE, "PNG")
+    os.truncate(path, 60 * 2**30)  # sparse
+    monkeypatch.setattr(photo, "open", Unread, raising=False)
+    with pytest.raises(DataError, match=r"^61,440 MiB, more than the 512 of an image$"):
+        photo.read(path)
+
+
+class Unread(io.FileIO):
+    """A file that fails when it is read."""
+
+    def read(self, *_):
+        pytest.fail("read")
+
+
+def test_decode_passes_a_lack_of_memory_on(monkeypatch):
+    """Such a file is not damaged, and must not be skipped."""
+
+    def short(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr(photo.ImageOps, "exif_transpose", short)
+    with pytest.raises(MemoryError):
+        photo.decode(encoded(PICTURE, "PNG"))
+
+
 def test_decode_makes_transparent_parts_white_and_half_transparent_ones_half():
     pixels = np.array([[[255, 0, 0, 0], [255, 0, 0, 128], [10, 20, 30, 255]]], np.uint8)
     found = photo.decode(encoded(Image.fromarray(pixels, "RGBA"), "PNG"))
@@ -59,6 +89,13 @@ def test_decode_of_sixteen_bit_grey_keeps_its_upper_half():
         found = photo.decode(encoded(Image.fromarray(pixels), kind))
         np.testing.assert_array_equal(found[..., 0], [[0, 0, 1, 128, 255]])
         np.testing.assert_array_equal(found[..., 1], found[..., 0])
+        raw = photo.decode(encoded(Image.fromarray(pixels), kind), 1, "uint16")
+        np.testing.assert_array_equal(raw[..., 0], pixels)
+    with pytest.raises(DataError, match="8 bits, where the others have 16"):
+        photo.decode(encoded(PICTURE, "PNG"), 3, "uint16")
+    dark = Image.fromarray(np.array([[0, 1023]], np.uint16))
+    with pytest.raises(DataError, match="16 bits of which 10 are used, where the others have 8"):
+        photo.decode(encoded(dark, "PNG"))
     one_bit = Image.fromarray(np.array([[True, False]]))
     np.testing.assert_array_equal(photo.decode(encoded(one_bit, "PNG"))[..., 2], [[255, 0]])
 
@@ -118,3 +155,32 @@ def test_decode_refuses_too_many_pixels(limit, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
     with pytest.raises(DataError, match="pixels"):
         photo.decode(content)
+
+
+def test_decode_refuses_sixteen_bit_colour_that_would_be_black():
+    def content(largest: int) -> bytes:
+        pixels = np.full((2, 3, 3), largest, np.uint16)
+        return tf.io.encode_png(pixels).numpy()
+
+    assert photo.decode(content(65535)).max() == 255
+    with pytest.raises(DataError, match="16 bits a colour of which at most 12 are used"):
+        photo.decode(content(4095))
+
+
+@pytest.mark.parametrize(
+    ("brand", "kind"), [(b"heic", "HEIC"), (b"mif1", "HEIC"), (b"avif", "AVIF")]
+)
+def test_decode_names_a_kind_that_needs_a_plug_in(brand, kind, monkeypatch):
+    monkeypatch.setattr(photo, "FORMATS", ("JPEG", "PNG"))  # as where it is not installed
+    content = b"\0\0\0\x18ftyp" + brand + 12 * b"\0"
+    assert photo.looks_like_image(content[:12])
+    with pytest.raises(DataError, match=f"a {kind} image: install .*, or save it as JPEG or PNG"):
+        photo.decode(content)
+
+
+def test_decode_reads_avif_where_pillow_does():
+    if not features.check("avif"):
+        pytest.skip("Pillow was built without AVIF")
+    flat = Image.new("RGB", (32, 24), (200, 120, 40))
+    found = photo.decode(encoded(flat, "AVIF", quality=95)).astype(int)
+    assert np.abs(found - [200, 120, 40]).max() <= 6

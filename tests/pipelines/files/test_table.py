@@ -100,7 +100,7 @@ def test_read_logs_what_was_inferred(tmp_path, logged):
     assert table["day"] == ["date", "0", "28", "2024-01-01", "..", "2024-01-28"]
     left_out = next(line for line in lines if line.startswith("left out"))
     assert left_out == (
-        "left out: id (nearly every row has another number), empty (all cells are missing), "
+        "left out: id (it counts the rows; keep=id uses it), empty (all cells are missing), "
         "same (all are x), text (nearly every row has another text)"
     )
     assert any("note" in line and "taken as text for 50 cells" in line for line in lines)
@@ -120,8 +120,8 @@ def test_read_leaves_out_identifiers_but_no_measures(tmp_path, logged):
     rows += rows[1:3]
     assert list(load_csv(write(tmp_path / "t.csv", rows)).raw) == ["key", "humid", "x"]
     assert (
-        "left out: the first (nearly every row has another number), customer_id (nearly every row "
-        "has another number), name (nearly every row has another text)"
+        "left out: the first (it counts the rows), customer_id (nearly every row has another "
+        "number), name (nearly every row has another text)"
     ) in logged()
     ignored = load_csv(tmp_path / "t.csv", ignore="humid, x", categories="key")
     assert {k: f.dtype for k, f in ignored.raw.items()} == {"key": "string"}

@@ -121,3 +121,9 @@ def test_rows_refuse_more_or_fewer_cells_than_columns(tmp_path):
     assert next(rows) == (2, ["1", "2"])
     with pytest.raises(DataError, match=r"t\.csv:4: 3 cells, the header has 2 columns"):
         next(rows)
+
+
+def test_open_table_refuses_names_that_differ_in_their_case_alone(tmp_path):
+    path = write(tmp_path / "t.csv", [["Age", "y", "age"], ["1", "2", "3"]])
+    with pytest.raises(DataError, match="column 'age' beside 'Age': both are age to a server"):
+        table_file.open_table(path)

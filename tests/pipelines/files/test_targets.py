@@ -20,7 +20,8 @@ def table_of(tmp_path, values) -> str:
         ([10, 9, 8], "classification", ("8", "9", "10")),
         (list("cab"), "classification", ("a", "b", "c")),
         (list(range(20)), "classification", tuple(str(i) for i in range(20))),
-        (list(range(21)), "regression", ()),
+        (list(range(0, 42, 2)), "regression", ()),
+        ([*range(21), 7, 7, 7, 7], "regression", ()),  # 7 is five times as frequent
         ([0.5, 1, 2], "regression", ()),
     ],
 )
@@ -28,7 +29,7 @@ def test_choose_infers_the_task(values, task, classes, tmp_path):
     prepared = load_csv(table_of(tmp_path, values * (300 // len(values))))
     assert (prepared.task, prepared.class_names) == (task, classes)
     found = sorted(set(joined(prepared, "y").tolist()))
-    assert found == (sorted(values) if task == "regression" else list(range(len(classes))))
+    assert found == (sorted(set(values)) if task == "regression" else list(range(len(classes))))
     assert joined(prepared, "y").dtype == (np.float32 if task == "regression" else np.int64)
 
 

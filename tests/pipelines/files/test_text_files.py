@@ -1,9 +1,14 @@
 """Which files are meant, for which split, and their lines."""
 
+import os
+import re
+import tracemalloc
+
 import pytest
 
 from pipelines import DataError, MissingDataError
-from pipelines.files.text_files import by_split, encoding_of, expanded, lines
+from pipelines.files import text_files
+from pipelines.files.text_files import LONGEST_LINE, by_split, encoding_of, expanded, lines
 
 
 @pytest.mark.parametrize(
@@ -54,6 +59,17 @@ def test_expanded_finds_files_folders_and_patterns_sorted(tmp_path):
             expanded(pattern, (".csv", ".tsv"))
 
 
+def test_by_split_and_expanded_take_lists_and_names_of_any_length(tmp_path):
+    names = [f"file{i}.csv" for i in range(1000)]
+    assert by_split(",".join(names)) == {"train": names}
+    long = "n" * 5000 + "\u202e.csv"
+    assert by_split(long) == {"train": [long]}
+    for pattern in (long, f"~nobody/{long}"):
+        with pytest.raises(MissingDataError, match=r"n…n.*n\\u202e\.csv is not a file") as caught:
+            expanded(pattern, (".csv",))
+        assert len(str(caught.value)) < 600
+
+
 @pytest.mark.parametrize(
     "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le-bom", "utf-32", "cp1252"]
 )
@@ -98,3 +114,46 @@ def test_lines_name_the_line_of_a_fault(content, encoding, reason, tmp_path):
     (tmp_path / "t").write_bytes(content)
     with pytest.raises(DataError, match=reason):
         list(lines(str(tmp_path / "t"), encoding))
+
+
+def test_lines_refuse_one_that_is_too_long_without_reading_the_rest(tmp_path):
+    """60 GB that take no room on disk: of text, in no line, and of zeros."""
+    tracemalloc.start()
+    try:
+        for name, start, reason in (
+            ("a", "one\n" + "x" * (LONGEST_LINE + 1), "a:2: a line of more than 16,777,216 char"),
+            ("zeros", "one\ntwo", "zeros:2: a NUL character"),
+        ):
+            path = tmp_path / name
+            path.write_text(start)
+            os.truncate(path, 60 * 2**30)
+            with pytest.raises(DataError, match=reason):
+                list(lines(str(path), "utf-8"))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 200 * 2**20
+
+
+def test_lines_take_one_of_the_greatest_length(tmp_path):
+    path = tmp_path / "a"
+    path.write_text("x" * (LONGEST_LINE - 1) + "\ny")
+    assert [len(line) for line in lines(str(path), "utf-8")] == [LONGEST_LINE, 1]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-32", "shift_jis"])
+def test_lines_name_the_line_of_a_fault_wherever_it_is_in_a_chunk(encoding, tmp_path, monkeypatch):
+    """Byte and line as of the file decoded as a whole, for chunks that cut characters in two."""
+    monkeypatch.setattr(text_files, "_CHUNK", 3)
+    whole = "ab\r\n字\rc\n字\r\n字 d\n".encode(encoding)
+    wrong = {"utf-8": b"\xff", "utf-16": b"\x00\xd8", "utf-32": b"\0\0\x11\0", "shift_jis": b"\xfd"}
+    width = {"utf-16": 2, "utf-32": 4}.get(encoding, 1)
+    for place in range(4 if width > 1 else 0, len(whole), width):
+        content = whole[:place] + wrong[encoding] + whole[place + width :]
+        with pytest.raises(UnicodeDecodeError) as caught:
+            content.decode(encoding)
+        before = content[: caught.value.start].decode(encoding)
+        line = 1 + len(re.findall("\r\n|\r|\n", before))
+        (tmp_path / "t").write_bytes(content)
+        with pytest.raises(DataError, match=f"t:{line}: byte {content[caught.value.start]:#04x} "):
+            list(lines(str(tmp_path / "t"), encoding))

@@ -1,17 +1,19 @@
 """Input forms of tables: by hand, against NumPy, and with what only some rows have."""
 
-import datetime
-
 import numpy as np
 import pytest
 import tensorflow as tf
-from scipy import stats
 
 import pipelines
 from pipelines import DataError, Rows
 from pipelines.steps import tabular
-from tests.pipelines.tables import load_csv, loaded, write
+from pipelines.steps.columns import forms
+from tests.pipelines.tables import load_csv, loaded, rows_of, write
 from zoo.spec import Field
+
+
+def smooth(x):
+    return x / np.sqrt(1 + (x / 3) ** 2)
 
 
 def test_encode_by_hand(tmp_path):
@@ -37,14 +39,15 @@ def test_encode_by_hand(tmp_path):
         for split, i in (("train", 0), ("validation", 1), ("test", 1))
     )
     prepared = load_csv(files)
-    sizes, full = np.array([1.0, 3, 5, 7, 4]), np.array([5.0, 6, 7, 8, 9, 7])
-    day = np.array([0.0, 2, 2, 4, -1, 2])
-    scaled = lambda x, seen: (x - seen.mean()) / seen.std()
-    # size, full, day, "size is missing", then Bonn, Ulm, other, missing
+    # Median and quartiles of 1 3 4 5 7, of 5 6 7 7 8 9, and of the days -1 0 2 2 2.5 4.
+    size = lambda x: smooth((x - 4) / 2)
+    full_at = lambda x: smooth((x - 7) / 1.5)
+    day = lambda x: smooth((x - 2) / (2.375 - 0.5))
+    # size, full, day, time of day, "size is missing", then Bonn, Ulm, other, missing
     expected = [
-        [scaled(11, sizes), 0, scaled(12, day), 0, 0, 0, 1, 0],
-        [0, scaled(7, full), 0, 1, 0, 1, 0, 0],
-        [scaled(4, sizes), 10, 0, 0, 0, 0, 0, 1],
+        [size(11), 0, day(12), 0, 0, 0, 0, 1, 0],
+        [0, full_at(7), 0, 0, 1, 0, 1, 0, 0],
+        [size(4), 3, 0, 0, 0, 0, 0, 0, 1],
     ]
     raw = {name: prepared.rows["test"].table[name] for name in prepared.raw}
     for preprocess in (prepared.preprocess, tf.function(prepared.preprocess, autograph=False)):
@@ -54,14 +57,14 @@ def test_encode_by_hand(tmp_path):
     sent = {"size": [3e38, np.inf], "full": [7.0, np.nan], "town": ["N/A", "ULM"], "day": ["", "x"]}
     spaced = {"size": [3.0], "full": [7.0], "town": ["\tUlm "], "day": [" 2000-01-03 "]}
     found = prepared.preprocess({k: tf.constant(v) for k, v in spaced.items()})["features"]
-    np.testing.assert_allclose(found[:, 2:], [[scaled(2, day), 0, 0, 1, 0, 0]], rtol=1e-5)
+    np.testing.assert_allclose(found[:, 2:], [[day(2), 0, 0, 0, 1, 0, 0]], rtol=1e-5)
     found = prepared.preprocess({k: tf.constant(v) for k, v in sent.items()})["features"].numpy()
-    np.testing.assert_allclose(found[:, 4:], [[0, 0, 0, 1], [0, 0, 1, 0]])
-    np.testing.assert_allclose(found[:, :4], [[0, scaled(7, full), 0, 1], [0, 0, 0, 1]], atol=1e-6)
+    np.testing.assert_allclose(found[:, 5:], [[0, 0, 0, 1], [0, 0, 1, 0]])
+    np.testing.assert_allclose(found[:, :5], [[0, full_at(7), 0, 0, 1], [0, 0, 0, 0, 1]], atol=1e-6)
 
 
 def test_encode_leaves_a_column_at_zero_that_varies_only_after_training(tmp_path):
-    write(tmp_path / "a.csv", [["x", "c", "y"], *([0.1, i, i % 2] for i in range(50))])
+    write(tmp_path / "a.csv", [["x", "c", "y"], *([0.1, i * i, i % 2] for i in range(50))])
     write(tmp_path / "b.csv", [["x", "c", "y"], [900, 1, 0], ["", 2, 1]])
     prepared = load_csv(f"train={tmp_path}/a.csv,test={tmp_path}/b.csv")
     raw = {k: tf.constant(prepared.rows["test"].table[k]) for k in prepared.raw}
@@ -81,32 +84,12 @@ def test_encode_takes_rare_categories_as_other(tmp_path):
     assert found["features"].numpy()[5].sum() == 0  # missing was never seen: no weight was trained
 
 
-def test_days_are_those_of_the_calendar():
-    first = datetime.date(1600, 1, 1)
-    dates = [first + datetime.timedelta(days=61 * i) for i in range(4000)]
-    expected = [(date - datetime.date(2000, 1, 1)).days for date in dates]
-    text = tf.constant([f" {date.isoformat()}" for date in dates])
-    np.testing.assert_array_equal(tabular.days(text), expected)
-    assert np.isnan(tabular.days(tf.constant(["2024-13-01", "24-01-01", "", "2024-1-1"]))).all()
-
-
 def test_encode_refuses_statistics_of_other_columns(tmp_path):
     one = load_csv(write(tmp_path / "a.csv", [["x", "y"], *([i, i % 2] for i in range(60))]))
-    two = write(tmp_path / "b.csv", [["z", "y"], *([i, i % 2] for i in range(60))])
-    prepared = loaded(pipelines.get("csv", data_files=two, target="y"), state=one.state)
+    two = write(tmp_path / "b.csv", [["z", "y"], *([i * i, i % 2] for i in range(60))])
+    pipeline = pipelines.get("csv", data_files=two, target="y")
     with pytest.raises(DataError, match="other columns: x, z differ"):
-        prepared.spec  # noqa: B018
-
-
-def rows_of(**columns) -> Rows:
-    """A column of floats is one of numbers, one of bytes is one of texts; `y` is the target."""
-    table, fields = {}, {}
-    number = len(next(iter(columns.values())))
-    for name, values in (columns | {"y": np.arange(number) % 2}).items():
-        text = isinstance(values[0], bytes)
-        table[name] = np.array(values, object if text else np.float32)
-        fields[name] = Field((), "string" if text else "float32")
-    return Rows(number, fields, "y", table=table)
+        _ = loaded(pipeline, state=one.state).spec
 
 
 def test_fit_statistics_and_standardize_by_hand():
@@ -135,20 +118,54 @@ def test_stratified_keeps_the_fraction_of_each_class_in_every_split():
 
 
 @pytest.mark.parametrize(
-    ("cells", "kind"),
+    ("values", "centre", "scale"),
     [
-        ([b"2024-01-01", b"", b"2024-02-01T10:00"], "dates"),
-        ([b"2024-01-01", b"later", b"2024-02-01"], "texts"),
-        ([b"", b"", b""], "texts"),  # all missing: nothing says that it would be dates
-        ([b"a", b"b", b"a"], "texts"),
+        ([0, 1, 2, 3, 4], 2, 1 / 2),  # quartiles 1 and 3
+        ([0, 1, 2, 3, 1e30], 2, 1 / 2),  # no value is the scale
+        ([0, 0, 0, 0, 1], 0, 2),  # half of the distance of the others
+        ([0, 0, 0, 0, 0, 0, 2, 4, 1e9], 0, 1 / 2),
+        ([np.nan, 7, 7], 0, 0),
+        ([np.nan], 0, 0),
+        ([1, np.nan, 3], 2, 1),
     ],
 )
-def test_fit_columns_finds_dates_from_the_training_rows(cells, kind):
-    part = tabular.fit_columns(rows_of(x=[1.0, 2, 3], when=cells))
-    assert part[kind].tolist() == ["when"]
-    assert part["numbers"].tolist() == ["x"]
-    as_text = tabular.fit_columns(rows_of(x=[1.0, 2, 3], when=cells), as_text=("when",))
-    assert as_text["texts"].tolist() == ["when"]
+def test_robust_by_hand(values, centre, scale):
+    assert tabular.robust(np.array(values, float)) == pytest.approx((centre, scale))
+
+
+def test_encode_centres_large_numbers_in_float64():
+    """Seconds since 1970, which float32 rounds to 128."""
+    seconds = 1_716_000_000.0 + np.arange(0, 101.0)
+    rows = rows_of(x=seconds)
+    rows = rows._replace(
+        fields={**rows.fields, "x": Field((), "float64")}, table={**rows.table, "x": seconds}
+    )
+    for form, name in (
+        (forms()["vector"], "features"),
+        (forms()["columns"], "numbers"),
+    ):
+        made = form.make_preprocess(form.fit(rows))({"x": tf.constant(seconds)})
+        expected = smooth((np.arange(0, 101) - 50) / 50)
+        np.testing.assert_allclose(made[name][:, 0], expected, rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(made["ranks"][:, 0], np.arange(101) / 100, atol=1e-6)
+
+
+def test_encode_reads_a_part_of_the_earlier_format_as_it_was_meant():
+    part = {
+        "numbers": np.array(["size"]),
+        "dates": np.array(["day"]),
+        "texts": np.array(["town"]),
+        "mean": np.array([3, 10], np.float32),
+        "scale": np.array([0.5, 0.1], np.float32),
+        "flagged": np.array([1]),
+        "categories": np.array([b"Bonn", b"Ulm"]),
+        "category_of": np.array([0, 0]),
+        "other": np.array([False]),
+        "absent": np.array([True]),
+    }
+    raw = {"size": [5.0, 900.0], "day": ["2000-01-21 23:59", "?"], "town": ["Ulm", "none"]}
+    made = tabular.encode(part)({k: tf.constant(v) for k, v in raw.items()})["features"]
+    np.testing.assert_allclose(made, [[1, 1, 0, 0, 1, 0], [10, 0, 1, 0, 0, 1]], atol=1e-6)
 
 
 def test_fit_columns_of_texts_that_are_all_missing_flags_them():
@@ -162,77 +179,3 @@ def test_fit_columns_refuses_a_table_of_a_target_alone():
     alone = rows._replace(fields={"y": rows.fields["y"]}, table={"y": rows.table["y"]})
     with pytest.raises(DataError, match="no column is left to learn from"):
         tabular.fit_columns(alone)
-
-
-@pytest.mark.parametrize(
-    "column",
-    [
-        np.random.default_rng(0).normal(size=1000),
-        np.random.default_rng(1).integers(0, 5, 1000),  # many ties
-        np.repeat([0.0, 1.0], [990, 10]),
-        np.repeat(3.0, 50),
-        np.array([1.0, np.nan, 2, np.inf, 10, np.nan]),
-        np.arange(3.0),
-    ],
-    ids=["normal", "ties", "rare", "constant", "missing", "few"],
-)
-def test_ranks_are_interpolated_between_training_quantiles(column):
-    column = column.astype(np.float32)
-    form = tabular.columns_form()
-    part = form.fit(rows_of(x=column))
-    asked = np.concatenate([column, np.linspace(-4, 12, 301)]).astype(np.float32)
-    made = form.make_preprocess(part)({"x": tf.constant(asked)})
-    present = column[np.isfinite(column)].astype(np.float64)
-    quantiles = np.quantile(present, np.linspace(0, 1, 257)).astype(np.float32)
-    expected = np.interp(asked, quantiles, np.linspace(0, 1, 257))
-    missing = ~np.isfinite(asked)
-    np.testing.assert_array_equal(made["missing"][:, 0], missing)
-    np.testing.assert_allclose(made["ranks"][:, 0], np.where(missing, 0, expected), atol=2e-4)
-    ranks = made["ranks"].numpy()[np.argsort(asked[~missing]), 0] if not missing.any() else [0.0]
-    assert (np.diff(ranks) >= 0).all()
-
-
-def test_ranks_of_many_different_numbers_are_their_fractions():
-    column = np.random.default_rng(0).normal(size=5000).astype(np.float32)
-    form = tabular.columns_form()
-    made = form.make_preprocess(form.fit(rows_of(x=column)))({"x": tf.constant(column)})
-    fraction = (stats.rankdata(column) - 1) / (len(column) - 1)
-    np.testing.assert_allclose(made["ranks"][:, 0], fraction, atol=2.5 / 257)
-
-
-def test_columns_form_keeps_numbers_dates_and_categories_apart():
-    rows = rows_of(
-        size=[1.0, np.nan, 3, 5],
-        town=[b"Ulm", b"Ulm", b"Bonn", b"Bonn"],
-        day=[b"2000-01-01", b"2000-01-03", b"", b"2000-01-05"],
-        kind=[b"a", b"b", b"c", b"a"],
-    )
-    form = tabular.columns_form()
-    part = form.fit(rows)
-    assert form.fields(part) == {"categories": Field((2,), "int32", ids=(4, 3))}
-    raw = {
-        "size": tf.constant([3.0, np.nan, 9e9]),
-        "town": tf.constant(["Ulm", "NULL", "Bonn"]),
-        "day": tf.constant(["2000-01-03", "x", " 2000-01-05 "]),
-        "kind": tf.constant(["a", "b", ""]),
-    }
-    made = form.make_preprocess(part)(raw)
-    size, day = np.array([1.0, 3, 5]), np.array([0.0, 2, 4])
-    scaled = lambda x, seen: (x - seen.mean()) / seen.std()
-    numbers = [[scaled(3, size), scaled(2, day)], [0, 0], [10, scaled(4, day)]]
-    np.testing.assert_allclose(made["numbers"], numbers, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(made["ranks"], [[0.5, 0.5], [0, 0], [1, 1]], atol=1e-6)
-    np.testing.assert_array_equal(made["missing"], [[0, 0], [1, 1], [0, 0]])
-    np.testing.assert_array_equal(made["categories"], [[3, 2], [0, 1], [2, 0]])
-
-
-def test_columns_form_leaves_out_a_part_of_no_columns():
-    form = tabular.columns_form()
-    for rows, names in (
-        (rows_of(x=[1.0, 2]), {"numbers", "ranks", "missing"}),
-        (rows_of(c=[b"a", b"a"]), {"categories"}),
-    ):
-        part = form.fit(rows)
-        raw = {k: tf.constant(v) for k, v in rows.table.items() if k != "y"}
-        assert set(form.make_preprocess(part)(raw)) == names
-        assert set(form.fields(part)) == names & {"categories"}

@@ -1,0 +1,102 @@
+"""Which columns hold dates or times of day, and in which form: the whole column decides."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from pipelines.core.pipeline import DataError
+from pipelines.files.shown import shown
+from pipelines.files.table_file import NAME, quoted
+from pipelines.steps.dates import DAY_SECONDS, FORMS, Moments, read
+
+_FEW_DIGITS = 4  # distinct numbers such as 20240131 below which they may be anything
+_LOOKED_AT = 100  # distinct cells that say whether a column may be one of dates
+_YEARS = ("18", "19", "20", "21")
+
+
+class Dates(NamedTuple):
+    """The form of a column, and the moments of its cells."""
+
+    form: str
+    moments: Mapping[str, tuple[float, float]]  # cell -> (instant, local); others cannot be read
+
+
+def found(
+    name: str, cells: Mapping[str, int], where: Callable[[str], str], asked: str = ""
+) -> Dates | None:
+    """The form that most cells have; None: fewer than half have any.
+
+    Args:
+        cells: cell -> how often it occurs; none is missing.
+        where: cell -> "file:line", for messages.
+        asked: day_first or month_first; empty: by evidence.
+
+    Raises:
+        DataError: every cell may be day/month as well as month/day.
+    """
+    some = list(cells)[:: max(1, len(cells) // _LOOKED_AT)]
+    forms = [form for form in FORMS if any(re.fullmatch(FORMS[form][0], cell) for cell in some)]
+    read_by = {form: _read(cells, form) for form in forms}
+    number = {form: sum(cells[cell] for cell in known) for form, known in read_by.items()}
+    other = {"day_first": "month_first", "month_first": "day_first"}.get(asked)
+    if other in number:
+        if number[other] > number.get(asked, 0) and 2 * number[other] >= sum(cells.values()):
+            cell = next(c for c in cells if c not in read_by.get(asked, ()))
+            raise DataError(f"{where(cell)}: column {quoted(name)}: {cell!r} is not {asked}")
+        del number[other], read_by[other]
+    best = max(number, key=number.get, default="")
+    if not best or 2 * number[best] < sum(cells.values()):
+        return None
+    other = {"day_first": "month_first", "month_first": "day_first"}.get(best)
+    alike = other in read_by and read_by[other].keys() == read_by[best].keys()
+    if alike and len(cells) > 1:
+        one, two = read_by[best], read_by[other]
+        cell = next((cell for cell in one if one[cell] != two[cell]), next(iter(one)))
+        option = f"dates={shown(name, NAME)}"
+        raise DataError(
+            f"{where(cell)}: column {quoted(name)}: {cell!r} may be {_shown(cell, 'day_first')} or "
+            f"{_shown(cell, 'month_first')}, and no other cell says which: write "
+            f"--pipeline_options={option}:day_first or {option}:month_first"
+        )
+    return Dates(best, read_by[best])
+
+
+def digits(cells: Mapping[str, int]) -> Dates | None:
+    """The days of numbers such as 20240131, if all are; None: they are numbers."""
+    if len(cells) < _FEW_DIGITS or any(len(cell) != 8 or cell[:2] not in _YEARS for cell in cells):
+        return None
+    known = _read(cells, "digits")
+    return Dates("digits", known) if len(known) == len(cells) else None
+
+
+def resolution(local: np.ndarray) -> str:
+    """The finest unit in which moments (N,), in seconds since 2000, differ."""
+    local = local[np.isfinite(local)]
+    for unit, seconds in (("second", 60.0), ("minute", 3600.0), ("hour", DAY_SECONDS)):
+        if (local % seconds != 0).any():
+            return unit
+    days = np.datetime64("2000-01-01") + (local / DAY_SECONDS).astype("timedelta64[D]")
+    if (days != days.astype("datetime64[M]")).any():
+        return "day"
+    return "month" if (days != days.astype("datetime64[Y]")).any() else "year"
+
+
+def iso(seconds: float, unit: str, form: str) -> str:
+    """An instant as ISO text, as finely as the column is."""
+    moment = np.datetime64("2000-01-01T00:00:00") + np.timedelta64(round(seconds), "s")
+    text = str(moment)[: {"year": 4, "month": 7, "day": 10, "hour": 16, "minute": 16}.get(unit, 19)]
+    return text.partition("T")[2] if form == "clock" else text.replace("T", " ")
+
+
+def _read(cells: Mapping[str, int], form: str) -> dict[str, tuple[float, float]]:
+    matching = [cell for cell in cells if re.fullmatch(FORMS[form][0], cell)]
+    moments: Moments = read([cell.encode() for cell in matching], form)
+    pairs = zip(moments.instant.tolist(), moments.local.tolist(), strict=True)
+    return {cell: pair for cell, pair in zip(matching, pairs, strict=True) if np.isfinite(pair[0])}
+
+
+def _shown(cell: str, form: str) -> str:
+    [(_, local)] = _read({cell: 1}, form).values()
+    return iso(local, "day", form)

@@ -1,0 +1,106 @@
+"""Which encodings fit the bytes of a text file that is not UTF-8."""
+
+# ruff: noqa: RUF001 - letters of other scripts are meant
+
+import codecs
+import re
+import unicodedata
+from typing import NamedTuple
+
+_READ = 2**18  # bytes that are looked at
+_SHOWN = 12  # characters of the text that is shown
+_MOST = 3  # encodings that are named
+# Single bytes fit nearly any text: those of several bytes come first where they fit at all.
+_SEVERAL_BYTES = ("gb18030", "big5", "shift_jis", "euc_jp", "euc_kr")
+_SINGLE_BYTES = ("cp1252", "cp1251", "cp1250", "cp1253", "cp1254", "cp1255", "cp1256", "koi8_r")
+_OLD = ("cp437", "mac_roman")
+_NAMES = {"gb18030": "gbk"}  # what its users call it
+
+_SIGNS = "€£¥°§–—‘’“”„…«»、。，"
+_FREQUENT = "äöüßÄÖÜéèêàâçîôûïëñáíóúãõåøæÉÅØÁÑ"  # in western Europe
+
+
+class _Fit(NamedTuple):
+    score: float
+    name: str
+    text: str
+
+
+def fitting(path: str) -> list[tuple[str, str]]:
+    """Encodings that fit a file, the likeliest first, each with a word as it would be read.
+
+    Scored by the letters that are not ASCII: in words with others of one script, of lower case
+    within words, and frequent in the languages that write them.
+    """
+    with open(path, "rb") as file:
+        content = file.read(_READ)
+    fits = []
+    for order, name in enumerate((*_SEVERAL_BYTES, *_SINGLE_BYTES, *_OLD)):
+        try:
+            text = codecs.getincrementaldecoder(name)().decode(content)  # may end within a letter
+        except UnicodeDecodeError:
+            continue
+        score = _score(text, name)
+        if score > 0:
+            fits.append(_Fit(score - order / 1000, name, _example(text)))
+    best = sorted(fits, reverse=True)
+    likely = [fit for fit in best if fit.score > 0.5 * best[0].score][:_MOST]
+    return [(_NAMES.get(fit.name, fit.name), fit.text) for fit in likely]
+
+
+def _score(text: str, name: str) -> float:
+    """Between 0, which no text is, and 1."""
+    words = [word for word in re.findall(r"\w+", text) if not word.isascii()]
+    others = [c for c in text if not c.isascii()]
+    if not others:
+        return 0.0
+    good = sum(_plausible(word, name) * sum(not c.isascii() for c in word) for word in words)
+    signs = sum(c in _SIGNS for c in others)
+    return (good + 0.8 * signs) / len(others)
+
+
+def _plausible(word: str, name: str) -> float:
+    """How much a word looks like one of a language: its letters are of one script and one case."""
+    letters = [c for c in word if c.isalpha()]
+    scripts = {unicodedata.name(c, "?").split()[0] for c in letters}
+    if "CJK" in scripts or scripts & {"HIRAGANA", "KATAKANA", "HANGUL"}:
+        return _of_asia(letters, name)
+    if len(scripts) != 1:
+        return 0.0
+    one_case = word[1:].islower() or word.isupper() or not any(c.isupper() for c in word[1:])
+    script = next(iter(scripts))
+    if script == "LATIN":
+        plain = sum(c.isascii() for c in letters)
+        western = all(c.isascii() or c in _FREQUENT for c in letters)
+        return (1.0 if plain >= len(letters) / 2 else 0.6) * one_case * (1.0 if western else 0.7)
+    return 0.9 * one_case if len(letters) > 1 else 0.4
+
+
+def _of_asia(letters: list[str], name: str) -> float:
+    """Frequent characters are in the first levels of the national standards."""
+    level = {"gb18030": "gb2312", "big5": "big5", "shift_jis": "shift_jis"}.get(name, name)
+    frequent = 0
+    for letter in letters:
+        try:
+            code = letter.encode(level)
+        except UnicodeEncodeError:
+            continue
+        frequent += len(code) < 2 or _first_level(code, level)
+    kana = sum(unicodedata.name(c, "?").startswith(("HIRAGANA", "HANGUL")) for c in letters)
+    return min(1.0, 0.2 + 0.75 * frequent / len(letters) + 0.2 * kana / len(letters))
+
+
+def _first_level(code: bytes, name: str) -> bool:
+    lead = code[0]
+    return {
+        "gb2312": 0xB0 <= lead <= 0xD7,
+        "big5": 0xA4 <= lead <= 0xC6,
+        "shift_jis": 0x82 <= lead <= 0x97,
+        "euc_jp": 0xA4 <= lead <= 0xCF,
+        "euc_kr": 0xB0 <= lead <= 0xC8,
+    }[name]
+
+
+def _example(text: str) -> str:
+    word = next((w for w in re.findall(r"\w+", text) if not w.isascii()), text.strip())
+    return word[:_SHOWN]

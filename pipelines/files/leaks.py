@@ -1,0 +1,84 @@
+"""Columns that give away the target: one alone predicts it far better than all others do."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from sklearn.model_selection import KFold, cross_val_predict
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+from pipelines.files import summary
+from pipelines.files.columns import Column
+from pipelines.files.shown import shown
+from pipelines.files.table_file import NAME
+
+_ROWS, _COLUMNS = 3000, 100  # looked at
+_FEWEST_ROWS = 50
+_SURE, _OTHERS = 0.95, 0.6  # skill of the best column, and of the next one as a fraction of it
+_LEAVES, _IN_LEAF = 32, 5
+
+
+def warnings(columns: Sequence[Column], present: np.ndarray, target: np.ndarray) -> list[str]:
+    """A line for each column that may give away the target; arguments as of `alone`."""
+    counting = [
+        f"{shown(column.name, NAME)} counts the rows: if it is their number and no measure, leave "
+        f"it out with --pipeline_options=ignore={shown(column.name, NAME)}"
+        for column in columns
+        if summary.counts(column)
+    ]
+    line = alone(columns, present, target)
+    return [*counting, line] if line else counting
+
+
+def alone(columns: Sequence[Column], present: np.ndarray, target: np.ndarray) -> str:
+    """A line about the column that predicts the target alone; empty: there is none.
+
+    Skill is r2, or the fraction of the errors of the most frequent class that are avoided, of a
+    decision tree on one column and rows that it was not grown on.
+
+    Args:
+        present: (N,) bool, rows that have a target.
+        target: (M,) of those: int64 classes, or numbers.
+    """
+    if len(columns) < 2 or target.ndim > 1 or len(target) < _FEWEST_ROWS:
+        return ""
+    chosen = np.random.default_rng(0).permutation(len(target))[:_ROWS]
+    skills = {
+        column.name: _skill(_codes(column)[present][chosen], target[chosen])
+        for column in columns[:_COLUMNS]
+    }
+    (best, skill), (_, second), *_ = sorted(skills.items(), key=lambda item: -item[1])
+    if skill < _SURE or second > _OTHERS * skill:
+        return ""
+    best = shown(best, NAME)
+    return (
+        f"{best} alone predicts the target (skill {skill:.3f}, the next best column "
+        f"{max(second, 0):.3f}): if it is known only afterwards, leave it out with "
+        f"--pipeline_options=ignore={best}"
+    )
+
+
+def _codes(column: Column) -> np.ndarray:
+    """The column as numbers: texts by how often they occur."""
+    if column.kind != "text":
+        return np.where(np.isnan(column.values), -1e30, column.values)
+    distinct, codes, counts = np.unique(
+        column.values.astype(bytes), return_inverse=True, return_counts=True
+    )
+    ranks = np.empty(len(distinct))
+    ranks[np.argsort(-counts, kind="stable")] = np.arange(len(distinct))
+    return ranks[codes]
+
+
+def _skill(values: np.ndarray, target: np.ndarray) -> float:
+    classes = target.dtype == np.int64
+    tree = DecisionTreeClassifier if classes else DecisionTreeRegressor
+    model = tree(max_leaf_nodes=_LEAVES, min_samples_leaf=_IN_LEAF, random_state=0)
+    folds = KFold(3, shuffle=True, random_state=0)
+    answers = cross_val_predict(model, values[:, None], target, cv=folds)
+    if classes:
+        usual = np.bincount(target).max() / len(target)
+        return float((np.mean(answers == target) - usual) / max(1 - usual, 1e-9))
+    spread = np.var(target.astype(np.float64))
+    return (
+        float(1 - np.mean((answers - target.astype(np.float64)) ** 2) / spread) if spread else 0.0
+    )

@@ -1,0 +1,129 @@
+"""Numbers as people write them: $1,039.92, 12 %, 1.234,50, (12.00). The forms of columns of them.
+
+A form is "point" or "comma", the decimal mark, and after a space the unit that cells may have; a
+cell in percent has to. Patterns are for Python and for RE2 alike.
+"""
+
+import functools
+import itertools
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from pipelines.core.pipeline import DataError
+from pipelines.files.shown import shown
+from pipelines.files.table_file import NAME, quoted
+
+UNITS = (
+    *("US$", "A$", "C$", "R$", "$", "€", "£", "¥", "₹", "₩", "₽", "%"),
+    *("USD", "EUR", "GBP", "CHF", "JPY", "INR", "CAD", "AUD", "CNY", "SEK", "NOK", "DKK", "Rs."),
+)
+SPACES = "[ '\u2019\u00a0\u202f]"  # between thousands, beside the mark that is not the decimal one
+_MARKS = {"point": (",", r"\."), "comma": (r"\.", ",")}  # thousands, decimal
+_LOOKED_AT = 1000  # distinct cells that say which unit a column has, and whether it has numbers
+_UNIT = "(?:" + "|".join(re.escape(unit) for unit in UNITS) + ")"
+
+
+class Written(NamedTuple):
+    """How a column of numbers is written, and its values."""
+
+    form: str  # "": all that can be read are plain numbers
+    values: Mapping[str, float]  # cell -> its value; other cells cannot be read
+
+
+@functools.cache
+def pattern(form: str) -> str:
+    """The regular expression of cells of a form."""
+    decimal, _, unit = form.partition(" ")
+    thousands, mark = _MARKS[decimal]
+    group = f"(?:{thousands}|{SPACES})"
+    whole = f"(?:[1-9][0-9]{{0,2}}(?:{group}[0-9]{{2,3}})*{group}[0-9]{{3}}|0|[1-9][0-9]*)"
+    body = f"(?:{whole}(?:{mark}[0-9]*)?|{mark}[0-9]+)(?:[eE][+-]?[0-9]+)?"
+    one = re.escape(unit)
+    if unit == "%":
+        return f"[+-]?{body} ?%"
+    before, after = (f"(?:{one} ?)?", f"(?: ?{one})?") if unit else ("", "")
+    return f"(?:[+-]?{before}[+-]?{body}{after}|\\({before}{body}{after}\\))"
+
+
+def value(cell: str, form: str) -> float | None:
+    """The value of a cell of this form; None: it is none."""
+    if not re.fullmatch(pattern(form), cell):
+        return None
+    decimal, _, unit = form.partition(" ")
+    thousands, mark = _MARKS[decimal]
+    plain = cell.replace(unit, "") if unit else cell
+    plain = re.sub(f"{thousands}|{SPACES}|[()]", "", plain)
+    number = float(re.sub(mark, ".", plain))
+    return -number if cell.startswith("(") else number
+
+
+def written(
+    name: str,
+    cells: Mapping[str, int],
+    where: Callable[[str], str],
+    decimal: str = "",
+    largest: float = math.inf,
+) -> Written:
+    """The form that most cells have, with their values.
+
+    Args:
+        cells: cell -> how often it occurs; none is missing.
+        where: cell -> "file:line", for messages.
+        decimal: "point" or "comma"; empty: by evidence.
+        largest: absolute value that can be read.
+
+    Raises:
+        DataError: 1,234 may be 1234 or 1.234, and no cell says which.
+    """
+    some = dict(itertools.islice(cells.items(), _LOOKED_AT))
+    unit = _unit(some)
+    if not any(value(c, f"{mark} {unit}".strip()) is not None for mark in _MARKS for c in some):
+        return Written("", {})
+    read = {}
+    for mark in (decimal,) if decimal else ("point", "comma"):
+        form = f"{mark} {unit}".strip()
+        found = {cell: value(cell, form) for cell in cells}
+        read[mark] = {c: v for c, v in found.items() if v is not None and abs(v) <= largest}
+    number = {mark: sum(cells[cell] for cell in values) for mark, values in read.items()}
+    best = max(number, key=number.get)
+    other = "comma" if best == "point" else "point"
+    if number.get(other) == number[best] and read[best]:
+        best = _unambiguous(name, read, unit, where)
+    marked = unit or any(re.search(f",|{SPACES}|[()]", cell) for cell in read[best])
+    return Written(f"{best} {unit}".strip() if marked or best == "comma" else "", read[best])
+
+
+def _unambiguous(
+    name: str, read: Mapping[str, Mapping[str, float]], unit: str, where: Callable[[str], str]
+) -> str:
+    """Point or comma, where both read equally many cells."""
+    point, comma = read["point"], read["comma"]
+    differing = [cell for cell in point if comma.get(cell) != point[cell]]
+    if not differing or (not unit and not any("," in cell for cell in point)):
+        return "point"
+    whole = [abs(value) for cell, value in point.items() if comma.get(cell) == value]
+    if whole and all("," in cell for cell in differing):
+        # Whoever marks thousands marks them everywhere.
+        return "point" if max(whole) < 1000 else "comma"
+    cell, option = differing[0], f"decimal={shown(name, NAME)}"
+    raise DataError(
+        f"{where(cell)}: column {quoted(name)}: {cell!r} may be {point[cell]:g} or "
+        f"{comma[cell]:g}, and no other cell says which: write --pipeline_options={option}:point "
+        f"or {option}:comma"
+    )
+
+
+def _unit(cells: Mapping[str, int]) -> str:
+    """The unit that most cells with one have; empty if most have none, and it is a percentage."""
+    counts = dict.fromkeys(UNITS, 0)
+    expected = re.compile(f"[-+(]*({_UNIT})|.*?[0-9.,] ?({_UNIT})\\)?")
+    for cell, number in cells.items():
+        found = expected.fullmatch(cell) or re.match(f"[-+(]*({_UNIT})", cell)
+        if found and any("0" <= c <= "9" for c in cell):
+            counts[next(filter(None, found.groups()))] += number
+    unit = max(counts, key=counts.get)
+    if not counts[unit] or (unit == "%" and 2 * counts[unit] < sum(cells.values())):
+        return ""
+    return unit

@@ -1,0 +1,87 @@
+"""How the cells of a column are read: decided over the whole column, and kept in the state."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
+
+from pipelines.core.pipeline import DataError
+from pipelines.files.shown import shown
+from pipelines.files.table_file import MISSING
+
+WORDS = tuple(word.encode() for word in MISSING)
+KINDS_OF_DATES = ("day_first", "month_first", "number")
+DECIMALS = ("point", "comma")
+
+
+class Reading(NamedTuple):
+    """What the exported model has to know about the cells of one column."""
+
+    kind: str  # number, date or text
+    form: str = ""  # of numbers: numbers.py, "": plain ones; of dates: dates.py
+    words: tuple[bytes, ...] = WORDS  # that mean missing, in lower case
+    sentinels: tuple[float, ...] = ()  # numbers, or seconds since 2000, that mean missing
+
+
+class Asked(NamedTuple):
+    """What the options say about one column."""
+
+    text: bool = False  # categories, whatever the cells look like
+    missing: tuple[str, ...] | None = None  # spellings besides the empty cell; None: by evidence
+    dates: str = ""  # of KINDS_OF_DATES
+    decimal: str = ""  # of DECIMALS
+    target: bool = False
+
+
+def asked(
+    names: Sequence[str],
+    *,
+    categories: Collection[str] = (),
+    targets: Collection[str] = (),
+    missing: str = "",
+    dates: str = "",
+    decimal: str = "",
+) -> dict[str, Asked]:
+    """What is asked of each column.
+
+    Args:
+        missing: "NA|-999" for all columns, "age:-999|city:none" for some; likewise `dates`, of
+            KINDS_OF_DATES, and `decimal`, of DECIMALS.
+
+    Raises:
+        DataError: another value than the choices.
+    """
+    words = _by_column(names, missing)
+    forms = _chosen(names, dates, "dates", KINDS_OF_DATES)
+    marks = _chosen(names, decimal, "decimal", DECIMALS)
+    return {
+        name: Asked(
+            text=name in categories,
+            missing=words.get(name, words.get(None)),
+            dates=forms.get(name, ""),
+            decimal=marks.get(name, ""),
+            target=name in targets,
+        )
+        for name in names
+    }
+
+
+def _chosen(
+    names: Sequence[str], value: str, option: str, choices: tuple[str, ...]
+) -> dict[str, str]:
+    given = _by_column(names, value)
+    for chosen in given.values():
+        if len(chosen) != 1 or chosen[0] not in choices:
+            raise DataError(
+                f"{option}={shown(value)}: expected {', '.join(choices)}, or <column>:{choices[0]}"
+            )
+    everywhere = given.pop(None, None)
+    return {name: given.get(name, everywhere or ("",))[0] for name in names}
+
+
+def _by_column(names: Sequence[str], value: str) -> Mapping[str | None, tuple[str, ...]]:
+    """Column -> its values in an option; None -> those of all other columns."""
+    given: dict[str | None, tuple[str, ...]] = {}
+    for item in filter(None, value.split("|")):
+        name = next((n for n in names if n and item.startswith(f"{n}:")), None)
+        text = item if name is None else item[len(name) + 1 :]
+        given[name] = (*given.get(name, ()), *([text.strip()] if text.strip() else []))
+    return given

@@ -1,0 +1,95 @@
+"""Numbers that stand for missing ones: -999, 9999, 1900-01-01.
+
+The rule has three parts: the form (a repeated digit, 10^k - 1 or its negative, or -1 among numbers
+that are never below 0), at least 1 % of the cells, and a gap to the next value that is wider than
+the whole range of the others. All three are certain; two are worth a line.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+_SHARE = 0.01
+_MOST = 3  # sentinels at either end
+_FEWEST = 5  # distinct other values, below which a gap says nothing
+# Seconds from 2000-01-01 to the days that programs write for "no date".
+DAYS = {
+    -3_155_846_400.0: "1899-12-30",
+    -3_155_673_600.0: "1900-01-01",
+    -946_684_800.0: "1970-01-01",
+    252_455_529_600.0: "9999-12-31",
+}
+
+
+class Found(NamedTuple):
+    """What a column holds besides its own values."""
+
+    certain: tuple[float, ...]
+    perhaps: tuple[float, ...]  # two of the three parts of the rule hold
+
+
+def of_numbers(values: np.ndarray) -> Found:
+    """Sentinels among numbers (N,), NaN: missing."""
+    return _found(values, _repeated)
+
+
+def of_dates(seconds: np.ndarray) -> Found:
+    """Sentinels among seconds since 2000 (N,): the form is one of DAYS, the gap counts less.
+
+    A share of a hundredth is certain where no other day has a third of it.
+    """
+    found = _found(seconds, lambda day, _: day in DAYS)
+    distinct, counts = np.unique(seconds[~np.isnan(seconds)], return_counts=True)
+    certain = []
+    for value in found.perhaps:
+        others = counts[distinct != value]
+        own = counts[distinct == value][0]
+        if own >= _SHARE * len(seconds) and own > 3 * others.max(initial=0):
+            certain.append(value)
+    perhaps = tuple(v for v in found.perhaps if v not in certain and v in DAYS)
+    return Found((*found.certain, *certain), perhaps)
+
+
+def _found(values: np.ndarray, has_form: Callable[[float, float], bool]) -> Found:
+    distinct, counts = np.unique(values[~np.isnan(values)], return_counts=True)
+    if len(distinct) <= _FEWEST:
+        return Found((), ())
+    low, high = _ends(distinct, has_form)
+    core = distinct[low : len(distinct) - high]
+    if len(core) < _FEWEST:
+        return Found((), ())
+    certain, perhaps = [], []
+    last = len(distinct) - 1
+    formed = [*range(low), *range(last + 1 - high, last + 1)]
+    others = [i for i, number in ((0, low), (last, high)) if not number]
+    for i in sorted([*formed, *others]):
+        value, inside = distinct[i], core if i in formed else np.delete(core, 0 if i == 0 else -1)
+        width, gap = inside[-1] - inside[0], max(inside[0] - value, value - inside[-1])
+        form = i in formed and has_form(value, inside[0])
+        often, wide = counts[i] >= _SHARE * len(values), gap > width
+        if form and often and wide:
+            certain.append(float(value))
+        elif (wide and (form or often)) or (form and often and (4 * gap > width or value == -1)):
+            perhaps.append(float(value))
+    return Found(tuple(certain), tuple(perhaps))
+
+
+def _ends(distinct: np.ndarray, has_form: Callable[[float, float], bool]) -> tuple[int, int]:
+    """How many of the lowest and of the highest values have the form."""
+    low = high = 0
+    while low < _MOST and has_form(distinct[low], distinct[low + 1]):
+        low += 1
+    while high < _MOST and has_form(distinct[-1 - high], distinct[low]):
+        high += 1
+    return low, high
+
+
+def _repeated(value: float, next_above: float) -> bool:
+    """Whether a number has the form of a sentinel."""
+    if value == -1:
+        return next_above >= 0
+    digits = f"{abs(value):.2f}".rstrip("0").rstrip(".").replace(".", "")
+    if value != np.floor(value):  # 99.99 and 999.9 alone
+        return set(digits) == {"9"} and len(digits) >= 3
+    return (len(digits) >= 2 and len(set(digits)) == 1) or digits == "9"

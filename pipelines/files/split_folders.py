@@ -1,0 +1,289 @@
+"""Which folders of images are splits and which are classes; names only, no image is read."""
+
+import os
+import pathlib
+import re
+import unicodedata
+from collections.abc import Collection, Iterator, Mapping
+from typing import NamedTuple
+
+from pipelines.core.pipeline import SPLITS, DataError
+from pipelines.files.shown import shown
+
+Folders = Mapping[str, pathlib.Path]  # name in composed Unicode -> path
+
+_WORDS = {
+    **dict.fromkeys(("train", "training", "trainings"), "train"),
+    **dict.fromkeys(("validation", "validate", "validating", "valid", "val", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing", "tests"), "test"),
+}
+_EITHER = ("eval", "evaluation", "holdout")  # whichever of validation and test is not there
+_FILLERS = {
+    *("set", "sets", "data", "dataset", "split", "folder", "dir", "files", "sample", "samples"),
+    *("image", "images", "img", "imgs", "photo", "photos", "pic", "pics", "picture", "pictures"),
+}
+_SPELLED = {w: {w, *(w + filler for filler in _FILLERS)} for w in (*_WORDS, *_EITHER)}
+_TOKEN = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_A-Za-z]+")
+# Of Windows, macOS, Synology, QNAP, Linux, Python. All that begins with "." or "@" is too.
+_SYSTEM = {
+    *("thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "$extend", "recycler", "recycled"),
+    *("system volume information", "__macosx", "network trash folder", "temporary items"),
+    *("#recycle", "#snapshot", "lost+found", "__pycache__", "icon\r", "$winreagent"),
+}
+_FOUND = re.compile(r"found\.[0-9]{3}")  # what chkdsk makes
+
+
+class Layout(NamedTuple):
+    """The folders of every class."""
+
+    classes: Mapping[str, Mapping[str, tuple[pathlib.Path, ...]]]  # split -> class -> folders
+    above: tuple[pathlib.Path, ...]  # folders that hold folders of classes
+    remarks: tuple[str, ...] = ()
+
+
+class _Role(NamedTuple):
+    """What the name of a folder says."""
+
+    split: str  # "": none
+    rest: tuple[str, ...]  # its other words, such as seg of seg_train
+
+
+def layout(top: pathlib.Path) -> Layout:
+    """The classes of a folder, by split where it has folders for splits; no file is opened.
+
+    A split is recognised by a usual name (train, Training, seg_train, test_set, val2017), also
+    with one more folder between it and its classes, or below each class.
+
+    Raises:
+        DataError: the folders may be splits as well as classes.
+    """
+    tops = subfolders(top)
+    below = {name: subfolders(path) for name, path in tops.items()}
+    roles = _roles(tops)
+    if _are_splits_of_classes(below):
+        return _splits_below(top, tops)
+    splits = {name: role.split for name, role in roles.items() if role.split and below[name]}
+    if "train" not in splits.values():
+        unnamed = [n for n in tops if below[n] and n not in splits]
+        like = [n for n in unnamed if any(_alike(below[n], below[m]) for m in splits)]
+        if splits and len(like) == 1:  # learn/ beside test/, of the same classes
+            splits[like[0]] = "train"
+    train = [name for name, split in splits.items() if split == "train"]
+    others = [name for name in splits if name not in train]
+    inner = {name: _inner(tops[name]) for name in train}
+    known = {name for folders in inner.values() for name in folders}
+    inner |= {name: _inner(tops[name], known) for name in others}
+    certain = any(set(inner[a]) & set(inner[b]) for a in train for b in others) or any(
+        not roles[name].rest for name in train
+    )
+    if not (train and certain):
+        _check_classes(top, tops, below, roles)
+        return explicit({"train": [top]})
+    remarks = _check_others(top, tops, roles, splits, inner)
+    return _by_split(top, {name: (splits[name], inner[name]) for name in splits}, tops, remarks)
+
+
+def explicit(chosen: Mapping[str, list[pathlib.Path]]) -> Layout:
+    """The layout where folders of classes were named for each split."""
+    classes: dict[str, dict[str, tuple[pathlib.Path, ...]]] = {}
+    for split in (name for name in SPLITS if name in chosen):
+        of_split = classes.setdefault(split, {})
+        for path in chosen[split]:
+            inner = _inner(path, classes["train"]) if len(chosen) > 1 else subfolders(path)
+            for name, folder in inner.items():
+                of_split[name] = (*of_split.get(name, ()), folder)
+    return Layout(
+        {split: dict(sorted(of_split.items())) for split, of_split in classes.items()},
+        tuple(path for paths in chosen.values() for path in paths),
+    )
+
+
+def subfolders(top: pathlib.Path) -> dict[str, pathlib.Path]:
+    """Folders in a folder, by their names in composed Unicode (macOS decomposes accents)."""
+    try:
+        paths = sorted(p for p in top.iterdir() if not is_system(p.name) and p.is_dir())
+    except OSError as error:
+        raise DataError(f"{shown(top)} cannot be read: {error.strerror}") from error
+    for path in paths:
+        try:
+            path.name.encode()
+        except UnicodeEncodeError as error:
+            raise DataError(f"folder {os.fsencode(path)!r}: its name is not UTF-8") from error
+    named = {unicodedata.normalize("NFC", path.name): path for path in paths}
+    if len(named) < len(paths):
+        raise DataError(f"{top}: two folders have the same name in different spellings")
+    return dict(sorted(named.items()))
+
+
+def is_system(name: str) -> bool:
+    """Whether a file or folder is the operating system's: @eaDir, $RECYCLE.BIN, Thumbs.db."""
+    small = name.lower()
+    return name.startswith((".", "@")) or small in _SYSTEM or bool(_FOUND.fullmatch(small))
+
+
+def _role(name: str) -> _Role:
+    split, rest = "", []
+    for token in map(str.lower, _TOKEN.findall(name)):
+        word = next((w for w in _SPELLED if token in _SPELLED[w]), "")
+        if word and not split:
+            split = _WORDS.get(word, "either")
+        elif token not in _FILLERS:
+            rest.append(token)
+    return _Role(split, tuple(rest))
+
+
+def _roles(tops: Folders) -> dict[str, _Role]:
+    roles = {name: _role(name) for name in tops}
+    named = {role.split for role in roles.values()}
+    left = {"validation", "test"} - named
+    # eval/ is what is left beside train/ and test/, or train/ and validation/.
+    either = left.pop() if len(left) == 1 and "train" in named else ""
+    return {
+        name: role._replace(split=either) if role.split == "either" else role
+        for name, role in roles.items()
+    }
+
+
+def _inner(top: pathlib.Path, known: Collection[str] = ()) -> dict[str, pathlib.Path]:
+    """The folders of classes in a split's folder, past a single one between them.
+
+    Such as seg_train/seg_train/forest.
+
+    Args:
+        known: classes, which are not such a folder.
+    """
+    classes = subfolders(top)
+    while len(classes) == 1 and not set(classes) & set(known):
+        [below] = map(subfolders, classes.values())
+        if len(below) < 2 and not (below and _role(*classes).split):
+            break
+        classes = below
+    return classes
+
+
+def _alike(one: Folders, other: Folders) -> bool:
+    """Whether the folders in two folders carry the same names, but for a few."""
+    same = set(one) & set(other)
+    least, most = sorted((len(one), len(other)))
+    if most < 2:
+        return False  # cat/images, dog/images: splits of one class are none
+    return 2 * len(same) >= len(set(one) | set(other)) or len(same) == least
+
+
+def _are_splits_of_classes(below: Mapping[str, Folders]) -> bool:
+    """Whether every folder has the splits in it: cat/train, cat/test, dog/train, dog/test."""
+    return len(below) > 1 and all(
+        len(folders) > 1
+        and all(_role(name).split in SPLITS and not _role(name).rest for name in folders)
+        and "train" in {_role(name).split for name in folders}
+        for folders in below.values()
+    )
+
+
+def _splits_below(top: pathlib.Path, tops: Folders) -> Layout:
+    classes: dict[str, dict[str, tuple[pathlib.Path, ...]]] = {}
+    for class_name, path in tops.items():
+        for name, folder in subfolders(path).items():
+            of_class = classes.setdefault(_role(name).split, {})
+            of_class[class_name] = (*of_class.get(class_name, ()), folder)
+    return Layout(classes, (top, *tops.values()))
+
+
+def _check_classes(
+    top: pathlib.Path, tops: Folders, below: Mapping[str, Folders], roles: Mapping[str, _Role]
+) -> None:
+    """DataError where folders that would be classes may be splits."""
+    flat = {role.split: name for name, role in roles.items() if role.split and not below[name]}
+    same_rest = len({roles[name].rest for name in flat.values()}) == 1
+    if "train" in flat and len(flat) > 1 and same_rest:
+        names = _listed(sorted(flat.values()))
+        raise DataError(
+            f"{shown(top)}: {names} have no folders of classes in them: expected "
+            f"{shown(tops[flat['train']])}/cat/*.jpg; if they are the classes themselves, write "
+            f"--data_files=train={shown(top)}"
+        )
+    names = list(tops)
+    for i, one in enumerate(names):
+        alike = [n for n in names[i + 1 :] if below[one] and _alike(below[one], below[n])]
+        if alike:
+            both = sorted(set(below[one]) & set(below[alike[0]]))
+            raise _unsure(top, tops, {one: "train", alike[0]: "test"}, _listed(both))
+
+
+def _check_others(
+    top: pathlib.Path,
+    tops: Folders,
+    roles: Mapping[str, _Role],
+    splits: Mapping[str, str],
+    inner: Mapping[str, Folders],
+) -> tuple[str, ...]:
+    """What is said of folders beside those of splits. DataError: they may be splits or classes."""
+    if len(set(splits.values())) < len(splits):
+        twice = [n for n, s in splits.items() if list(splits.values()).count(s) > 1]
+        raise DataError(
+            f"{shown(top)}: {_listed(twice)} are two folders for one split; name the split of "
+            f"each: {_option(tops, splits)}"
+        )
+    remarks = []
+    known = {name for folders in inner.values() for name in folders}
+    for name in (n for n in tops if n not in splits):
+        images = sum(1 for _ in _files(tops[name]))
+        shared = known & set(subfolders(tops[name]))
+        if shared:
+            raise DataError(
+                f"{shown(top)}: {shown(name, 60)!r} is not a split's name, but has folders of "
+                f"classes in it ({_listed(sorted(shared))}); name the split of each folder that is "
+                f"used: {_option(tops, splits)},train={shown(tops[name])}"
+            )
+        if roles[name].split and images:
+            raise DataError(
+                f"{shown(tops[name])} has no images in folders of classes; to leave it out, write "
+                f"{_option(tops, splits)}"
+            )
+        if len(splits) == 1 and images:
+            raise _unsure(top, tops, splits, _listed(list(inner[next(iter(splits))])))
+        remarks.append(
+            f"warning: left out, neither a split nor a class: {shown(tops[name])} ({images} files)"
+        )
+    return tuple(remarks)
+
+
+def _by_split(
+    top: pathlib.Path,
+    splits: Mapping[str, tuple[str, Folders]],
+    tops: Folders,
+    remarks: tuple[str, ...],
+) -> Layout:
+    classes = {
+        split: {name: (path,) for name, path in folders.items()}
+        for split, folders in splits.values()
+    }
+    unusual = [
+        f"{split}: {shown(tops[name])}" for name, (split, _) in splits.items() if name != split
+    ]
+    taken = (f"taken as splits: {', '.join(unusual)}",) if unusual else ()
+    return Layout(classes, (top, *(tops[name] for name in splits)), (*taken, *remarks))
+
+
+def _unsure(top: pathlib.Path, tops: Folders, splits: Mapping[str, str], names: str) -> DataError:
+    return DataError(
+        f"{shown(top)}: if its folders are splits, of the classes {names}, name them: "
+        f"{_option(tops, splits)}; if {_listed(list(tops))} are the classes, write "
+        f"--data_files=train={shown(top)}"
+    )
+
+
+def _option(tops: Folders, splits: Mapping[str, str]) -> str:
+    ordered = sorted(splits, key=lambda name: SPLITS.index(splits[name]))
+    return "--data_files=" + ",".join(f"{splits[name]}={shown(tops[name])}" for name in ordered)
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(shown(name, 60) for name in names[:5]) + more
+
+
+def _files(top: pathlib.Path) -> Iterator[str]:
+    for _, folders, names in os.walk(top):
+        folders[:] = [name for name in folders if not is_system(name)]
+        yield from (name for name in names if not is_system(name))

@@ -1,0 +1,48 @@
+"""Which words mean missing."""
+
+from collections import Counter
+
+from pipelines.files import missing
+from pipelines.files.readings import WORDS, Asked
+
+
+def absent(cells, **asked):
+    return missing.absent(Counter(cells), Asked(**asked))
+
+
+def test_absent_takes_all_words_in_numbers_and_dates():
+    for cells in (["1", "NA", "none", "?", "#N/A"], ["2024-01-31", "NA", "none", "?", "#N/A"]):
+        found = absent(cells)
+        assert set(found.spelled) == {"NA", "none", "?", "#N/A"}
+        assert found.words == WORDS
+
+
+def test_absent_of_texts_by_evidence():
+    assert set(absent(["a", "b", "None"]).spelled) == {"None"}
+    found = absent(["a", "b", "None", "none", "", "NaN"])
+    assert (set(found.spelled), found.values) == ({"", "NaN"}, {"None": 1, "none": 1})
+    assert b"none" not in found.words
+    assert b"null" in found.words
+    target = absent(["a", "None", "?", ""], target=True)
+    assert (set(target.spelled), set(target.values)) == ({""}, {"None", "?"})
+    assert target.words == (b"",)
+
+
+def test_absent_of_words_that_are_asked_for():
+    found = absent(["a", "Unknown", "NA", ""], missing=("unknown",))
+    assert (set(found.spelled), found.words) == ({"Unknown", ""}, (b"", b"unknown"))
+    assert set(absent(["-999", "-999.0", "5"], missing=("-999",)).spelled) == {"-999", "-999.0"}
+    assert absent(["None", "a"], missing=()).spelled == {}
+
+
+def test_remarks_say_how_to_read_it_otherwise():
+    asked = Asked()
+    [line] = missing.remarks("x", absent(["a", "b", "None", ""]), asked)
+    assert line == (
+        "x: 'None' (1 cells) is a value, beside other missing cells; missing=x:None makes it "
+        "missing"
+    )
+    assert missing.remarks("x", absent(["a", "b", "None"]), asked) == [
+        "x: 'None' (1 cells) is taken as missing; missing=x: makes it a value"
+    ]
+    assert missing.remarks("x", absent(["a", "b", "null"]), asked) == []

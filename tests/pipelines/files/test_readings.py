@@ -1,0 +1,40 @@
+"""What the options say about each column."""
+
+import pytest
+
+from pipelines import DataError
+from pipelines.files import readings
+from pipelines.files.readings import Asked
+
+NAMES = ("age", "city", "sold")
+
+
+def test_asked_for_all_columns_and_for_some():
+    asked = readings.asked(
+        NAMES,
+        categories=["city"],
+        targets=["sold"],
+        missing="NA|-999|age:-1|age:none|city:",
+        dates="month_first",
+        decimal="age:comma",
+    )
+    assert asked == {
+        "age": Asked(missing=("-1", "none"), dates="month_first", decimal="comma"),
+        "city": Asked(text=True, missing=(), dates="month_first"),
+        "sold": Asked(missing=("NA", "-999"), dates="month_first", target=True),
+    }
+    assert readings.asked(NAMES) == dict.fromkeys(NAMES, Asked())
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"dates": "day"}, "dates=day: expected day_first, month_first, number, or <column>:day_f"),
+        ({"dates": "age:"}, "dates=age:: expected"),
+        ({"decimal": "age:."}, "decimal=age:.: expected point, comma, or <column>:point"),
+        ({"decimal": "comma|point"}, r"decimal=comma\|point: expected"),
+    ],
+)
+def test_asked_refuses_other_values(options, reason):
+    with pytest.raises(DataError, match=reason):
+        readings.asked(NAMES, **options)
