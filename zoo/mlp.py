@@ -44,8 +44,8 @@ from zoo.spec import DataSpec, Recipe
 @zoo.register(
     Recipe(
         pipeline="breast_cancer",
-        batch_size=64,
-        epochs=60,
+        batch_size=0,
+        epochs=0,
         optimizer="adamw",
         learning_rate=2e-3,
         schedule="cosine",

@@ -71,9 +71,13 @@ class Recipe:
 
     pipeline: str = setting(dataclasses.MISSING, "data set to train on; see --list")
     batch_size: int = setting(
-        128, "examples per training step, over all replicas together", at_least=1
+        128,
+        "examples per training step, over all replicas together; 0 chooses by the number of rows",
+        at_least=0,
     )
-    epochs: int = setting(10, "passes over the training split", at_least=1)
+    epochs: int = setting(
+        10, "passes over the training split; 0 chooses: about 2000 steps or more", at_least=0
+    )
 
     optimizer: str = setting("adamw", "a Keras optimizer (sgd, adamw, muon, lion, ...) or muon_sgd")
     optimizer_options: Mapping[str, Any] = setting(
@@ -123,7 +127,10 @@ class Recipe:
     )
 
     early_stopping: int = setting(
-        0, "stop after so many epochs without improvement; 0 never stops", at_least=0
+        0,
+        "stop after so many epochs without improvement (with --epochs=0 at least a quarter of "
+        "them); 0 never stops",
+        at_least=0,
     )
     plateau: int = setting(
         0,

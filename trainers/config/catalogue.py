@@ -2,6 +2,7 @@
 
 import pipelines
 import zoo
+from trainers.config import auto
 from trainers.config.flagfiles import recipes
 from trainers.tasks import registry as tasks
 from trainers.ways import registry as ways
@@ -10,7 +11,7 @@ from trainers.ways import registry as ways
 def listing() -> str:
     """Models, data sets, tasks, ways and recipes, a line each."""
     groups = (
-        ("models (--model=...)", _summaries(zoo)),
+        ("models (--model=...)", {"auto": auto.SUMMARY, **_summaries(zoo)}),
         ("data sets (--pipeline=...)", _summaries(pipelines)),
         ("tasks (--task=...)", _summaries(tasks)),
         ("ways to take a training step (--way=...)", _summaries(ways)),

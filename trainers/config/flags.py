@@ -3,6 +3,8 @@
 The model's recipe comes first, then flagfiles wherever they stand, then the command line.
 """
 
+import ast
+import pathlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -52,7 +54,7 @@ def parse(argv: Sequence[str]) -> Settings | None:
         if parsed[name].value is not None
     }
     if "model" not in changes:
-        raise UsageError(f"--model is missing; choose one of: {', '.join(zoo.names())}")
+        raise UsageError(f"--model is missing; choose one of: auto, {', '.join(zoo.names())}")
     return resolve(changes.pop("model"), changes)
 
 
@@ -90,12 +92,13 @@ def read(parsed: flags.FlagValues, argv: Sequence[str], *, files: bool = False) 
 
 
 def small_command(
-    doc: str, argv: Sequence[str], *, files: bool = False, **defaults: str | None
+    file: str, argv: Sequence[str], *, files: bool = False, **defaults: str | None
 ) -> dict[str, Any] | None:
     """The flags of a command that takes a few texts: name -> value, "files" for other arguments.
 
     Args:
-        doc: what `--help` prints.
+        file: `__file__` of the command, whose docstring `--help` prints. It is read from the
+            source: Python keeps no docstrings under PYTHONOPTIMIZE=2.
         **defaults: flags by name; one whose default is None has to be set.
 
     Returns:
@@ -111,7 +114,8 @@ def small_command(
     flags.DEFINE_boolean("help", False, "", short_name="h", flag_values=parsed)
     rest = read(parsed, argv, files=files)
     if parsed["help"].value:
-        print(doc.strip())
+        source = pathlib.Path(file).read_text(encoding="utf-8")
+        print(ast.get_docstring(ast.parse(source)))
         return None
     for name, default in defaults.items():
         if default is None and parsed[name].value is None:

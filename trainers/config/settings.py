@@ -9,7 +9,7 @@ from typing import Any
 
 import pipelines
 import zoo
-from trainers.config import fields, optimizers
+from trainers.config import auto, fields, optimizers
 from trainers.config.fields import check_name, check_option
 from trainers.errors import UsageError
 from trainers.tasks import registry as tasks
@@ -26,7 +26,9 @@ START_SOURCES = ("none", "statistics")
 class Settings:
     """One run: a model, its recipe as changed by flags, and where and how it runs."""
 
-    model: str = setting(dataclasses.MISSING, "model to train; see --list")
+    model: str = setting(
+        dataclasses.MISSING, "model to train; see --list; auto: the first choice for the data set"
+    )
     recipe: Recipe
     hparams: Mapping[str, Any] = setting(
         {}, "sizes of the model that differ from its own: units=32,dropout=0.2", kind="options"
@@ -172,12 +174,17 @@ def recorded_identity(recorded: Mapping[str, Any]) -> dict[str, Any]:
 def resolve(model: str, changes: Mapping[str, Any]) -> Settings:
     """The model's own recipe with `changes` (fields of Recipe or Settings) made to it, checked.
 
+    Args:
+        model: a registered name, or `auto` (trainers/config/auto.py).
+
     Raises:
         UsageError: an unknown name or a value that cannot be meant; it says what was expected.
     """
-    described = _described(zoo.describe, model)
     for name in changes:
         check_name("setting", name, sorted(FIELDS.keys() - {"model"}))
+    if model == "auto":
+        model = auto.model_for(changes.get("pipeline"), changes.get("workdir"))
+    described = _described(zoo.describe, model)
     asked = {"model": model, **vars(described.recipe), **changes}
     accepted = {name: fields.accept(FIELDS[name], value) for name, value in asked.items()}
     recipe = Recipe(**{k: v for k, v in accepted.items() if k in RECIPE_FIELDS})
@@ -240,7 +247,8 @@ def _check_pipeline(settings: Settings) -> None:
     for option, value in settings.pipeline_options.items():
         check_name(f"option of pipeline {name}", option, sorted(offered))
         label, limits = f"--pipeline_options: {option}", described.limits.get(option, (None, None))
-        check_option(label, value, described.options.get(option), limits)
+        default = described.options.get(option)
+        check_option(label, pipelines.accepted(value, default), default, limits)
     for flag in _DATA_EXAMPLES:
         if getattr(settings, flag) and flag not in offered:
             takers = [
@@ -277,8 +285,7 @@ def _check_run(settings: Settings) -> None:
         for path in paths:
             if "://" in path:
                 raise UsageError(
-                    f"--{flag}={path}: runs live on a local disk, where renames are atomic and "
-                    "locks hold; copy the finished run to remote storage"
+                    f"--{flag}={path}: runs live on a local disk; copy a finished run elsewhere"
                 )
     if (settings.run_dir / "run.json").exists():  # it has its initial weights already
         return
@@ -288,6 +295,6 @@ def _check_run(settings: Settings) -> None:
         if path not in START_SOURCES and not is_file and not (source / "run.json").is_file():
             state = "it is neither" if source.exists() else "it does not exist"
             raise UsageError(
-                f"--init_from={path}: expected the folder of a run or a file that Keras 3 saved, "
+                f"--init_from={path}: expected a run's folder, or a file of Keras 3's "
                 f"model.save('name.keras'); {state}"
             )

@@ -17,6 +17,10 @@ def test_listing_shows_every_name_with_its_line():
         assert any(line.startswith(f"  {name} ") for line in lines)
 
 
+def test_listing_begins_with_the_first_choice():
+    assert catalogue.listing().splitlines()[1].split()[:4] == ["auto", "The", "first", "choice"]
+
+
 def test_listing_leaves_out_empty_groups(monkeypatch):
     monkeypatch.setattr(ways, "names", list)
     assert "--way" not in catalogue.listing()

@@ -15,7 +15,7 @@ from trainers.config.settings import FIELDS, Settings
 from trainers.errors import UsageError
 
 REFUSED = {
-    "--model=cifar_cnn --batch_size=0": "at least 1",
+    "--model=cifar_cnn --batch_size=-1": "at least 0",
     "--model=cifar_cnn --batch_size=ten": "--batch_size takes an integer, received 'ten'",
     "--model=cifar_cnn --nohistograms=3": "--nohistograms=3 does not take an argument",
     "--model=cifar_cnn --hparams=units": "--hparams takes name=value pairs, received 'units'",
@@ -124,7 +124,7 @@ print(json.dumps([code, loaded]))
     [
         ("--help", 0),
         ("--list", 0),
-        *((line, 2) for line in REFUSED if re.search("batch_size=0|units=many|nowhere/", line)),
+        *((line, 2) for line in REFUSED if re.search("batch_size=-1|units=many|nowhere/", line)),
     ],
 )
 def test_help_list_and_refusals_take_no_second_and_import_no_keras(line, code):
@@ -184,3 +184,9 @@ def test_settings_are_written_as_the_flags_that_ask_for_them(line):
     assert words[0] == line.split()[0]
     if " " not in line:
         assert len(words) == 1  # the model's own recipe needs no other flag
+
+
+@pytest.mark.parametrize("command", ["evaluate", "export", "predict", "report", "repeat", "doctor"])
+def test_help_is_there_although_python_keeps_no_docstrings(command):
+    done = run_python("-OO", "-m", f"trainers.{command}", "--help")
+    assert f"python -m trainers.{command}" in done.stdout

@@ -128,7 +128,7 @@ def test_ways_and_their_options_are_checked():
         ({"accumulate.steps": 5}, "--batch_size=64 does not divide over .* each in 5 parts"),
     ):
         with pytest.raises(UsageError, match=message):
-            resolve("mlp", {"way": "accumulate", "way_options": options})
+            resolve("mlp", {"batch_size": 64, "way": "accumulate", "way_options": options})
 
 
 def test_identity_is_everything_that_is_not_marked_otherwise():

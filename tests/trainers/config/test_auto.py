@@ -1,0 +1,47 @@
+"""--model=auto: the data's first choice, or what the run in the folder recorded."""
+
+import pytest
+
+from trainers.config import flags
+from trainers.config.settings import resolve
+from trainers.errors import ArtefactError, UsageError
+from trainers.store import sealed
+
+CSV = {"pipeline": "csv", "data_files": "a/houses.csv", "target": "price"}
+
+
+def test_auto_is_the_tabular_model_for_tables_everywhere(caplog):
+    with caplog.at_level("INFO"):
+        settings = resolve("auto", CSV)
+    assert settings == resolve("tabular", CSV)
+    assert str(settings.run_dir) == "runs/tabular-csv-houses-s0"
+    assert "--model=auto: tabular, the first choice for csv" in caplog.text
+    asked = ["run", "--model=auto", *(f"--{name}={value}" for name, value in CSV.items())]
+    assert flags.command_line(flags.parse(asked))[0] == "--model=tabular"
+    # A model that is named needs no word.
+    caplog.clear()
+    resolve("tabular", CSV)
+    assert not caplog.text
+
+
+def test_auto_in_the_folder_of_a_run_is_the_model_of_the_run(tmp_path):
+    changes = {**CSV, "workdir": str(tmp_path)}
+    assert resolve("auto", changes).model == "tabular"  # nothing is recorded yet
+    sealed.write(tmp_path / "run.json", {"settings": {"model": "linear"}})
+    assert resolve("auto", changes) == resolve("linear", changes)
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(ArtefactError, match=r"run\.json is damaged"):
+        resolve("auto", changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({}, "--model=auto needs the data set: --pipeline=csv"),
+        ({"pipeline": "imdb"}, "no first choice for pipeline 'imdb': it is for tables .csv, .*mlp"),
+        ({"pipeline": "cvs"}, "no first choice for pipeline 'cvs': no such data set; all: --list"),
+    ],
+)
+def test_auto_is_refused_where_no_model_is_obvious(changes, message):
+    with pytest.raises(UsageError, match=message):
+        resolve("auto", changes)

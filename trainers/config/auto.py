@@ -1,0 +1,44 @@
+"""What --model=auto means: the model of the run in the folder, else the data's first choice."""
+
+import logging
+import pathlib
+
+import pipelines
+import zoo
+from trainers.errors import UsageError
+
+_FIRST = {"csv": "tabular", "tfds_table": "tabular", "breast_cancer": "tabular"}
+SUMMARY = "The first choice for the data set: tabular for tables; in a run's folder its own."
+_LOG = logging.getLogger(__name__)
+
+
+def model_for(pipeline: str | None, workdir: str | None) -> str:
+    """A registered name.
+
+    Args:
+        pipeline: name of the data set.
+        workdir: folder of the run; empty or None: the default, whose name has the model in it.
+
+    Raises:
+        UsageError: no data set is given, or none of the models is the obvious one for it.
+        ArtefactError: the record of the run is damaged.
+    """
+    from trainers.store import sealed  # it brings NumPy, which a refused flag does without
+
+    record = sealed.read(pathlib.Path(workdir or "").expanduser() / "run.json") if workdir else None
+    recorded = (record or {}).get("settings")
+    if isinstance(recorded, dict) and isinstance(recorded.get("model"), str):
+        _LOG.info("--model=auto: %s, as %s has recorded", recorded["model"], workdir)
+        return recorded["model"]
+    if not pipeline:
+        raise UsageError("--model=auto needs the data set: --pipeline=csv --data_files=table.csv")
+    if pipeline not in _FIRST:
+        kinds = f"it is for tables ({', '.join(_FIRST)})"
+        if pipeline not in pipelines.names():
+            kinds = "no such data set; all: --list"
+        raise UsageError(
+            f"--model=auto knows no first choice for pipeline {pipeline!r}: {kinds}; models: "
+            f"{', '.join(zoo.names())}"
+        )
+    _LOG.info("--model=auto: %s, the first choice for %s", _FIRST[pipeline], pipeline)
+    return _FIRST[pipeline]
