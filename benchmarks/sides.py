@@ -92,7 +92,10 @@ def ours(job: dict, settings: Settings, turns: Turns, *, by_length: bool = False
         steps_per_epoch=steps,
         callbacks=[
             Monitor(
-                Run(folder / job["side"], "side", settings, pipeline, {}), step=0, epoch_steps=steps
+                Run(folder / job["side"], "side", settings, pipeline, {}),
+                step=0,
+                validated=True,
+                epoch_steps=steps,
             ),
             _callback(turns),
         ],

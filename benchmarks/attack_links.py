@@ -1,0 +1,134 @@
+"""Hostile things at every name that is written in a run: links, FIFOs, folders for files."""
+
+import hashlib
+import os
+import pathlib
+import re
+import shutil
+from collections.abc import Callable, Iterator
+
+import attack_kills
+import attack_runs
+import lives
+import numpy as np
+from attack_runs import Case, Outcome, Try
+
+_RANDOM = re.compile(r"\.writing-[0-9a-z_]+")
+_ASIDE = ".writing-0123456789abcdef"
+_BAIT = (  # names that a run may take for its own and clean away
+    *("keep.txt", f"{_ASIDE}", "state.npz", "meta.json", "events.out.tfevents.1.host.1.0.v2"),
+    *("step-00000001/state.npz", "1/saved_model.pb", f"{_ASIDE}x/state.npz", "report.html"),
+)
+_tried: set[str] = set()  # names as `_alike` makes them
+
+
+def tries(case: Case, top: pathlib.Path, number: int, random: np.random.Generator) -> Iterator[Try]:
+    """Every kind of hostile thing at every name, in a new, an interrupted and a finished run.
+
+    Names that an earlier case has had, but for the model and numbers, are left out.
+    """
+    del number, random
+    states = ("finished", "interrupted", "new")
+    found = [attack_runs.measured(case, state, top / "runs") for state in states]
+    names = written(case, found[0].folder, top)
+    names = [name for name in names if _alike(name) not in _tried]
+    _tried.update(map(_alike, names))
+    for source in found:
+        for path in names:
+            for label, change in plants(path).items():
+                for command in source.expected:
+                    yield Try(source, f"{path} is {label}", path, change, command)
+
+
+def written(case: Case, finished: pathlib.Path, top: pathlib.Path) -> list[str]:
+    """Every name that the commands write in a run, relative to it; random ones under one name."""
+    place = top / "names"
+    place.mkdir()
+    names: set[str] = set()
+    for command in attack_runs.READERS:
+        if command == "predict":
+            continue
+        events: list[str] = attack_kills.operations(case, command, place)
+        names |= {name for event in events for name in event.split(" ")[1:]}
+    for run in (place / "run", finished):
+        names |= {path.relative_to(run).as_posix() for path in run.rglob("*")}
+    return sorted({_RANDOM.sub(_ASIDE, name) for name in names} - {"."})
+
+
+def plants(path: str) -> dict[str, Callable[[pathlib.Path], None]]:
+    """What is put in place of the name in the run; its victims lie in `outside` beside the run."""
+    return {
+        "a link to a file": lambda run: _link(run, path, "secret.txt"),
+        "a link to a folder": lambda run: _link(run, path, "folder"),
+        "a link to nothing": lambda run: _link(run, path, "absent"),
+        "a FIFO": lambda run: os.mkfifo(_cleared(run, path)),
+        "a folder": lambda run: _folder(run, path),
+        "a file": lambda run: _file(run, path),
+    }
+
+
+def hook(place: pathlib.Path) -> Callable[[], None]:
+    """Called in the fork, where the attack is done and the command has not begun."""
+    return lambda: (place / "before.txt").write_text(_listed(place)) and None
+
+
+def judged(one: Try, life: lives.Life, run: pathlib.Path) -> Outcome:
+    """What the command made of it; first of all whether anything outside was touched."""
+    before, now = (run.parent / "before.txt").read_text(), _listed(run.parent)
+    if before != now:
+        changed = sorted({*before.splitlines()} ^ {*now.splitlines()})
+        return Outcome("touched outside", "; ".join(changed)[:300])
+    return attack_runs.judged(one, life, run)
+
+
+def _alike(name: str) -> str:
+    """The name without its model and numbers."""
+    return re.sub(r"\d+", "0", re.sub(r"^export/[^/]+", "export/model", name))
+
+
+def _link(run: pathlib.Path, path: str, victim: str) -> None:
+    outside = run.parent / "outside"
+    if not outside.exists():
+        for name in _BAIT:
+            (outside / "folder" / name).parent.mkdir(parents=True, exist_ok=True)
+            (outside / "folder" / name).write_text("bait")
+        (outside / "secret.txt").write_text("secret")
+    place = _cleared(run, path)
+    place.symlink_to(outside / victim)
+
+
+def _folder(run: pathlib.Path, path: str) -> None:
+    place = _cleared(run, path)
+    place.mkdir()
+    (place / "something").write_text("a")
+
+
+def _file(run: pathlib.Path, path: str) -> None:
+    place = run / path
+    if place.is_dir() or not place.exists():
+        _cleared(run, path).write_text("a")
+
+
+def _cleared(run: pathlib.Path, path: str) -> pathlib.Path:
+    """The path with nothing at it, in a folder that is there."""
+    place = run / path
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if place.is_dir():
+        shutil.rmtree(place)
+    place.unlink(missing_ok=True)
+    return place
+
+
+def _listed(place: pathlib.Path) -> str:
+    """Everything beside the run: names, kinds, modes, contents."""
+    own = {"run", "tmp", "out.txt", "errors.txt", "before.txt"}
+    lines = []
+    for path in sorted(p for top in place.iterdir() if top.name not in own for p in _all(top)):
+        found = path.lstat()
+        digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+        lines.append(f"{path.relative_to(place)} {found.st_mode} {found.st_mtime_ns} {digest}")
+    return "\n".join(lines)
+
+
+def _all(path: pathlib.Path) -> list[pathlib.Path]:
+    return [path, *path.rglob("*")] if path.is_dir() else [path]

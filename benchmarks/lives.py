@@ -1,0 +1,127 @@
+"""Commands as lives: forks of one process that has imported everything and started nothing.
+
+A command takes a second that way instead of ten. TensorFlow starts its threads in the fork alone:
+the process that forks must never run an operation itself.
+"""
+
+import os
+
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import contextlib
+import pathlib
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import tensorflow as tf
+
+import trainers.evaluation.evaluate
+import trainers.reports.write
+import trainers.serving.predict
+import trainers.training.run  # noqa: F401 - the modules that commands import late
+from trainers import errors, evaluate, export, predict, report, run
+from trainers.serving import compare
+
+COMMANDS = {
+    "run": run,
+    "evaluate": evaluate,
+    "predict": predict,
+    "report": report,
+    "export": export,
+}
+_POLLED = 0.005  # seconds
+
+
+class Life(NamedTuple):
+    """How a command ended, and what it said."""
+
+    code: int | None  # its exit code, negative: the signal; None: it was killed after its time
+    out: str
+    errors: str
+    seconds: float
+
+
+def live(
+    words: Sequence[str],
+    place: pathlib.Path,
+    *,
+    limit: float | None = None,
+    hook: Callable[[], None] | None = None,
+) -> Life:
+    """One command in a fork of this process, ended by SIGKILL when its time is over.
+
+    Args:
+        words: the command's name and its arguments.
+        place: a folder; what is printed is kept there, temporary files are made in `tmp` of it.
+        limit: seconds.
+        hook: called in the fork before the command.
+    """
+    said = [place / "out.txt", place / "errors.txt"]
+    sys.stdout.flush()
+    sys.stderr.flush()
+    began = time.monotonic()
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            for number, path in enumerate(said, start=1):
+                handle = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+                os.dup2(handle, number)
+            sys.stdout, sys.stderr = (open(n, "w", closefd=False) for n in (1, 2))  # noqa: SIM115
+            code = _command(words, place, hook)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            with contextlib.suppress(Exception):
+                sys.stdout.flush()
+                sys.stderr.flush()
+            os._exit(code)
+    code = _ended(child, limit)
+    texts = [path.read_text(encoding="utf-8", errors="replace") for path in said]
+    return Life(code, *texts, time.monotonic() - began)
+
+
+def _command(words: Sequence[str], place: pathlib.Path, hook: Callable[[], None] | None) -> int:
+    name, *arguments = words
+    (place / "tmp").mkdir(exist_ok=True)
+    tempfile.tempdir = str(place / "tmp")
+    os.chdir(place)
+    sys.argv = [f"trainers.{name}", *arguments]
+    compare.elsewhere = _here
+    if hook:
+        hook()
+    try:
+        errors.run_command(COMMANDS[name].main)
+    except SystemExit as leaving:
+        return leaving.code or 0
+    return 0
+
+
+def _here(exported: pathlib.Path, arguments: compare.Answers) -> compare.Answers:
+    """Takes the place of `compare.elsewhere`: asks the export in this process, not in another."""
+    model = tf.saved_model.load(str(exported))
+    answers = {}
+    for signature, named in arguments.items():
+        outputs = model.signatures[signature](**{k: tf.constant(v) for k, v in named.items()})
+        answers[signature] = {name: value.numpy() for name, value in outputs.items()}
+    return answers
+
+
+def _ended(child: int, limit: float | None) -> int | None:
+    """The exit code of a process; None: it was killed when its time was over."""
+    ends = time.monotonic() + limit if limit is not None else float("inf")
+    while True:
+        found, status = os.waitpid(child, os.WNOHANG)
+        if found:
+            return os.waitstatus_to_exitcode(status)
+        if time.monotonic() >= ends:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            return None
+        time.sleep(_POLLED)
