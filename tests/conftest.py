@@ -242,6 +242,14 @@ def tiny_settings(model: str, workdir, **changes):
     return settings_module.resolve(model, given | changes)
 
 
+def a_report(**changes) -> dict:
+    """The smallest report.json that a finished run may have."""
+    report = dict.fromkeys(("model", "pipeline", "dataset", "precision"), "x")
+    report |= dict.fromkeys(("epochs", "seed", "parameters"), 2)
+    report |= {name: {} for name in ("seconds", "validation", "test", "baseline")}
+    return report | {"export": "export/mlp/1"} | changes
+
+
 def run_python(
     *words: str, cwd=None, check: bool = True, timeout: float | None = None, **environment: str
 ):

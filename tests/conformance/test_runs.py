@@ -16,7 +16,7 @@ from tests.conftest import fake_load, tiny_settings
 from tests.faults.deaths import Died, die_after
 from trainers import errors
 from trainers import run as command
-from trainers.store import checkpoint, files, state
+from trainers.store import checkpoint, files, sealed, state
 from trainers.store.finished import finished
 from trainers.tasks import registry as tasks
 from trainers.training import run
@@ -59,12 +59,12 @@ def test_run_leaves_its_weights_predictions_report_and_curves(case, tmp_path):
         num_rows = past.facts["data"]["rows"][split]
         assert [len(kept[column]) for column in columns] == [num_rows] * len(columns)
     assert past.examples["row"][0] == 0
-    assert report == json.loads((tmp_path / "report.json").read_text())
+    assert report == sealed.read(tmp_path / "report.json")
     assert report["model"] == case.model
     assert set(report["test"]) == set(report["validation"])
     assert all(np.isfinite(value) for value in report["test"].values())
     assert (tmp_path / report["export"] / "saved_model.pb").exists()
-    facts = json.loads((tmp_path / "run.json").read_text())
+    facts = sealed.read(tmp_path / "run.json")
     assert facts["settings"]["recipe"]["batch_size"] == 16
     assert len(facts["data"]["fingerprint"]) == 16
     steps = 2 * (facts["data"]["rows"]["train"] // 16)

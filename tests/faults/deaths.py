@@ -115,13 +115,16 @@ def file_operations(after: Callable[[str, Callable[[], None]], None]) -> Iterato
         yield
 
 
-def operations_of_a_save() -> list[str]:
-    """What the third save of a run does to files, one after the other: it removes the first."""
+def operations_of_a_save(*steps: int) -> list[str]:
+    """What the last save of these steps does to files, one after the other.
+
+    The third of three removes the first; one of the same step again replaces it.
+    """
     names: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
-        for step in (1, 2, 3):
+        for number, step in enumerate(steps, start=1):
             state = checkpoint.Checkpoint(step, {"model/a": np.zeros(2)}, {})
             counted = file_operations(lambda name, halve: names.append(name))
-            with counted if step == 3 else contextlib.nullcontext():
+            with counted if number == len(steps) else contextlib.nullcontext():
                 checkpoint.save(pathlib.Path(folder), state, best_step=None)
     return names

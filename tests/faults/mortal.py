@@ -1,7 +1,8 @@
 """Runs that die at a point of their own: one process that forks each of them. Used by test_kill.py.
 
-It imports everything once and then reads lines of JSON: {folder, replicas, kind, point}. Each is a
-run in a fork of its own, made before TensorFlow starts, and answered by its exit code in a line.
+It imports everything once and then reads lines of JSON: {folder, replicas, kind, point, save}.
+Each is a run in a fork of its own, made before TensorFlow starts, and answered by its exit code in
+a line.
 """
 
 import json
@@ -51,8 +52,8 @@ def once_after(patch, owner, name: str, then: Callable[[], None]) -> None:
     patch.setattr(owner, name, watched)
 
 
-def in_the_third_save(patch, point: int, kind: str, names: list[str]) -> None:
-    """Death comes after the operation on files of that number; all are named in `names`."""
+def in_a_save(patch, number: int, point: int, kind: str, names: list[str]) -> None:
+    """Death comes in that save, after that operation on files; all are named in `names`."""
     saves, save = [], checkpoint.save
 
     def after(name: str, halve: Callable[[], None]) -> None:
@@ -64,7 +65,7 @@ def in_the_third_save(patch, point: int, kind: str, names: list[str]) -> None:
 
     def counted(*args, **kwargs):
         saves.append(args)
-        if len(saves) != 3:
+        if len(saves) != number:
             return save(*args, **kwargs)
         with file_operations(after):
             return save(*args, **kwargs)
@@ -72,7 +73,9 @@ def in_the_third_save(patch, point: int, kind: str, names: list[str]) -> None:
     patch.setattr(checkpoint, "save", counted)
 
 
-def live(patch, folder: str, replicas: int, kind: str, point: str | int | None) -> None:
+def live(
+    patch, folder: str, replicas: int, kind: str, point: str | int | None, save: int = 3
+) -> None:
     """One run, in this process, to its end or its death."""
     names, callbacks = [], []
     if point in MOMENTS:
@@ -81,7 +84,7 @@ def live(patch, folder: str, replicas: int, kind: str, point: str | int | None) 
     elif point in FUNCTIONS:
         once_after(patch, *FUNCTIONS[point], lambda: come(kind))
     elif point is not None:
-        in_the_third_save(patch, point, kind, names)
+        in_a_save(patch, save, point, kind, names)
     settings = tiny_settings(
         "cifar_cnn",
         folder,

@@ -16,7 +16,8 @@ from tests.conftest import ROOT, run_python, tiny_settings
 from tests.faults.deaths import At, raising
 from trainers import errors
 from trainers.devices import precision
-from trainers.store import checkpoint, run_folder
+from trainers.store import checkpoint
+from trainers.store.claim import claim
 from trainers.training import run
 
 RUN = (
@@ -57,7 +58,7 @@ def test_full_disk_leaves_the_earlier_checkpoint(tmp_path, built_in_data):
     folder = tmp_path / "run"
     done = limited_run(folder, built_in_data, longest=1000)
     assert done.returncode == 6, done.stderr
-    assert done.stderr.strip().splitlines()[-1].startswith("error: [Errno 27] File too large")
+    assert done.stderr.strip().splitlines()[-1].startswith("error: File too large")
     steps = checkpoint.steps(folder / "checkpoints")
     assert len(steps) == 1
     assert checkpoint.load_newest(folder / "checkpoints").step == steps[0]
@@ -144,8 +145,8 @@ def test_out_of_memory_says_what_to_do(tmp_path, monkeypatch, capsys):
 def test_lock_of_a_killed_process_is_free(tmp_path):
     program = (
         "import pathlib, sys, time\n"
-        "from trainers.store import run_folder\n"
-        "with run_folder.claim(pathlib.Path(sys.argv[1])):\n"
+        "from trainers.store.claim import claim\n"
+        "with claim(pathlib.Path(sys.argv[1])):\n"
         "    print('held', flush=True)\n"
         "    time.sleep(600)\n"
     )
@@ -154,11 +155,11 @@ def test_lock_of_a_killed_process_is_free(tmp_path):
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as holder:
         assert holder.stdout.readline() == "held\n"
         busy = pytest.raises(errors.BusyError, match=f"in use by process {holder.pid}")
-        with busy, run_folder.claim(tmp_path):
+        with busy, claim(tmp_path):
             pass
         holder.kill()
         holder.wait()
-    with run_folder.claim(tmp_path):
+    with claim(tmp_path):
         pass
 
 

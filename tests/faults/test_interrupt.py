@@ -7,9 +7,10 @@ import time
 
 import numpy as np
 import pytest
+from tensorboard.backend.event_processing import event_accumulator
 
 from tests.conftest import run_python, tiny_settings, unchecked_exports, use_fake_data
-from tests.faults.deaths import At, signal_at
+from tests.faults.deaths import At, Died, signal_at
 from trainers import errors
 from trainers.evaluation import evaluate
 from trainers.serving import compare
@@ -104,6 +105,42 @@ def test_signal_saves_and_stops_at_the_next_boundary(
     assert run.run(settings_in(tmp_path))["test"]
     assert state_and_lines(tmp_path) == quiet
     assert [p.name for p in (tmp_path / "export" / "mlp_binary").iterdir()] == ["1"]
+
+
+def test_validation_that_was_stopped_and_then_killed_is_logged_once(tmp_path, monkeypatch, quiet):
+    """The step is saved again, the process dies between two renames: its lines are written."""
+    stop = signal_at("on_test_batch_end", signal.SIGTERM)
+    with pytest.raises(errors.InterruptedRunError):
+        run.run(settings_in(tmp_path), callbacks=[stop])
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint.os, "rename", dying_after(checkpoint.os.rename))
+        with pytest.raises(Died):
+            run.run(settings_in(tmp_path))
+    newest = checkpoint.load_newest(tmp_path / "checkpoints")
+    assert (newest.step, newest.meta["progress"]["validated"]) == (STEPS, False)
+    run.run(settings_in(tmp_path))
+    assert state_and_lines(tmp_path) == quiet
+    assert points_of(tmp_path / "tensorboard" / "validation")["epoch/loss"] == [STEPS, 2 * STEPS]
+    train = points_of(tmp_path / "tensorboard" / "train")
+    assert train["running/loss"] == list(range(1, 2 * STEPS + 1))
+    assert train["epoch/loss"] == [STEPS, 2 * STEPS]
+
+
+def dying_after(function):
+    """The function, of which nobody lives to see the result."""
+
+    def last(*words):
+        function(*words)
+        raise Died
+
+    return last
+
+
+def points_of(folder) -> dict[str, list[int]]:
+    """The steps of every value in TensorBoard's files, as its own reader finds them."""
+    events = event_accumulator.EventAccumulator(str(folder), size_guidance={"tensors": 0})
+    events.Reload()
+    return {tag: [e.step for e in events.Tensors(tag)] for tag in events.Tags()["tensors"]}
 
 
 def test_second_signal_ends_the_process_at_once(tmp_path, built_in_data):

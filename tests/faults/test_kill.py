@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,12 +12,13 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.faults.deaths import operations_of_a_save
-from tests.faults.mortal import FUNCTIONS, MOMENTS
-from trainers.store import files
+from tests.faults.mortal import EPOCH, FUNCTIONS, MOMENTS
+from trainers.store import checkpoint, files
 
 pytestmark = pytest.mark.slow
 
-OPERATIONS = operations_of_a_save()
+OPERATIONS = operations_of_a_save(1, 2, 3)
+AGAIN = operations_of_a_save(1, 2, 2)  # of a step that was saved before
 CODES = {"SIGKILL": -signal.SIGKILL, "SIGTERM": 143, "exception": 1}
 
 
@@ -28,8 +30,9 @@ def live():
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, env=environment, cwd=ROOT, **pipes) as process:
 
-        def one_life(folder, replicas: int, kind: str = "", point=None) -> int:
+        def one_life(folder, replicas: int, kind: str = "", point=None, save: int = 3) -> int:
             case = {"folder": str(folder), "replicas": replicas, "kind": kind, "point": point}
+            case["save"] = save
             process.stdin.write(json.dumps(case) + "\n")
             process.stdin.flush()
             return int(process.stdout.readline())
@@ -90,3 +93,23 @@ def test_run_ends_with_the_same_bits_after_a_death(point, kind, replicas, live, 
     assert not (folder / "report.json").exists()
     assert live(folder, replicas) == 0, folder.with_suffix(".log").read_text()
     assert outcome(folder) == quiet[replicas]
+
+
+@pytest.fixture(scope="module")
+def stopped(live, tmp_path_factory) -> pathlib.Path:
+    """A run that SIGTERM stopped in its first validation: the next one saves that step again."""
+    folder = tmp_path_factory.mktemp("stopped") / "run"
+    assert live(folder, 1, "SIGTERM", "validation") == 143
+    assert checkpoint.steps(folder / "checkpoints")[-1] == EPOCH
+    return folder
+
+
+@pytest.mark.parametrize("point", range(1, len(AGAIN) + 1), ids=lambda i: f"{i}-{AGAIN[i - 1]}")
+def test_run_ends_with_the_same_bits_after_a_death_as_a_step_is_saved_again(
+    point, live, quiet, stopped, tmp_path
+):
+    folder = shutil.copytree(stopped, tmp_path / "run")
+    assert live(folder, 1, "SIGKILL", point, save=1) == -signal.SIGKILL
+    assert checkpoint.load_newest(folder / "checkpoints").step == EPOCH
+    assert live(folder, 1) == 0, folder.with_suffix(".log").read_text()
+    assert outcome(folder) == quiet[1]

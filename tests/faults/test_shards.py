@@ -6,10 +6,12 @@ import pathlib
 import shutil
 import struct
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
+from array_record.python import array_record_module
 
 import pipelines
 from pipelines import SPLITS, DataError, Form, Pipeline, classes
@@ -19,6 +21,7 @@ from pipelines.steps import image
 from pipelines.storage import tfds as storage
 from pipelines.storage.builders import ensure_prepared, find_builder
 from tests.conftest import tiny_settings
+from tests.faults.deaths import At
 from trainers import errors
 from trainers.store import checkpoint
 from trainers.training import run
@@ -221,17 +224,53 @@ def test_file_damaged_while_it_is_read_stops_a_run_that_can_be_continued(
 ):
     path = copied(prepared, "array_record", tmp_path)
     whole = path.read_bytes()
-    flip(path, 9_000)
     monkeypatch.setattr(storage, "RAM_BUDGET", 1000)
     settings = settings_on(tmp_path, steps_per_execution=1, checkpoint_minutes=0.0)
+    damage = At("on_epoch_begin", lambda _: flip(path, 9_000))
     with pytest.raises(DataError, match=f"{path}: example [0-9]+: Corrupted") as caught:
-        run.run(settings)
+        run.run(settings, callbacks=[damage])
     assert errors.exit_code(caught.value) == 3
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "run" / "export").exists()
     path.write_bytes(whole)
     run.run(settings)
     assert checkpoint.steps(tmp_path / "run" / "checkpoints")[-1] == 2 * (108 // 8)
+
+
+def swap_two_records(path: pathlib.Path) -> None:
+    """Two examples of one file in each other's place: whole, valid, and of the same size."""
+    reader = array_record_module.ArrayRecordReader(str(path))
+    records = [reader.read([i])[0] for i in range(reader.num_records())]
+    reader.close()
+    size = path.stat().st_size
+    records[3], records[4] = records[4], records[3]
+    writer = array_record_module.ArrayRecordWriter(str(path), "group_size:1")
+    for record in records:
+        writer.write(record)
+    writer.close()
+    assert path.stat().st_size == size
+
+
+class StopAfterOne(keras.callbacks.Callback):
+    """Ends the run after its first epoch, which is saved."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch:
+            raise errors.InterruptedRunError("stopped", 143)
+
+
+def test_run_on_files_of_the_same_size_with_other_content_is_refused(
+    prepared, tmp_path, monkeypatch
+):
+    """Sets read by number are not in memory: only their files tell."""
+    path = copied(prepared, "array_record", tmp_path)
+    monkeypatch.setattr(storage, "RAM_BUDGET", 1000)
+    settings = settings_on(tmp_path, epochs=2)
+    with pytest.raises(errors.InterruptedRunError):
+        run.run(settings, callbacks=[StopAfterOne()])
+    swap_two_records(path)
+    with pytest.raises(errors.ArtefactError, match="the data is not that of"):
+        run.run(settings)
 
 
 class ZooTestCodes(ZooTestShards):
