@@ -1,10 +1,13 @@
 """Asks an exported model about files, one JSON line an example.
 
     python -m trainers.predict --workdir=runs/... photo.png table.csv texts.txt request.json
+    python -m trainers.predict --workdir=runs/... --strict table.csv
 
 Image files for models of images, CSV files with a header for models of columns and files with a
 text in each line for models of text, all read as in training; JSON files in the form that
 TensorFlow Serving's REST interface takes, for any model.
+Values of a table that training never had, or that cannot be read, are counted on stderr at the end.
+With --strict they are refused before the first answer is printed.
 Needs TensorFlow and Pillow only.
 """
 
@@ -23,7 +26,7 @@ TABLES = (".csv", ".tsv")
 
 def main(argv: list[str]) -> None:
     """The command: answers for each example in the files."""
-    flags = small_command(__file__, argv, files=True, workdir=None)
+    flags = small_command(__file__, argv, files=True, workdir=None, strict=False)
     if flags is None:
         return
     files = [pathlib.Path(name) for name in flags["files"]]
@@ -45,7 +48,7 @@ def main(argv: list[str]) -> None:
 
     workdir = pathlib.Path(flags["workdir"])
     untrusted.check_plain(workdir)
-    answers = predict(exports.newest(workdir), files)
+    answers = predict(exports.newest(workdir), files, strict=flags["strict"])
     if not sys.stdout.isatty():  # where the answers themselves are not seen
         answers = progress(answers, None, "predict")
     for answer in answers:

@@ -67,6 +67,13 @@ class Example(Protocol):
     def __call__(self, inputs: Tensors, target: Any, keys: Any) -> tuple[Tensors, Any, Any]: ...
 
 
+class Unseen(NamedTuple):
+    """Values of raw fields that training never had."""
+
+    find: Callable[[Tensors], tuple[Any, Any]]  # raw -> (unknown, unreadable): (B, fields) bool
+    expected: Mapping[str, str]  # field -> what training had there, for a message
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Form:
     """One way to turn rows into inputs. Its `preprocess` is part of the exported model.
@@ -78,6 +85,7 @@ class Form:
     fit: Callable[[Rows], Part] | None = None  # training rows -> part of the state
     make_preprocess: Callable[[Part], Preprocess] | None = None
     fields: Callable[[Part], Mapping[str, Field]] | None = None  # of inputs with ids or a length
+    unseen: Callable[[Part], Unseen] | None = None  # None: any value is as good as another
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ from pipelines.core.pipeline import (
     Rows,
     Schema,
     State,
+    Unseen,
 )
 from pipelines.core.rows import beside_inputs, encoded, ready
 from zoo.spec import DataSpec, Field
@@ -65,6 +66,12 @@ class Prepared:
         if form.make_preprocess is None:
             return form.preprocess
         return form.make_preprocess(self.state.get(f"inputs/{self.form}", {}))
+
+    @functools.cached_property
+    def unseen(self) -> Unseen | None:
+        """Which raw values training never had; None: the form does not tell."""
+        form = self.pipeline.forms[self.form]
+        return form.unseen and form.unseen(self.state.get(f"inputs/{self.form}", {}))
 
     @property
     def example(self) -> Example:

@@ -4,8 +4,10 @@ A part of the state says how the cells of each column are read (`recorded`). Dat
 and texts of the calendar's parts, which are categories from there on.
 """
 
+import functools
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +23,7 @@ from pipelines.steps import dates
 # for each day of the month, which seldom matters and cost 0.005 of r2 on 2000 rows without it.
 PARTS = {"month": 120, "weekday": 70, "day": 3100, "hour": 240}
 _NAN = np.float64("nan")
+_AT_ONCE = 2**16  # training rows
 
 
 def recorded(train: Rows) -> Part:
@@ -89,60 +92,114 @@ class Read(NamedTuple):
 
     numbers: tf.Tensor  # (B, n) float64 in the order numbers, dates, clocks; NaN: missing
     texts: list[tf.Tensor]  # (B,) each, in the order of `texts`, stripped; b"": missing
+    unreadable: Mapping[str, tf.Tensor]  # number or date -> where its text is none: (B,) bool
+
+
+class _Dated(NamedTuple):
+    """What the texts (B,) of a column of dates say."""
+
+    moments: dates.Moments
+    calendar: Mapping[str, tf.Tensor]  # parts of the calendar
+    unreadable: tf.Tensor  # where a text is no date
 
 
 def read(part: Part, raw: Mapping[str, tf.Tensor]) -> Read:
     """Numbers, seconds since 2000 of dates and hours of the day; texts and the calendar's parts."""
-    moments = _moments(part, raw)
-    columns = _numbers(part, raw, moments)
+    dated = {
+        str(name): _once(functools.partial(_dated, part, i), raw[str(name)])
+        for i, name in enumerate(part["dates"])
+    }
+    unreadable = {name: found.unreadable for name, found in dated.items()}
+    columns = _numbers(part, raw, dated, unreadable)
     if columns:
         numbers = tf.stack(columns, axis=1)
     else:
         numbers = tf.zeros((tf.shape(next(iter(raw.values())))[0], 0), tf.float64)
-    return Read(numbers, _texts(part, raw, moments))
+    return Read(numbers, _texts(part, raw, dated), unreadable)
+
+
+def of_rows(part: Part, train: Rows) -> tuple[np.ndarray, list[np.ndarray]]:
+    """What `read` makes of the cells of training rows: numbers (n, N) and texts (N,) each.
+
+    Some rows at a time, and equal texts as one object: that takes a third of the memory.
+    """
+    names, known = [str(name) for name in part["columns"]], {}
+    numbers, texts = None, []
+    for first in range(0, max(1, train.num_rows), _AT_ONCE):
+        rows = slice(first, first + _AT_ONCE)
+        some = read(part, {name: tf.constant(train.table[name][rows]) for name in names})
+        if numbers is None:
+            numbers = np.empty((some.numbers.shape[1], train.num_rows))
+            texts = [np.empty(train.num_rows, object) for _ in some.texts]
+        numbers[:, rows] = some.numbers.numpy().T
+        for column, text in zip(texts, some.texts, strict=True):
+            distinct, position = (tensor.numpy() for tensor in tf.unique(text))
+            shared = np.empty(len(distinct), object)
+            shared[:] = [known.setdefault(value, value) for value in distinct.tolist()]
+            column[rows] = shared[position]
+    return numbers, texts
+
+
+def _once(function: Callable, text: tf.Tensor):
+    """`function(text)`; eagerly, where whole columns are read, once for each different text."""
+    if not tf.executing_eagerly():
+        return function(text)
+    distinct, position = tf.unique(text)
+    return tf.nest.map_structure(lambda found: tf.gather(found, position), function(distinct))
 
 
 def _numbers(
-    part: Part, raw: Mapping[str, tf.Tensor], moments: Mapping[str, dates.Moments]
+    part: Part,
+    raw: Mapping[str, tf.Tensor],
+    dated: Mapping[str, _Dated],
+    unreadable: dict[str, tf.Tensor],
 ) -> list[tf.Tensor]:
     columns = []
-    for i, (name, form) in enumerate(zip(part["numbers"], part["written"], strict=True)):
-        value = raw[str(name)]
+    for i, name in enumerate(map(str, part["numbers"])):
+        value = raw[name]
         if value.dtype == tf.string:
-            value = tf.where(_absent(part, i, value), _NAN, _read(value, str(form)))
+            value, unreadable[name] = _once(functools.partial(_number, part, i), value)
         columns.append(_without(value, _of(part, "sentinels", i)))
     in_days = "mean" in part  # whole ones, in the earlier format
-    for moment in moments.values():
+    for moment in (found.moments for found in dated.values()):
         columns.append(tf.floor(moment.local / 86_400.0) if in_days else moment.instant)
-    return columns + [dates.time_of_day(moments[str(name)]) for name in part["clocks"]]
+    return columns + [dates.time_of_day(dated[str(name)].moments) for name in part["clocks"]]
 
 
 def _texts(
-    part: Part, raw: Mapping[str, tf.Tensor], moments: Mapping[str, dates.Moments]
+    part: Part, raw: Mapping[str, tf.Tensor], dated: Mapping[str, _Dated]
 ) -> list[tf.Tensor]:
     order = [str(name) for name in part["columns"]]
-    calendars = {name: dates.calendar(moment) for name, moment in moments.items()}
     found = []
     for name in map(str, part["texts"]):
         column, _, of_calendar = name.rpartition(" ")
         if column:
-            found.append(calendars[column][of_calendar])
-            continue
-        missing = _absent(part, order.index(name), raw[name])
-        found.append(tf.where(missing, "", tf.strings.strip(raw[name])))
+            found.append(dated[column].calendar[of_calendar])
+        else:
+            found.append(_once(functools.partial(_text, part, order.index(name)), raw[name]))
     return found
 
 
-def _moments(part: Part, raw: Mapping[str, tf.Tensor]) -> dict[str, dates.Moments]:
-    first, found = len(part["numbers"]), {}
-    for i, (name, form) in enumerate(zip(part["dates"], part["date_forms"], strict=True)):
-        moment = dates.moments(raw[str(name)], str(form))
-        instant = _without(moment.instant, _of(part, "sentinels", first + i))
-        missing = tf.math.is_nan(instant) | _absent(part, first + i, raw[str(name)])
-        found[str(name)] = moment._replace(
-            instant=tf.where(missing, _NAN, instant), local=tf.where(missing, _NAN, moment.local)
-        )
-    return found
+def _text(part: Part, column: int, text: tf.Tensor) -> tf.Tensor:
+    return tf.where(_absent(part, column, text), "", tf.strings.strip(text))
+
+
+def _number(part: Part, i: int, text: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The numbers that texts (B,) of the i-th column are, and where they are none."""
+    absent, value = _absent(part, i, text), _read(text, str(part["written"][i]))
+    return tf.where(absent, _NAN, value), tf.math.is_nan(value) & ~absent
+
+
+def _dated(part: Part, i: int, text: tf.Tensor) -> _Dated:
+    """The moments of texts (B,) of the i-th column of dates."""
+    column = len(part["numbers"]) + i
+    moment, absent = dates.moments(text, str(part["date_forms"][i])), _absent(part, column, text)
+    instant = _without(moment.instant, _of(part, "sentinels", column))
+    missing = tf.math.is_nan(instant) | absent
+    known = moment._replace(
+        instant=tf.where(missing, _NAN, instant), local=tf.where(missing, _NAN, moment.local)
+    )
+    return _Dated(known, dates.calendar(known), tf.math.is_nan(moment.instant) & ~absent)
 
 
 def _read(text: tf.Tensor, form: str) -> tf.Tensor:
@@ -154,7 +211,7 @@ def _read(text: tf.Tensor, form: str) -> tf.Tensor:
     plain = tf.strings.regex_replace(text, re.escape(unit), "") if unit else text
     thousands = "," if decimal == "point" else r"\."
     plain = tf.strings.regex_replace(plain, f"{thousands}|{written.SPACES}|[()]", "")
-    plain = tf.strings.regex_replace(plain, ",", ".")
+    plain = tf.strings.regex_replace(tf.strings.regex_replace(plain, ",", "."), "\u2212", "-")
     number = tf.strings.to_number(tf.where(known, plain, "0"), tf.float64)
     number = tf.where(tf.strings.regex_full_match(text, r"\(.*"), -number, number)
     return tf.where(known, number, _NAN)
@@ -187,16 +244,17 @@ def _plain(train: Rows, name: str) -> Reading:
 def _calendar(train: Rows, part: Part) -> tuple[list[str], list[str]]:
     """The parts of dates that vary in training, "sold month", and dates with times of day."""
     parts, clocks = [], []
-    raw = {str(name): tf.constant(train.table[str(name)]) for name in part["dates"]}
-    for (name, moment), form in zip(_moments(part, raw).items(), part["date_forms"], strict=True):
+    for i, (name, form) in enumerate(zip(map(str, part["dates"]), part["date_forms"], strict=True)):
+        counts = Counter(train.table[name].tolist())
+        moment, of_calendar, _ = _dated(part, i, tf.constant([*counts], tf.string))
         known = np.isfinite(moment.local.numpy())
         hours = dates.time_of_day(moment).numpy()[known]
         with_time = bool((hours != 0).any())
-        of_calendar = dates.calendar(moment)
+        enough = np.array([*counts.values()], np.int64)[known].sum()
         for of, fewest in PARTS.items():
             needed = with_time if of == "hour" else str(form) != "clock"
             seen = np.unique(of_calendar[of].numpy()[known].astype(bytes))
-            if needed and len(seen) > 1 and known.sum() >= fewest:
+            if needed and len(seen) > 1 and enough >= fewest:
                 parts.append(f"{name} {of}")
         whole_hours = f"{name} hour" in parts and not (hours % 1 != 0).any()
         if with_time and str(form) != "clock" and not whole_hours:

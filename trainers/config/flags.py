@@ -92,14 +92,14 @@ def read(parsed: flags.FlagValues, argv: Sequence[str], *, files: bool = False) 
 
 
 def small_command(
-    file: str, argv: Sequence[str], *, files: bool = False, **defaults: str | None
+    file: str, argv: Sequence[str], *, files: bool = False, **defaults: str | bool | None
 ) -> dict[str, Any] | None:
-    """The flags of a command that takes a few texts: name -> value, "files" for other arguments.
+    """The flags of a command that takes a few: name -> value, "files" for other arguments.
 
     Args:
         file: `__file__` of the command, whose docstring `--help` prints. It is read from the
             source: Python keeps no docstrings under PYTHONOPTIMIZE=2.
-        **defaults: flags by name; one whose default is None has to be set.
+        **defaults: flags by name. One whose default is None has to be set; a bool is a switch.
 
     Returns:
         None after `--help`.
@@ -109,7 +109,8 @@ def small_command(
     """
     parsed = flags.FlagValues()
     for name, default in defaults.items():
-        flags.DEFINE_string(name, default, "", flag_values=parsed)
+        define = flags.DEFINE_boolean if isinstance(default, bool) else flags.DEFINE_string
+        define(name, default, "", flag_values=parsed)
     flags.DEFINE_boolean("debug", False, "", flag_values=parsed)
     flags.DEFINE_boolean("help", False, "", short_name="h", flag_values=parsed)
     rest = read(parsed, argv, files=files)

@@ -15,6 +15,7 @@ from pipelines.core.rows import take
 from trainers.config.settings import Settings
 from trainers.devices.precision import exact_float32
 from trainers.errors import UsageError
+from trainers.evaluation import unseen
 from trainers.evaluation.metrics import measures
 from trainers.serving.signatures import arguments_of
 from trainers.store import exports, run_folder, saved_model
@@ -118,6 +119,8 @@ def evaluate_views(
 def evaluate_run(folder: pathlib.Path, split: str, *, views: bool = False) -> dict[str, float]:
     """Metrics of a finished run's newest export on one split, of all views of it on request.
 
+    Warns of values of the split that training never had.
+
     Raises:
         ArtefactError: the folder holds no run, or one that has exported nothing.
         DataError: the data of the run is not there any more.
@@ -132,6 +135,7 @@ def evaluate_run(folder: pathlib.Path, split: str, *, views: bool = False) -> di
         raise DataError(f"evaluating needs the data of the run: {error}") from error
     if split not in prepared.rows:
         raise UsageError(f"--split={split}: the splits are {', '.join(prepared.rows)}")
+    unseen.warn(prepared, [split], least=0)
     if views:
         return evaluate_views(exported, settings, prepared, split)
     return evaluate(exported, settings, prepared, split).metrics

@@ -66,6 +66,8 @@ def export(
         "weights": fingerprint(weights),
         "class_names": prepared.class_names,
     }
+    if prepared.unseen is not None:
+        facts["expected"] = prepared.unseen.expected
     models = exports.model_folder(folder, settings.model)
     return publish(model, prepared, signatures, arguments, models, facts)
 

@@ -1,29 +1,72 @@
 """Asks an exported model about files: images, tables, texts and JSON requests."""
 
+import logging
 import pathlib
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from pipelines.files.table_file import LARGEST
+from pipelines import DataError
+from pipelines.files.shown import shown
+from pipelines.files.table_file import LARGEST, NAME
+from pipelines.storage.progress import progress
 from trainers.errors import ArtefactError, UsageError
-from trainers.serving import examples
+from trainers.serving import examples, unseen
 from trainers.serving.examples import Batch
 from trainers.store import saved_model, untrusted
 from zoo.spec import Field
 
-_SHOWN = 5  # classes whose probability is printed
+_LOG = logging.getLogger(__name__)
+_SHOWN = 5  # classes whose probability is printed; columns that are named
 
 
-def predict(exported: pathlib.Path, files: list[pathlib.Path]) -> Iterator[dict[str, Any]]:
+class _Export(NamedTuple):
+    """What an export says of itself, and its signatures."""
+
+    class_names: list[str]
+    fields: Mapping[str, Field]
+    signature: str
+    serve: Callable
+    faults: Callable | None  # which values training never had; None: the export does not tell
+    expected: Mapping[str, str]  # field -> what training had there
+
+
+def predict(
+    exported: pathlib.Path, files: list[pathlib.Path], *, strict: bool = False
+) -> Iterator[dict[str, Any]]:
     """One dictionary of answers for each example in the files, asked in batches.
+
+    In the end it warns of values that training never had, or that cannot be read.
+
+    Args:
+        strict: refuse them, before the first answer. The files are then read twice.
 
     Raises:
         UsageError: a file does not hold what the model takes; after the answers before it.
+        DataError: `strict`, and a value is unknown to training or cannot be read.
         ArtefactError: the export cannot be loaded.
     """
+    export = _loaded(exported)
+    if strict:
+        _refuse_unseen(export, exported, files)
+    counts: unseen.Counts = {}
+    rows = 0
+    try:
+        for batch in examples.batches(files, export.fields, export.signature):
+            raw = _raw(export, batch)
+            outputs = {name: value.numpy() for name, value in export.serve(**raw).items()}
+            rows += len(batch.where)
+            if export.faults is not None and np.any(outputs.get("unknown", 0)):
+                _add(counts, export, batch, raw)
+            yield from _answers(batch, outputs, export.class_names)
+    finally:
+        for line in unseen.lines(counts, rows, export.expected):
+            _LOG.warning(line)
+
+
+def _loaded(exported: pathlib.Path) -> _Export:
     model, card = saved_model.load(exported), exported / "assets.extra" / "model.json"
     try:
         content = untrusted.read_json(card)
@@ -33,13 +76,43 @@ def predict(exported: pathlib.Path, files: list[pathlib.Path]) -> Iterator[dict[
             for name, f in content["inputs"].items()
         }
         signature = content.get("signature", "serving_default")
+        expected = {str(k): str(v) for k, v in content.get("expected", {}).items()}
         serve = model.signatures[signature]
+        faults = model.signatures.get(unseen.SIGNATURE)
+        return _Export(names, fields, signature, serve, faults, expected)
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise ArtefactError(f"{card} does not describe the model's inputs: {error}") from error
-    for batch in examples.batches(files, fields, signature):
-        raw = {name: tf.constant(batch.columns[name], f.dtype) for name, f in fields.items()}
-        outputs = {name: value.numpy() for name, value in serve(**raw).items()}
-        yield from _answers(batch, outputs, names)
+
+
+def _raw(export: _Export, batch: Batch) -> dict[str, tf.Tensor]:
+    return {name: tf.constant(batch.columns[name], f.dtype) for name, f in export.fields.items()}
+
+
+def _refuse_unseen(export: _Export, exported: pathlib.Path, files: Sequence[pathlib.Path]) -> None:
+    """DataError: a value in the files is unknown to training or cannot be read."""
+    if export.faults is None:
+        raise UsageError(
+            f"--strict: {exported} does not tell which values training had; it is for tables, "
+            "exported by this version (trainers.export exports a finished run once more)"
+        )
+    counts: unseen.Counts = {}
+    rows = 0
+    for batch in progress(examples.batches(files, export.fields, export.signature), None, "check"):
+        _add(counts, export, batch, _raw(export, batch))
+        rows += len(batch.where)
+    if counts:
+        [line, *_] = unseen.lines(counts, rows, export.expected)
+        _, *others = (shown(name, NAME) for name, _ in counts)
+        also = f"; also in {', '.join(others[:_SHOWN])}" if others else ""
+        raise DataError(f"{line}{also}{' and others' if len(others) > _SHOWN else ''}")
+
+
+def _add(
+    counts: unseen.Counts, export: _Export, batch: Batch, raw: Mapping[str, tf.Tensor]
+) -> None:
+    found = {name: value.numpy() for name, value in export.faults(**raw).items()}
+    columns = {name: batch.columns[name] for name in export.fields}
+    unseen.add(counts, found, columns, batch.where)
 
 
 def _answers(

@@ -8,11 +8,15 @@ import tensorflow as tf
 from pipelines.core import specs
 from pipelines.core.keys import Keys
 from pipelines.core.padding import cut_to_need
+from trainers.serving import unseen
 from trainers.tasks.registry import Signature
 
 
 def from_raw(outputs: Callable) -> Callable:
-    """A task's `signatures` with one, `serving_default`, that a client asks with raw rows.
+    """A task's `signatures` with `serving_default`, which a client asks with raw rows.
+
+    Where the data tells which values training never had, their number is its output `unknown` (B,)
+    int32, and the signature `unseen` says which they are, in the order of the raw fields.
 
     Args:
         outputs: outputs(output of the model in float32, class names) -> {name: tensor}.
@@ -24,9 +28,20 @@ def from_raw(outputs: Callable) -> Callable:
         def serving_default(**raw: tf.Tensor) -> dict[str, tf.Tensor]:
             inputs = cut_to_need(prepared.preprocess(raw), prepared.padded)
             output = model(inputs, training=False)
-            return outputs(tf.cast(output, tf.float32), prepared.class_names)
+            answers = outputs(tf.cast(output, tf.float32), prepared.class_names)
+            if prepared.unseen is not None:
+                found = sum(tf.cast(one, tf.int32) for one in faults(**raw).values())
+                answers["unknown"] = tf.reduce_sum(found, axis=1)  # of the row's values
+            return answers
 
-        return {"serving_default": Signature(serving_default, dict(prepared.raw), raw_fields)}
+        def faults(**raw: tf.Tensor) -> dict[str, tf.Tensor]:
+            found = prepared.unseen.find({name: raw[name] for name in prepared.raw})
+            return dict(zip(unseen.FAULTS, found, strict=True))
+
+        made = {"serving_default": Signature(serving_default, dict(prepared.raw), raw_fields)}
+        if prepared.unseen is not None:
+            made[unseen.SIGNATURE] = Signature(faults, dict(prepared.raw), raw_fields, exact=True)
+        return made
 
     return signatures
 

@@ -16,6 +16,8 @@ from trainers.config import sizes
 from trainers.config.settings import FIELDS, Settings, pipeline_arguments, values
 from trainers.devices import loop, machine, precision
 from trainers.devices.strategy import check_batch_size, choose
+from trainers.evaluation import unseen
+from trainers.store.finished import SPLITS
 from trainers.training import compile as compiling
 from trainers.training import data, kernels
 from trainers.training.model import TrainedModel
@@ -37,6 +39,7 @@ def describe(settings: Settings) -> str:
     check_batch_size(settings.recipe.batch_size, strategy, divisor)
     dtype, why = precision.choose_precision(settings.recipe.precision)
     prepared = _prepared(settings)
+    unseen.warn(prepared, SPLITS)
     settings = sizes.chosen(settings, prepared.num_rows("train"))
     model = compiling.compiled(settings, prepared, strategy, precision.policy(dtype))
     steps = compiling.epoch_steps(settings, prepared)

@@ -60,8 +60,36 @@ def test_exported_is_preprocess_model_and_outputs(case, tmp_path):
     for name, spec in served.structured_input_signature[1].items():
         field = prepared.raw[name]
         assert (spec.dtype.name, tuple(spec.shape[1:])) == (field.dtype, field.shape)
-    kinds = (tf.float32, tf.int64, tf.bool, tf.string)
+    kinds = (tf.float32, tf.int32, tf.int64, tf.bool, tf.string)
     assert all(value.dtype in kinds for value in found.values())
+
+
+@pytest.mark.usefixtures("_unchecked_export")
+@pytest.mark.parametrize("kind", ["words", "both"])
+def test_exported_ngrams_answer_hostile_texts_as_the_model_does(kind, tmp_path):
+    settings = tiny_settings("text_ngram", tmp_path, pipeline_options={"ngrams": kind})
+    prepared = fake_pipeline("imdb", form="ngrams", ngrams=kind)
+    model = build(settings, prepared, "float32")
+    random = np.random.default_rng(0)
+    model.set_weights([random.normal(size=w.shape) for w in model.get_weights()])
+    version = exported(settings, prepared, model, tmp_path)
+    served = tf.saved_model.load(str(version)).signatures["serving_default"]
+    texts = [
+        "",
+        " ",
+        "the film",
+        "😀👩‍👩‍👧 film",
+        "电影好看电影好",
+        "\x00\x07film\x7f",
+        "好" * 30_000,
+    ]
+    texts = [t.encode() for t in texts] + [b"\xff\xfe film", b"film\xe5\xa5"]
+    raw = {"text": tf.constant(texts)}
+    expected = model(prepared.preprocess(raw), training=False)
+    np.testing.assert_allclose(served(**raw)["logits"], expected, rtol=1e-5, atol=1e-5)
+    for i, text in enumerate(texts):  # alone
+        found = served(text=tf.constant([text]))["logits"]
+        np.testing.assert_allclose(found, expected[i : i + 1], rtol=1e-5, atol=1e-5)
 
 
 def test_versions_count_up_and_nothing_else_is_left(tmp_path):
