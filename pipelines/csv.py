@@ -5,13 +5,14 @@ import logging
 import os
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from pipelines import DataError, Pipeline, Rows, Schema
 from pipelines.core import splits
 from pipelines.core.rows import RAM_BUDGET
 from pipelines.files import (
+    column_cells,
     columns,
     misplaced,
     plain_table,
@@ -75,7 +76,7 @@ def pipeline(
     """
     options = dict(locals())
 
-    def read() -> tuple[dict[str, Rows], Schema]:
+    def whole() -> table.Table:
         cells = _cells(data_files, encoding)
         unused = table.named(cells.names, ignore, "ignore")
         targets = table.named(cells.names, target, "target")  # refused before types are inferred
@@ -89,9 +90,12 @@ def pipeline(
             decimal=decimal,
         )
         kept_columns = table.named(cells.names, keep, "keep")
-        whole = _typed(data_files, cells, asked, unused, kept_columns)
-        chosen = table.Chosen(target, task, keep, labels)
-        return table.read(whole, chosen, table.Cut(split_seed, validation, test))
+        return _typed(data_files, cells, asked, unused, kept_columns)
+
+    def read() -> tuple[dict[str, Rows], Schema]:
+        typed, chosen = whole(), table.Chosen(target, task, keep, labels)
+        plain_table.release_memory()
+        return table.read(typed, chosen, table.Cut(split_seed, validation, test))
 
     def once() -> tuple[dict[str, Rows], Schema]:
         return kept(read, [path for _, path in _paths(data_files)], options)
@@ -123,14 +127,15 @@ def _typed(
         columns=typed,
         split_of=cells.split_of,
         separate=cells.separate,
-        digest=splits.digests("\0".join(row).encode() for row in zip(*content, strict=True)),
+        digest=splits.digests(column_cells.rows(content)),
     )
 
 
 def _check_place(cells: "_Cells", targets: list[str], unused: list[str], source: str) -> None:
     """Warns of several labels in a cell. DataError: nothing but texts is left to learn from."""
     columns = dict(zip(cells.names, cells.columns, strict=True))
-    texts = misplaced.only_texts({k: c for k, c in columns.items() if k not in unused}, targets)
+    inputs = {k: column for k, column in columns.items() if k not in {*unused, *targets}}
+    texts = misplaced.only_texts(inputs, targets)
     if texts:
         raise DataError(f"{source}: {texts}")
     several = misplaced.several_labels(targets[0], columns[targets[0]]) if targets else ""
@@ -142,7 +147,7 @@ class _Cells(NamedTuple):
     """The cells of all files, as text, by column."""
 
     names: tuple[str, ...]
-    columns: list[list[str]]
+    columns: list[column_cells.Cells]
     split_of: list[str]  # of each row
     where: Callable[[int], str]  # row -> "file:line"
     separate: Sequence[str] = ()  # splits besides train that have files of their own
@@ -178,15 +183,22 @@ def _check_size(paths: Sequence[str]) -> None:
         )
 
 
-def _batches(opened: table_file.TableFile) -> Iterator[tuple[Iterable[int], Sequence]]:
-    """(lines, cells by column) of some rows at a time."""
+def _columns(opened: table_file.TableFile) -> tuple[Sequence[int], list[column_cells.Cells]]:
+    """The line of every row, and the cells of every column. DataError: there are no rows."""
     plain = plain_table.columns(opened)
     if plain is not None:
-        yield range(opened.start + 1, opened.start + 1 + len(plain[0])), plain
-        return
+        return range(opened.start + 1, opened.start + 1 + len(plain[0])), plain
     rows = progress(table_file.rows(opened), None, f"reading {os.path.basename(opened.path)}")
+    lines, gathered = array("q"), [column_cells.Gathered() for _ in opened.names]
     while batch := list(itertools.islice(rows, _BATCH)):
-        yield [line for line, _ in batch], list(zip(*(row for _, row in batch), strict=True))
+        lines.extend(line for line, _ in batch)
+        for column, cells in zip(
+            gathered, zip(*(row for _, row in batch), strict=True), strict=True
+        ):
+            column.extend(cells)
+    if not lines:
+        raise DataError(f"{opened.path} has a header and no rows")
+    return lines, [column.cells() for column in gathered]
 
 
 def _read(paths: Sequence[tuple[str, str]], encoding: str) -> _Cells:
@@ -198,24 +210,22 @@ def _read(paths: Sequence[tuple[str, str]], encoding: str) -> _Cells:
             f"{tables[0].path}:{tables[0].start}: only one column, {table_file.quoted(names[0])}; "
             "expected cells separated by comma, semicolon, tab or |"
         )
-    cells: list[list[str]] = [[] for _ in names]
-    lines, first_rows, split_of = array("q"), [], []
+    parts, lines, first_rows, split_of = [], [], [], []
     for (part, path), opened in zip(paths, tables, strict=True):
         if sorted(opened.names) != sorted(names):
             others = sorted(set(names) ^ set(opened.names))[:10]
             differing = ", ".join(shown(name, table_file.NAME) for name in others)
             raise DataError(f"{path} has other columns than {tables[0].path}: {differing}")
         order = [opened.names.index(name) for name in names]
-        first_rows.append(len(lines))
-        for numbers, parts in _batches(opened):
-            lines.extend(numbers)
-            for column, index in zip(cells, order, strict=True):
-                column.extend(parts[index])
-        if len(lines) == first_rows[-1]:
-            raise DataError(f"{path} has a header and no rows")
-        split_of += [part] * (len(lines) - first_rows[-1])
+        first_rows.append(len(split_of))
+        numbers, found = _columns(opened)
+        lines.append(numbers)
+        parts.append([found[index] for index in order])
+        split_of += [part] * len(numbers)
 
     def where(row: int) -> str:
-        return f"{tables[bisect_right(first_rows, row) - 1].path}:{lines[row]}"
+        file = bisect_right(first_rows, row) - 1
+        return f"{tables[file].path}:{lines[file][row - first_rows[file]]}"
 
-    return _Cells(names, cells, split_of, where)
+    columns = [column_cells.joined(column) for column in zip(*parts, strict=True)]
+    return _Cells(names, columns, split_of, where)

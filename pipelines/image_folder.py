@@ -176,10 +176,11 @@ def _dtype(folder: class_folders.Folder) -> np.dtype:
         return np.dtype(np.uint16)
     rare = bool(wide.sum() * 2 <= len(wide))
     example = paths[int(np.flatnonzero(wide == rare)[0])]
-    few, many = (16, 8) if rare else (8, 16)
+    grey, other = "grey of 16 bits", "8 bits or colour"
+    few, many = (grey, other) if rare else (other, grey)
     raise DataError(
-        f"{shown(example)} and {(wide == rare).sum() - 1} more have {few} bits, the others {many}: "
-        "what is white in them is not known; save all with the same number of bits"
+        f"{shown(example)} and {(wide == rare).sum() - 1} more have {few}, the others {many}: "
+        "what is white in them is not known; save all with 8 bits, or all as grey of 16"
     )
 
 

@@ -8,7 +8,7 @@ import tensorflow_datasets as tfds
 
 from pipelines import DataError, Pipeline, Rows, Schema
 from pipelines.core import splits
-from pipelines.files import columns, readings, table
+from pipelines.files import column_cells, columns, readings, table
 from pipelines.files.columns import Column
 from pipelines.files.readings import Asked, Reading
 from pipelines.steps.columns import forms
@@ -163,7 +163,8 @@ def _columns(path: str, feature: Any, values: np.ndarray, asked: Mapping[str, As
         distinct = len(set(texts.tolist()) - {b""})
         return [Column(names[0], "text", texts, distinct, {}, classes=classes, reading=reading)]
     if values.dtype == object:
-        cells = [value.strip().decode("utf-8", "surrogateescape") for value in values]
+        texts = (value.strip().decode("utf-8", "surrogateescape") for value in values.tolist())
+        cells = column_cells.of(texts)
         return [columns.of_texts(names[0], cells, lambda row: f"row {row}", asked[names[0]])]
     matrix = values.astype(np.float64).reshape(len(values), -1)
     return [

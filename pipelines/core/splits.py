@@ -5,13 +5,16 @@ others, and copies of an example are always in the same split.
 """
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping
+import itertools
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import numpy as np
 
 from pipelines.core.keys import bits_numpy
 from pipelines.core.pipeline import DataError, Rows
 
+_HASHED = 4096  # examples at a time: less memory than a list of all hashes
+_MANY = 10_000  # different examples
 _TRIED = 100  # seeds, for one that leaves no split empty
 _PARTS = (("train", 2), ("validation", 1), ("test", 0))  # test has the lowest hashes
 _CUT = -3  # draw of `bits`; the plan uses -1, -2 and those from -4 down
@@ -19,8 +22,10 @@ _CUT = -3  # draw of `bits`; the plan uses -1, -2 and those from -4 down
 
 def digests(examples: Iterable[bytes]) -> np.ndarray:
     """64 bits of the SHA-256 of each example: (N,) int64."""
-    hashes = (hashlib.sha256(example).digest()[:8] for example in examples)
-    return np.array([int.from_bytes(h, "little", signed=True) for h in hashes], np.int64)
+    examples, parts = iter(examples), [np.zeros(0, np.int64)]
+    while some := [hashlib.sha256(one).digest() for one in itertools.islice(examples, _HASHED)]:
+        parts.append(np.frombuffer(b"".join(some), "<i8")[::4].astype(np.int64))
+    return np.concatenate(parts)
 
 
 def by_content(
@@ -51,27 +56,54 @@ def by_content(
 
     numbers = dict(_PARTS)
 
-    def cut(seed: int) -> dict[str, np.ndarray]:
+    def cut(seed: int, digest: np.ndarray) -> dict[str, np.ndarray]:
         position = bits_numpy(seed, 0, _CUT, digest).astype(np.float64) * 2.0**-64  # in [0, 1)
         part = np.digitize(position, [test, test + validation])
         part[np.isin(part, [numbers[name] for name in separate])] = numbers["train"]
         return {name: np.flatnonzero(part == i) for name, i in _PARTS if name not in separate}
 
-    parts = cut(seed)
-    for name, index in parts.items():
-        if not len(index):
-            seeds = (other for other in range(_TRIED) if all(map(len, cut(other).values())))
-            better = next(seeds, None) if len(digest) < 10_000 else None
-            if better is None:
-                raise DataError(
-                    f"{rows.num_rows} examples are too few for a {name} split: give it files of "
-                    "its own"
-                )
-            raise DataError(
-                f"none of {rows.num_rows} examples fell into the {name} split by chance: choose "
-                f"another cut, --pipeline_options=split_seed={better}"
-            )
+    parts = cut(seed, digest)
+    empty = next((name for name, index in parts.items() if not len(index)), "")
+    if empty:
+        different, copies = np.unique(digest, return_counts=True)
+        wanted = {"train": 1 - validation - test, "validation": validation, "test": test}
+        better = _better_seed(lambda seed: cut(seed, different), wanted, copies)
+        raise DataError(_why_empty(empty, len(digest), len(different), better))
     return {name: take(rows, index) for name, index in parts.items()}
+
+
+def _better_seed(
+    cut: Callable[[int], dict[str, np.ndarray]], wanted: Mapping[str, float], copies: np.ndarray
+) -> int | None:
+    """The first seed whose parts have half of their fractions at least, or else are not empty.
+
+    Args:
+        cut: seed -> the different examples of each part.
+        copies: how often each different example occurs.
+    """
+    if len(copies) > _MANY:  # chance leaves no part of them empty: the fractions are too small
+        return None
+    fractions = {}
+    for seed in range(_TRIED):
+        parts = {name: copies[index].sum() / copies.sum() for name, index in cut(seed).items()}
+        fractions[seed] = min(fraction / wanted[name] for name, fraction in parts.items())
+    best = max(fractions, key=fractions.get)
+    first = next((seed for seed, fraction in fractions.items() if fraction >= 0.5), best)
+    return first if fractions[first] else None
+
+
+def _why_empty(name: str, number: int, different: int, better: int | None) -> str:
+    """What to say of a split without examples."""
+    rows = f"{number} examples"
+    if different < number:  # the copies of an example are all in the same split
+        of = f"{different} different ones" if different > 1 else "one"
+        rows = f"{number} examples, which are copies of {of},"
+    if better is None:
+        return f"{rows} are too few for a {name} split: give it files of its own"
+    return (
+        f"none of {rows} fell into the {name} split by chance: choose another cut, "
+        f"--pipeline_options=split_seed={better}"
+    )
 
 
 def by_percent(dataset: str, available: Collection[str], validation: int) -> dict[str, str]:

@@ -2,21 +2,20 @@
 
 import itertools
 import re
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from pipelines.core.pipeline import DataError
 from pipelines.files import dates, missing, numbers, sentinels
+from pipelines.files.column_cells import Cells
 from pipelines.files.readings import Asked, Reading
 from pipelines.files.shown import shown
 from pipelines.files.table_file import LARGEST, MISSING, NAME, number, quoted
 
 _MOSTLY = 0.9  # fraction of numbers or dates from which on the other cells are errors
 _MANY = 20  # distinct numbers or dates among which one word is no value
-_NOT_PLAIN = re.compile(r"(?m)[^0-9eE.+\-\n]|^[+-]?0[0-9]")  # other than 1.5e-3, or 007
 
 
 class Column(NamedTuple):
@@ -39,11 +38,11 @@ class Column(NamedTuple):
         return self.values == b"" if self.kind == "text" else np.isnan(self.values)
 
 
-class _Cells(NamedTuple):
+class _Known(NamedTuple):
     """The cells of one column, and what is known of each."""
 
     name: str
-    cells: Sequence[str]
+    cells: Cells
     where: Callable[[int], str]  # row -> "file:line", for messages
     absent: missing.Absent  # which spellings mean missing
     present: Mapping[str, int]  # other cell -> how often it occurs
@@ -56,11 +55,11 @@ class _Cells(NamedTuple):
 
     def at(self, cell: str) -> str:
         """The file and line of the first such cell."""
-        return self.where(self.cells.index(cell))
+        return self.where(self.cells.row(cell))
 
 
 def infer(
-    name: str, cells: Sequence[str], where: Callable[[int], str], asked: Asked | None = None
+    name: str, cells: Cells, where: Callable[[int], str], asked: Asked | None = None
 ) -> Column:
     """The column with the type of its cells: number, date or text.
 
@@ -72,27 +71,28 @@ def infer(
         DataError: nearly all cells are numbers or dates, but not all; or they are ambiguous.
     """
     asked = asked or Asked()
-    values = None if asked.text else _plain_numbers(cells)
-    if values is not None and not _of_days(cells, values, asked):
-        empty = cells.count("")
+    values = None if asked.text else cells.numbers
+    never_dates = asked.dates == "number" or asked.target
+    if values is not None and (never_dates or not dates.may_be_digits(cells[0], values)):
+        empty = int(np.isnan(values).sum())
         return number_column(name, values, {"": empty} if empty else {}, asked)
-    counts = Counter(cells)
+    counts = cells.counts
     absent = missing.absent(counts, asked)
     present = {cell: n for cell, n in counts.items() if cell not in absent.spelled}
-    held = _Cells(name, cells, where, absent, present, [])
+    held = _Known(name, cells, where, absent, present, [])
     if asked.text:
         return _text(held, asked)
     return _numbers(held, asked) or _dates(held, asked) or _text(held, asked)
 
 
 def of_texts(
-    name: str, cells: Sequence[str], where: Callable[[int], str], asked: Asked | None = None
+    name: str, cells: Cells, where: Callable[[int], str], asked: Asked | None = None
 ) -> Column:
     """The column of cells that are texts or dates, but no numbers; arguments as of `infer`."""
-    asked, counts = asked or Asked(), Counter(cells)
+    asked, counts = asked or Asked(), cells.counts
     absent = missing.absent(counts, asked)
     present = {cell: n for cell, n in counts.items() if cell not in absent.spelled}
-    held = _Cells(name, cells, where, absent, present, [])
+    held = _Known(name, cells, where, absent, present, [])
     return (None if asked.text else _dates(held, asked)) or _text(held, asked)
 
 
@@ -102,16 +102,17 @@ def number_column(
     """A column of numbers (N,), in which sentinels become missing."""
     asked, remarks = asked or Asked(), []
     known = tuple(v for v in map(_number, asked.missing or ()) if v is not None)
+    distinct, counts = np.unique(values[~np.isnan(values)], return_counts=True)
     if asked.missing is None:
-        found = sentinels.of_numbers(values)
+        found = sentinels.of_numbers(distinct, counts, len(values))
         known, remarks = found.certain, _of_sentinels(name, found, "{:.15g}".format, values)
     reading = Reading("number", sentinels=known)
     values = np.where(np.isin(values, known), np.nan, values) if known else values
-    distinct = len(np.unique(values[~np.isnan(values)]))
-    return Column(name, "number", values, distinct, spelled, "\n".join(remarks), reading=reading)
+    number = len(distinct) - int(np.isin(distinct, known).sum())
+    return Column(name, "number", values, number, spelled, "\n".join(remarks), reading=reading)
 
 
-def _numbers(held: _Cells, asked: Asked) -> Column | None:
+def _numbers(held: _Known, asked: Asked) -> Column | None:
     """The column, if most of its cells are numbers, plain or as people write them."""
     plain = {cell: number(cell) for cell in held.present if cell.lower() not in MISSING}
     if len(plain) == len(held.present) and None not in plain.values():
@@ -135,7 +136,7 @@ def _numbers(held: _Cells, asked: Asked) -> Column | None:
     if not found.form and not own_words:
         return column
     remarks = [column.remark] if column.remark else []
-    first = next((cell for cell in held.cells if number(cell) is None and cell in values_of), None)
+    first = next((cell for cell in values_of if number(cell) is None), None)
     if first is not None:
         value = f"{values_of[first]:.15g}"
         read = f"{held.shown}: {shown(repr(first), 40)} is read as {value}"
@@ -144,7 +145,7 @@ def _numbers(held: _Cells, asked: Asked) -> Column | None:
     return column._replace(remark="\n".join(remarks), reading=reading, sent=_sent(held))
 
 
-def _dates(held: _Cells, asked: Asked) -> Column | None:
+def _dates(held: _Known, asked: Asked) -> Column | None:
     """The column, if most of its cells are dates or times of day; a target is text."""
     if asked.target or not held.present:
         return None
@@ -154,11 +155,12 @@ def _dates(held: _Cells, asked: Asked) -> Column | None:
     return _date_column(held, asked, found)
 
 
-def _date_column(held: _Cells, asked: Asked, found: dates.Dates) -> Column:
+def _date_column(held: _Known, asked: Asked, found: dates.Dates) -> Column:
     values = _each(held, {cell: instant for cell, (instant, _) in found.moments.items()}, np.nan)
     known, remarks = (), []
     if asked.missing is None:
-        certain, perhaps = sentinels.of_dates(values)
+        distinct, counts = np.unique(values[~np.isnan(values)], return_counts=True)
+        certain, perhaps = sentinels.of_dates(distinct, counts, len(values))
         sure = sentinels.Found(certain, perhaps)
         spelled = lambda seconds: next(
             cell for cell, moment in found.moments.items() if moment[0] == seconds
@@ -169,7 +171,7 @@ def _date_column(held: _Cells, asked: Asked, found: dates.Dates) -> Column:
     unit = dates.resolution(local)
     zones = {instant == local for instant, local in found.moments.values()}
     where = "" if zones == {True} else "; elapsed time in UTC, hours as they are written"
-    how = f"; as numbers: dates={held.shown}:number" if found.form == "digits" else ""
+    how = f"; as numbers: dates={held.shown}:number" if found.form.startswith("digits") else ""
     read = (
         f"{held.shown}: {dates.FORMS[found.form][2]} in form, by the {unit}{where}; as text: "
         f"categories={held.shown}{how}"
@@ -187,7 +189,7 @@ def _date_column(held: _Cells, asked: Asked, found: dates.Dates) -> Column:
     )
 
 
-def _text(held: _Cells, asked: Asked) -> Column:
+def _text(held: _Known, asked: Asked) -> Column:
     values, absent = _sent(held), held.absent
     remarks = [*held.remarks, *missing.remarks(held.name, absent, asked)]
     first = next(filter(missing.starts_as_number, held.present), None)
@@ -210,13 +212,13 @@ def _text(held: _Cells, asked: Asked) -> Column:
     )
 
 
-def _look_like_numbers(held: _Cells) -> bool:
+def _look_like_numbers(held: _Known) -> bool:
     """Whether most texts are nearly numbers or dates, and no codes, which are digits alone."""
     some = list(itertools.islice(held.present, 1000))
     return 2 * sum(missing.starts_as_number(c) and not c.isdigit() for c in some) > len(some)
 
 
-def _decided(held: _Cells, known: Mapping[str, object], kind: str) -> bool:
+def _decided(held: _Known, known: Mapping[str, object], kind: str) -> bool:
     """Whether a column is one of numbers, or dates: all of its cells are.
 
     Raises:
@@ -226,8 +228,7 @@ def _decided(held: _Cells, known: Mapping[str, object], kind: str) -> bool:
     if not odd:
         return True
     wrong, present = sum(held.present[cell] for cell in odd), sum(held.present.values())
-    row = next(i for i, cell in enumerate(held.cells) if cell in set(odd))
-    first = f"{held.where(row)}: column {quoted(held.name)}: {shown(repr(held.cells[row]), 40)}"
+    first = f"{held.at(odd[0])}: column {quoted(held.name)}: {shown(repr(odd[0]), 40)}"
     # One word among many different numbers is not one of their values.
     word = len(odd) == 1 and (kind == "date" or not re.search("[0-9,|]", odd[0]))
     marked = word and len(held.present) > _MANY and 2 * wrong < present
@@ -241,14 +242,6 @@ def _decided(held: _Cells, known: Mapping[str, object], kind: str) -> bool:
     if 2 * wrong < present:
         held.remarks.append(f"taken as text for {wrong} cells, first {first}")
     return False
-
-
-def _of_days(cells: Sequence[str], values: np.ndarray, asked: Asked) -> bool:
-    """Whether plain numbers may be days such as 20240131."""
-    if asked.dates == "number" or asked.target or len(cells[0] or "00000000") != 8:
-        return False
-    present = values[~np.isnan(values)]
-    return bool(len(present) and present.min() >= 18_000_101 and present.max() < 22_000_000)
 
 
 def _of_sentinels(
@@ -267,30 +260,24 @@ def _of_sentinels(
     ]
 
 
-def _words(held: _Cells, asked: Asked) -> tuple[bytes, ...]:
+def _words(held: _Known, asked: Asked) -> tuple[bytes, ...]:
     """Words for the exported model, which could not read the others as numbers or dates anyway."""
     return (b"",) if asked.missing is None else held.absent.words
 
 
-def _each(held: _Cells, known: Mapping[str, float], absent: float) -> np.ndarray:
-    return np.fromiter((known.get(cell, absent) for cell in held.cells), np.float64)
+def _each(held: _Known, known: Mapping[str, float], absent: float) -> np.ndarray:
+    distinct = held.cells.coded.distinct
+    return held.cells.each(np.array([known.get(cell, absent) for cell in distinct], np.float64))
 
 
-def _sent(held: _Cells) -> np.ndarray:
-    encoded = {cell: cell.encode("utf-8", "surrogateescape") for cell in held.present}
-    return np.array([encoded.get(cell, b"") for cell in held.cells], object)
+def _sent(held: _Known) -> np.ndarray:
+    texts = np.empty(len(held.cells.coded.distinct), object)
+    texts[:] = [
+        cell.encode("utf-8", "surrogateescape") if cell in held.present else b""
+        for cell in held.cells.coded.distinct
+    ]
+    return held.cells.each(texts)
 
 
 def _number(word: str) -> float | None:
     return number(word) if word.lower() not in MISSING else None
-
-
-def _plain_numbers(cells: Sequence[str]) -> np.ndarray | None:
-    """The values if all cells are plain numbers or empty, otherwise None."""
-    if _NOT_PLAIN.search("\n".join(cells)):
-        return None
-    try:
-        values = np.array([float(cell or "nan") for cell in cells])
-    except ValueError:
-        return None
-    return values if np.nanmax(np.abs(values), initial=0.0) < LARGEST else None

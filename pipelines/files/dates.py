@@ -12,6 +12,10 @@ from pipelines.files.table_file import NAME, quoted
 from pipelines.steps.dates import DAY_SECONDS, FORMS, Moments, read
 
 _FEW_DIGITS = 4  # distinct numbers such as 20240131 below which they may be anything
+_FEW_MONTHS, _FEW_YEARS = 12, 2  # the same of 202401, which a number is more often by chance
+# Digits of a number -> the form of date that it may be; texts have these forms only by chance.
+_OF_LENGTH = {6: "digits_month", 8: "digits", 12: "digits_time", 14: "digits_time"}
+_ONLY_NUMBERS = ("digits_month", "digits_time")
 _LOOKED_AT = 100  # distinct cells that say whether a column may be one of dates
 _YEARS = ("18", "19", "20", "21")
 
@@ -37,7 +41,11 @@ def found(
         DataError: every cell may be day/month as well as month/day.
     """
     some = list(cells)[:: max(1, len(cells) // _LOOKED_AT)]
-    forms = [form for form in FORMS if any(re.fullmatch(FORMS[form][0], cell) for cell in some)]
+    forms = [
+        form
+        for form, (expression, _, _) in FORMS.items()
+        if form not in _ONLY_NUMBERS and any(re.fullmatch(expression, cell) for cell in some)
+    ]
     read_by = {form: _read(cells, form) for form in forms}
     number = {form: sum(cells[cell] for cell in known) for form, known in read_by.items()}
     other = {"day_first": "month_first", "month_first": "day_first"}.get(asked)
@@ -63,12 +71,29 @@ def found(
     return Dates(best, read_by[best])
 
 
+def may_be_digits(cell: str, values: np.ndarray) -> bool:
+    """Whether numbers (N,), one of which is `cell`, may be dates such as 20240131."""
+    if cell and len(cell) not in _OF_LENGTH:
+        return False
+    present = values[~np.isnan(values)]
+    lengths = _OF_LENGTH if len(present) else ()
+    low, high = (present.min(), present.max()) if lengths else (0, 0)
+    return any(18 * 10.0 ** (n - 2) < low and high < 22 * 10.0 ** (n - 2) for n in lengths)
+
+
 def digits(cells: Mapping[str, int]) -> Dates | None:
-    """The days of numbers such as 20240131, if all are; None: they are numbers."""
-    if len(cells) < _FEW_DIGITS or any(len(cell) != 8 or cell[:2] not in _YEARS for cell in cells):
+    """The dates of numbers such as 20240131, 202401 or 20240131235959; None: not all are."""
+    length = len(next(iter(cells), ""))
+    form = _OF_LENGTH.get(length)
+    if form is None or len(cells) < _FEW_DIGITS:
         return None
-    known = _read(cells, "digits")
-    return Dates("digits", known) if len(known) == len(cells) else None
+    if any(len(cell) != length or cell[:2] not in _YEARS for cell in cells):
+        return None
+    few = len(cells) < _FEW_MONTHS or len({cell[:4] for cell in cells}) < _FEW_YEARS
+    if form == "digits_month" and few:
+        return None
+    known = _read(cells, form)
+    return Dates(form, known) if len(known) == len(cells) else None
 
 
 def resolution(local: np.ndarray) -> str:

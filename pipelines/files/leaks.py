@@ -1,9 +1,10 @@
 """Columns that give away the target: one alone predicts it far better than all others do."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn.model_selection import KFold, cross_val_predict
+from sklearn.model_selection import KFold
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from pipelines.files import summary
@@ -42,9 +43,9 @@ def alone(columns: Sequence[Column], present: np.ndarray, target: np.ndarray) ->
     if len(columns) < 2 or target.ndim > 1 or len(target) < _FEWEST_ROWS:
         return ""
     chosen = np.random.default_rng(0).permutation(len(target))[:_ROWS]
+    rows = np.flatnonzero(present)[chosen]
     skills = {
-        column.name: _skill(_codes(column)[present][chosen], target[chosen])
-        for column in columns[:_COLUMNS]
+        column.name: _skill(_codes(column, rows), target[chosen]) for column in columns[:_COLUMNS]
     }
     (best, skill), (_, second), *_ = sorted(skills.items(), key=lambda item: -item[1])
     if skill < _SURE or second > _OTHERS * skill:
@@ -57,24 +58,25 @@ def alone(columns: Sequence[Column], present: np.ndarray, target: np.ndarray) ->
     )
 
 
-def _codes(column: Column) -> np.ndarray:
-    """The column as numbers: texts by how often they occur."""
+def _codes(column: Column, rows: np.ndarray) -> np.ndarray:
+    """The column's cells in `rows` as numbers: texts by how often they occur in all."""
     if column.kind != "text":
-        return np.where(np.isnan(column.values), -1e30, column.values)
-    distinct, codes, counts = np.unique(
-        column.values.astype(bytes), return_inverse=True, return_counts=True
-    )
-    ranks = np.empty(len(distinct))
-    ranks[np.argsort(-counts, kind="stable")] = np.arange(len(distinct))
-    return ranks[codes]
+        values = column.values[rows]
+        return np.where(np.isnan(values), -1e30, values)
+    counts = Counter(column.values.tolist())
+    frequent = sorted(counts, key=lambda text: (-counts[text], text))
+    ranks = {text: float(rank) for rank, text in enumerate(frequent)}
+    return np.array([ranks[text] for text in column.values[rows].tolist()])
 
 
 def _skill(values: np.ndarray, target: np.ndarray) -> float:
     classes = target.dtype == np.int64
     tree = DecisionTreeClassifier if classes else DecisionTreeRegressor
     model = tree(max_leaf_nodes=_LEAVES, min_samples_leaf=_IN_LEAF, random_state=0)
-    folds = KFold(3, shuffle=True, random_state=0)
-    answers = cross_val_predict(model, values[:, None], target, cv=folds)
+    answers, cells = np.empty(len(target)), values[:, None]
+    # cross_val_predict takes twice the time for the same answers.
+    for seen, unseen in KFold(3, shuffle=True, random_state=0).split(cells):
+        answers[unseen] = model.fit(cells[seen], target[seen]).predict(cells[unseen])
     if classes:
         usual = np.bincount(target).max() / len(target)
         return float((np.mean(answers == target) - usual) / max(1 - usual, 1e-9))

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
+from pipelines.files.column_cells import Cells
 from pipelines.files.shown import shown
 
 _SEPARATORS = ("|", ";", ",", "/", "+", "&")
@@ -13,15 +14,19 @@ _SAMPLE = 1000  # cells
 _NONE = ("", "none", "-", "[]")
 
 
-def several_labels(name: str, cells: Sequence[str]) -> str:
+def several_labels(name: str, cells: Cells) -> str:
     """What to say of a target whose cells hold several labels; empty: they do not.
 
     They do where most parts of the cells with a separator stand alone, or in other company, in
     other cells.
     """
+    if cells.numbers is not None:
+        return ""
+    distinct = {cell: n for cell, n in cells.counts.items() if cell.lower() not in _NONE}
     for separator in _SEPARATORS:
-        distinct = Counter(cell for cell in cells if cell.lower() not in _NONE)
         joined = [cell for cell in distinct if separator in cell]
+        if not joined:
+            continue
         parts = Counter(
             part.strip() for cell in distinct for part in cell.split(separator) if part.strip()
         )
@@ -46,10 +51,10 @@ def several_labels(name: str, cells: Sequence[str]) -> str:
     return ""
 
 
-def only_texts(columns: Mapping[str, Sequence[str]], targets: Collection[str]) -> str:
-    """What to say of a table of whose columns nothing but texts is left; empty: it is none."""
-    inputs = {name: cells[:_SAMPLE] for name, cells in columns.items() if name not in targets}
-    if not inputs or len(targets) != 1 or not all(map(_are_texts, inputs.values())):
+def only_texts(inputs: Mapping[str, Cells], targets: Collection[str]) -> str:
+    """What to say of a table of whose inputs nothing but texts is left; empty: it is none."""
+    some = (cells.head(_SAMPLE) for cells in inputs.values())
+    if not inputs or len(targets) != 1 or not all(map(_are_texts, some)):
         return ""
     names, target = ", ".join(shown(name, 60) for name in inputs), shown(next(iter(targets)), 60)
     return (

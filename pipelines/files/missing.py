@@ -10,6 +10,7 @@ from pipelines.files.table_file import MISSING, NAME, number
 
 # Words of the language as well: in a column of texts they may be a value like any other.
 _ALSO_VALUES = ("na", "none")
+_NO_DATE = ("nat", "0000-00-00", "0000-00-00 00:00:00")  # of pandas, and of MySQL
 _LOOKED_AT = 1000  # distinct cells that say whether a column may be one of numbers
 
 
@@ -24,9 +25,9 @@ class Absent(NamedTuple):
 def absent(counts: Mapping[str, int], asked: Asked) -> Absent:
     """The words that mean missing: those that are asked for, or by evidence.
 
-    In numbers and dates all of MISSING do. Of a target's texts only the empty one does. Of other
-    texts, "None" and its like do not where other cells are missing in another way, since one who
-    writes both tells them apart.
+    In numbers and dates all of MISSING do, and NaT. Of a target's texts only the empty one does.
+    Of other texts, "None" and its like do not where other cells are missing in another way, since
+    one who writes both tells them apart.
 
     Args:
         counts: cell -> how often it occurs.
@@ -43,7 +44,8 @@ def absent(counts: Mapping[str, int], asked: Asked) -> Absent:
     found = {cell: n for cell, n in counts.items() if cell.lower() in MISSING}
     others = [cell for cell in itertools.islice(counts, _LOOKED_AT) if cell not in found]
     if not asked.text and 2 * sum(starts_as_number(cell) for cell in others) > len(others):
-        return Absent(_encoded(MISSING), found, {})
+        dateless = {cell: n for cell, n in counts.items() if cell.lower() in _NO_DATE}
+        return Absent(_encoded(MISSING), found | dateless, {})
     if asked.target:
         values = {cell: n for cell, n in found.items() if cell}
         return Absent((b"",), {cell: n for cell, n in found.items() if not cell}, values)

@@ -22,6 +22,7 @@ UNITS = (
 SPACES = "[ '\u2019\u00a0\u202f]"  # between thousands, beside the mark that is not the decimal one
 _MARKS = {"point": (",", r"\."), "comma": (r"\.", ",")}  # thousands, decimal
 _LOOKED_AT = 1000  # distinct cells that say which unit a column has, and whether it has numbers
+_SIGN = "[+\u2212-]?"  # the minus sign of typesetting as well
 _UNIT = "(?:" + "|".join(re.escape(unit) for unit in UNITS) + ")"
 
 
@@ -42,9 +43,9 @@ def pattern(form: str) -> str:
     body = f"(?:{whole}(?:{mark}[0-9]*)?|{mark}[0-9]+)(?:[eE][+-]?[0-9]+)?"
     one = re.escape(unit)
     if unit == "%":
-        return f"[+-]?{body} ?%"
+        return f"{_SIGN}{body} ?%"
     before, after = (f"(?:{one} ?)?", f"(?: ?{one})?") if unit else ("", "")
-    return f"(?:[+-]?{before}[+-]?{body}{after}|\\({before}{body}{after}\\))"
+    return f"(?:{_SIGN}{before}{_SIGN}{body}{after}|\\({before}{body}{after}\\))"
 
 
 def value(cell: str, form: str) -> float | None:
@@ -55,7 +56,7 @@ def value(cell: str, form: str) -> float | None:
     thousands, mark = _MARKS[decimal]
     plain = cell.replace(unit, "") if unit else cell
     plain = re.sub(f"{thousands}|{SPACES}|[()]", "", plain)
-    number = float(re.sub(mark, ".", plain))
+    number = float(re.sub(mark, ".", plain).replace("\u2212", "-"))
     return -number if cell.startswith("(") else number
 
 
@@ -91,7 +92,7 @@ def written(
     other = "comma" if best == "point" else "point"
     if number.get(other) == number[best] and read[best]:
         best = _unambiguous(name, read, unit, where)
-    marked = unit or any(re.search(f",|{SPACES}|[()]", cell) for cell in read[best])
+    marked = unit or any(re.search(f",|{SPACES}|[()\u2212]", cell) for cell in read[best])
     return Written(f"{best} {unit}".strip() if marked or best == "comma" else "", read[best])
 
 

@@ -5,7 +5,7 @@ import os
 import pathlib
 
 import numpy as np
-from PIL import Image, ImageOps, features
+from PIL import Image, ImageOps, TiffImagePlugin, features
 
 from pipelines.core.pipeline import DataError
 
@@ -30,6 +30,7 @@ _KINDS = {  # brands of ISO media files
     **dict.fromkeys((b"avif", b"avis"), "AVIF"),
 }
 _PLUG_INS = {"HEIC": "pillow-heif", "AVIF": "Pillow 11.3 or later with AVIF"}
+_FRACTIONS = "pixels are fractions of unknown range: save it with 8 bits, or as grey of 16"
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*")
 
 
@@ -56,7 +57,8 @@ def decode(content: bytes, channels: int = 3, dtype: str = "uint8") -> np.ndarra
 
     Raises:
         DataError: not an image, cut short, or of more pixels than Pillow's limit against bombs; of
-            8 bits where 16 were asked for; of 16 that hold 12 or fewer where 8 were.
+            8 bits or in colour where 16 were asked for; of 16 that hold 12 or fewer where 8 were;
+            of fractions, or of whole numbers beyond 16 bits.
     """
     try:
         with _opened(content) as image:
@@ -66,7 +68,7 @@ def decode(content: bytes, channels: int = 3, dtype: str = "uint8") -> np.ndarra
             if dtype == "uint16":
                 pixels = np.repeat(_sixteen_bits(upright)[..., None], channels, axis=-1)
             else:
-                _check_depth(content, upright)
+                _check_depth(image, content)
                 pixels = np.asarray(_opaque(upright).convert("L" if channels == 1 else "RGB"))
     except (DataError, MemoryError):
         raise
@@ -108,16 +110,36 @@ def _opened(content: bytes) -> Image.Image:
 
 
 def _sixteen_bits(image: Image.Image) -> np.ndarray:
+    if image.mode == "F":
+        raise DataError(_FRACTIONS)
     if not image.mode.startswith("I"):
-        raise DataError("8 bits, where the others have 16: save all of them alike")
-    return np.clip(np.asarray(image, np.int64), 0, 2**16 - 1).astype(np.uint16)
+        raise DataError(
+            "8 bits or in colour, where the others are grey of 16: save all of them alike"
+        )
+    if "transparency" in image.info:
+        raise DataError("grey of 16 bits with a transparent value: save it without transparency")
+    pixels = np.asarray(image, np.int64)
+    if pixels.min() < 0 or pixels.max() >= 2**16:
+        raise DataError(
+            f"pixels from {pixels.min()} to {pixels.max()}, where 0 to 65535 can be read: save it "
+            "as grey of 16 bits"
+        )
+    return pixels.astype(np.uint16)
 
 
-def _check_depth(content: bytes, image: Image.Image) -> None:
-    """DataError: PNG colour of 16 bits that Pillow, which keeps the upper eight, makes black."""
-    colour = content.startswith(b"\x89PNG") and content[24] == 16 and not image.mode.startswith("I")
-    if colour and max(high for _, high in image.convert("RGB").getextrema()) < 16:
+def _check_depth(image: Image.Image, content: bytes) -> None:
+    """DataError: colour of 16 bits that Pillow, which keeps the upper eight, makes black."""
+    if image.mode.startswith("I"):
+        return
+    png = content.startswith(b"\x89PNG") and content[24] == 16
+    tiff = image.format == "TIFF" and 16 in _bits_of_tiff(image)
+    if (png or tiff) and max(high for _, high in image.convert("RGB").getextrema()) < 16:
         raise DataError("16 bits a colour of which at most 12 are used: save it with 8 bits")
+
+
+def _bits_of_tiff(image: Image.Image) -> tuple[int, ...]:
+    bits = image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, ())
+    return bits if isinstance(bits, tuple) else (bits,)
 
 
 def _opaque(image: Image.Image) -> Image.Image:
@@ -130,7 +152,7 @@ def _opaque(image: Image.Image) -> Image.Image:
             )
         return Image.fromarray((pixels >> 8).astype(np.uint8))
     if image.mode == "F":
-        raise DataError("pixels are fractions of unknown range")
+        raise DataError(_FRACTIONS)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

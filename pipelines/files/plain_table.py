@@ -1,48 +1,99 @@
-"""The cells of a large table without quotes, read by pyarrow: the same as `table_file.rows` reads.
+"""The cells of a large table, read by pyarrow: the same as `table_file.rows` reads.
 
 Whatever is not plain is left to that reader, which names the line of a fault.
 """
 
 import os
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
+from pipelines.files.column_cells import Cells
 from pipelines.files.table_file import SPACE, TableFile
 from pipelines.files.text_files import LONGEST_LINE
+from pipelines.storage.progress import progress
+
+if TYPE_CHECKING:
+    import pyarrow
 
 _SMALLEST, _LARGEST = 2**22, 2**30  # bytes
+_CHUNK = 2**24  # bytes that are read at a time: the file and its cells are not in memory together
 
 
-def columns(table: TableFile) -> list[list[str]] | None:
-    """The stripped cells of every column, equal ones as one object; None: it is not plain.
+def columns(table: TableFile) -> list[Cells] | None:
+    """The stripped cells of every column; None: the table is not plain.
 
     Row i then stands in line `table.start` + 1 + i.
     """
-    if not _SMALLEST <= os.path.getsize(table.path) <= _LARGEST:
+    size = os.path.getsize(table.path)
+    if not _SMALLEST <= size <= _LARGEST:
         return None
     if table.encoding not in ("utf-8", "utf-8-sig") or table.open_end or table.quote != '"':
         return None
     import pyarrow  # comes with TensorFlow Datasets
+
+    parts = []
+    with open(table.path, "rb") as file:
+        for _ in range(table.start):  # the header, and what is above it
+            line = file.readline(LONGEST_LINE)
+            if line.count(b'"') % 2 or b"\r" in line.removesuffix(b"\n").removesuffix(b"\r"):
+                return None  # it has more than one line
+        label = f"reading {os.path.basename(table.path)}"
+        for chunk in progress(_whole_lines(file), -(-size // _CHUNK), label):
+            part = _cells(table, chunk)
+            if part is None:
+                return None
+            parts.append(part)
+    if not parts:
+        return None
+    return [Cells(pyarrow.chunked_array(column)) for column in zip(*parts, strict=True)]
+
+
+def release_memory() -> None:
+    """Returns what pyarrow keeps of the memory of cells that are not needed any more."""
+    if "pyarrow" in sys.modules:
+        sys.modules["pyarrow"].default_memory_pool().release_unused()
+
+
+def _whole_lines(file: BinaryIO) -> Iterator[bytes]:
+    """The rest of a file in chunks that end where a line does."""
+    rest = b""
+    while chunk := file.read(_CHUNK):
+        end = chunk.rfind(b"\n") + 1
+        if not end and len(rest) <= LONGEST_LINE:
+            rest += chunk
+            continue
+        yield rest + chunk[:end]
+        rest = chunk[end:]
+    if rest:
+        yield rest
+
+
+def _cells(table: TableFile, content: bytes) -> "list[pyarrow.StringArray] | None":
+    """The cells of some lines by column; None: they are not plain."""
+    import pyarrow
     import pyarrow.compute
     import pyarrow.csv
 
-    with open(table.path, "rb") as file:
-        content = file.read()
     ends = np.flatnonzero(np.frombuffer(content, np.uint8) == ord("\n"))
     longest = np.diff(ends, prepend=-1, append=len(content)).max()
-    if any(part in content for part in (b'"', b"\0", b"\n\n", b"\n\r\n")):
-        return None  # also where rows do not stand in consecutive lines
-    if longest > LONGEST_LINE or content.count(b"\r") != content.count(b"\r\n"):
+    quotes = b'"' in content
+    if longest > LONGEST_LINE or not _in_lines(content):
         return None
-    num_lines = len(ends) + (not content.endswith(b"\n"))
+    if quotes and not _are_around_cells(content, table.delimiter, ends):
+        return None
     try:
         read = pyarrow.csv.read_csv(
             pyarrow.BufferReader(content),
             pyarrow.csv.ReadOptions(
-                column_names=table.names, skip_rows=table.start, block_size=LONGEST_LINE
+                column_names=table.names, block_size=int(max(2**20, 2 * longest))
             ),
             pyarrow.csv.ParseOptions(
-                delimiter=table.delimiter, quote_char=False, ignore_empty_lines=False
+                delimiter=table.delimiter,
+                quote_char='"' if quotes else False,
+                ignore_empty_lines=False,
             ),
             pyarrow.csv.ConvertOptions(
                 column_types=dict.fromkeys(table.names, pyarrow.string()),
@@ -51,19 +102,37 @@ def columns(table: TableFile) -> list[list[str]] | None:
         )
     except pyarrow.ArrowInvalid:  # a line of another width, bytes that are not UTF-8
         return None
-    if read.num_rows != num_lines - table.start:
+    if read.num_rows != len(ends) + (not content.endswith(b"\n")):
         return None
-    del content
-    found = []
-    for name in table.names:
-        stripped = pyarrow.compute.utf8_trim(read[name], characters=SPACE)
-        read = read.drop_columns([name])
-        found.append(_shared(stripped))
-    return found
+    found = [read[name].combine_chunks() for name in table.names]
+    spaces = set(SPACE) - {"\r", "\n", table.delimiter}
+    if not any(space.encode() in content for space in spaces):
+        return found
+    return [pyarrow.compute.utf8_trim(column, characters=SPACE) for column in found]
 
 
-def _shared(column) -> list[str]:
-    """A column as a list: a number that occurs often is one object, a quarter of the memory."""
-    encoded = column.combine_chunks().dictionary_encode()
-    known = encoded.dictionary.to_pylist()
-    return list(map(known.__getitem__, encoded.indices.to_numpy().tolist()))
+def _in_lines(content: bytes) -> bool:
+    """Whether every line is a row, and ends in one of two ways."""
+    if content.startswith((b"\n", b"\r\n")) or b"\0" in content:
+        return False
+    if b"\n\n" in content or b"\n\r\n" in content:
+        return False
+    return content.count(b"\r") == content.count(b"\r\n")
+
+
+def _are_around_cells(content: bytes, delimiter: str, ends: np.ndarray) -> bool:
+    """Whether all quotes are around whole cells, in one line and without quotes in between.
+
+    The two readers differ in all else: spaces before quotes, quotes in cells.
+    """
+    byte = np.frombuffer(content, np.uint8)
+    quotes = np.flatnonzero(byte == ord('"'))
+    if len(quotes) % 2:
+        return False
+    around = [ord(delimiter), ord("\n"), ord("\r")]
+    opening, closing = quotes[::2], quotes[1::2]
+    before = byte[opening[opening > 0] - 1]
+    after = byte[closing[closing < len(byte) - 1] + 1]
+    if not (np.isin(before, around[:2]).all() and np.isin(after, around).all()):
+        return False
+    return bool((np.searchsorted(ends, opening) == np.searchsorted(ends, closing)).all())

@@ -29,30 +29,37 @@ class Found(NamedTuple):
     perhaps: tuple[float, ...]  # two of the three parts of the rule hold
 
 
-def of_numbers(values: np.ndarray) -> Found:
-    """Sentinels among numbers (N,), NaN: missing."""
-    return _found(values, _repeated)
+def of_numbers(distinct: np.ndarray, counts: np.ndarray, cells: int) -> Found:
+    """Sentinels among numbers.
 
-
-def of_dates(seconds: np.ndarray) -> Found:
-    """Sentinels among seconds since 2000 (N,): the form is one of DAYS, the gap counts less.
-
-    A share of a hundredth is certain where no other day has a third of it.
+    Args:
+        distinct: (n,) different ones that are not missing, sorted.
+        counts: (n,) how often each occurs.
+        cells: number of all cells, missing ones too.
     """
-    found = _found(seconds, lambda day, _: day in DAYS)
-    distinct, counts = np.unique(seconds[~np.isnan(seconds)], return_counts=True)
+    return _found(distinct, counts, cells, _repeated)
+
+
+def of_dates(distinct: np.ndarray, counts: np.ndarray, cells: int) -> Found:
+    """Sentinels among seconds since 2000: the form is one of DAYS, the gap counts less.
+
+    A share of a hundredth is certain where no other day has a third of it. Arguments as of
+    `of_numbers`.
+    """
+    found = _found(distinct, counts, cells, lambda day, _: day in DAYS)
     certain = []
     for value in found.perhaps:
         others = counts[distinct != value]
         own = counts[distinct == value][0]
-        if own >= _SHARE * len(seconds) and own > 3 * others.max(initial=0):
+        if own >= _SHARE * cells and own > 3 * others.max(initial=0):
             certain.append(value)
     perhaps = tuple(v for v in found.perhaps if v not in certain and v in DAYS)
     return Found((*found.certain, *certain), perhaps)
 
 
-def _found(values: np.ndarray, has_form: Callable[[float, float], bool]) -> Found:
-    distinct, counts = np.unique(values[~np.isnan(values)], return_counts=True)
+def _found(
+    distinct: np.ndarray, counts: np.ndarray, cells: int, has_form: Callable[[float, float], bool]
+) -> Found:
     if len(distinct) <= _FEWEST:
         return Found((), ())
     low, high = _ends(distinct, has_form)
@@ -67,7 +74,7 @@ def _found(values: np.ndarray, has_form: Callable[[float, float], bool]) -> Foun
         value, inside = distinct[i], core if i in formed else np.delete(core, 0 if i == 0 else -1)
         width, gap = inside[-1] - inside[0], max(inside[0] - value, value - inside[-1])
         form = i in formed and has_form(value, inside[0])
-        often, wide = counts[i] >= _SHARE * len(values), gap > width
+        often, wide = counts[i] >= _SHARE * cells, gap > width
         if form and often and wide:
             certain.append(float(value))
         elif (wide and (form or often)) or (form and often and (4 * gap > width or value == -1)):

@@ -66,9 +66,11 @@ def counts(column: Column) -> bool:
     present = column.values[~np.isnan(column.values)]
     if 3 * column.distinct < len(present) or len(present) < len(column.values):
         return False
+    if present[0] not in (0, 1):
+        return False
     _, first = np.unique(present, return_index=True)
     steps = np.diff(present[np.sort(first)])
-    return present[0] in (0, 1) and np.mean(steps == 1) >= _COUNTER
+    return bool(np.mean(steps == 1) >= _COUNTER)
 
 
 def describe(columns: Sequence[Column]) -> list[str]:

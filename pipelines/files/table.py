@@ -54,6 +54,8 @@ def read(table: Table, options: Chosen, cut: Cut) -> tuple[dict[str, Rows], Sche
     """
     target, known = options.target, [column.name for column in table.columns]
     wanted, kept = named(known, target, "target"), named(known, options.keep, "keep")
+    if not wanted:
+        raise DataError(f"target={shown(target)} names no column; choose from {_names(known)}")
     predicted = [_labelled(column, options) for column in table.columns if column.name in wanted]
     chosen = targets.choose(predicted, options.task)
     inputs = [column for column in table.columns if column.name not in wanted]
@@ -67,7 +69,8 @@ def read(table: Table, options: Chosen, cut: Cut) -> tuple[dict[str, Rows], Sche
             f"{table.source}: no column is left to learn {shown(target, NAME)} from: {left_out}"
         )
     rows, digest = _rows(used, chosen, target), table.digest[chosen.present]
-    parts = np.array([SPLITS.index(name) for name in table.split_of])[chosen.present]
+    numbers = {name: i for i, name in enumerate(SPLITS)}
+    parts = np.array([*map(numbers.__getitem__, table.split_of)])[chosen.present]
     lines = [
         f"{table.source}: {len(chosen.present)} rows, {len(known)} columns",
         *summary.describe(used),
@@ -103,6 +106,10 @@ def _reasons(inputs: Sequence[Column], kept: Collection[str]) -> dict[str, str]:
     }
 
 
+def _names(names: Iterable[str]) -> str:
+    return _listed(shown(name, NAME) for name in names)
+
+
 def _warn(source: str, lines: Iterable[str]) -> None:
     for line in lines:
         _log.warning("%s: %s", source, line)
@@ -133,7 +140,11 @@ def _by_split(
     rows: Rows, digest: np.ndarray, parts: np.ndarray, separate: Collection[str], cut: Cut
 ) -> dict[str, Rows]:
     index = {name: np.flatnonzero(parts == i) for i, name in enumerate(SPLITS)}
-    by_split = {name: splits.take(rows, index[name]) for name in ("train", *separate)}
+    by_split = {
+        # Not copied where it is all there is.
+        name: splits.take(rows, index[name]) if len(index[name]) < rows.num_rows else rows
+        for name in ("train", *separate)
+    }
     if len(separate) < 2:
         fractions, train = cut._asdict(), digest[index["train"]]
         by_split |= splits.by_content(by_split["train"], train, separate=separate, **fractions)
@@ -185,9 +196,10 @@ def _remarks(typed: Sequence[Column], digest: np.ndarray, parts: np.ndarray) -> 
             f"{number} {text!r}" if text else f"{number} empty" for text, number in missing.items()
         )
         lines.append(f"missing cells: {_listed(spellings)}")
-    copies = len(digest) - len(np.unique(digest))
-    if copies:
-        lines.append(f"{copies} rows are copies of an earlier one")
+    copies = len(digest) - len(np.unique(digest, return_counts=True)[0])  # sorted, not hashed
+    if not copies:
+        return lines
+    lines.append(f"{copies} rows are copies of an earlier one")
     by_split = {name: digest[parts == i] for i, name in enumerate(SPLITS)}
     for name, number in splits.duplicates(by_split).items():
         lines.append(f"{number} rows of {name} are in train too: its figures flatter the model")

@@ -46,6 +46,13 @@ FORMS: Mapping[str, tuple[str, str, str]] = {
         r"\1-\2-\3|\4",
         "20240131",
     ),
+    "digits_month": (f"{_YEAR}(0[1-9]|1[0-2])", r"\1-\2-1|", "202401"),
+    "digits_time": (
+        f"{_YEAR}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])"
+        f"((?:[01][0-9]|2[0-3]){_SIXTY}(?:{_SIXTY})?)",
+        r"\1-\2-\3|\4",
+        "20240131235959",
+    ),
     "name_first": (
         f"{_WEEKDAY}{_NAME}[. -]? ?{_DAY}(?i:st|nd|rd|th)?,?[ -]{_SHORT}{_AFTER}",
         r"\3-\1-\2|\4",
@@ -57,6 +64,16 @@ FORMS: Mapping[str, tuple[str, str, str]] = {
         "31 Jan 2024",
     ),
     "name_year": (f"{_NAME}[., -]? ?{_SHORT}", r"\2-\1-1|", "Jan 2024"),
+    "year_name": (f"{_YEAR}[., -]? ?{_NAME}", r"\1-\2-1|", "2024 Jan"),
+    # As C's ctime writes it, and as web servers do.
+    "name_time_year": (
+        f"{_WEEKDAY}{_NAME} {{1,2}}{_DAY} {_TIME} {_YEAR}",
+        r"\4-\1-\2|\3",
+        "Wed Jan 31 23:59:59 2024",
+    ),
+    "name_log": (f"{_DAY}/{_NAME}/{_YEAR}:{_TIME}", r"\3-\2-\1|\4", "31/Jan/2024:23:59:59"),
+    "quarter": (f"{_YEAR}[ -]?(?i:(q[1-4]))", r"\1-\2-1|", "2024 Q1"),
+    "quarter_year": (f"(?i:(q[1-4]))[ -]?{_YEAR}", r"\2-\1-1|", "Q1 2024"),
     "clock": (_CLOCK, r"2000-1-1|\1", "23:59"),
 }
 
@@ -76,8 +93,8 @@ def moments(text: tf.Tensor, form: str) -> Moments:
     text = tf.strings.strip(text)
     known = tf.strings.regex_full_match(text, expression)
     parts = tf.strings.regex_replace(text, f"^{expression}$", order)
-    for i, name in enumerate(_MONTHS if form.startswith("name") else (), start=1):
-        parts = tf.strings.regex_replace(parts, f"(?i:-{name}-)", f"-{i}-")
+    for name, number in _named_months(form).items():
+        parts = tf.strings.regex_replace(parts, f"(?i:-{name}-)", f"-{number}-")
     parts = tf.where(known, parts, "2000-1-1|")
     date, time = (tf.strings.regex_replace(parts, r"^(.*)\|(.*)$", g) for g in (r"\1", r"\2"))
     year, month, day = (
@@ -129,6 +146,13 @@ def read(texts: list[bytes], form: str) -> Moments:
     """`moments` in NumPy."""
     with tf.device("CPU:0"):
         return Moments(*(t.numpy() for t in _graph(form)(tf.constant(texts, tf.string))))
+
+
+def _named_months(form: str) -> dict[str, int]:
+    """How the months of a form are called, if not by number; a quarter is its first month."""
+    if form.startswith("quarter"):
+        return {"q1": 1, "q2": 4, "q3": 7, "q4": 10}
+    return {name: i for i, name in enumerate(_MONTHS, start=1)} if "name" in form else {}
 
 
 def _clock(time: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -119,7 +119,7 @@ def test_image_folder_scales_sixteen_bit_images_by_what_they_hold(bits, used, tm
 
 def test_image_folder_refuses_images_of_eight_and_of_sixteen_bits(photos):
     Image.fromarray(np.full((9, 9), 4000, np.uint16)).save(photos / "cat" / "07.png")
-    with pytest.raises(DataError, match=r"07.png and 0 more have 16 bits, the others 8"):
+    with pytest.raises(DataError, match=r"07.png and 0 more have grey of 16 bits, the others 8"):
         load(photos)
 
 

@@ -126,3 +126,26 @@ def test_by_content_names_a_seed_where_chance_left_a_split_empty():
     for message in messages:
         seed = re.search(r"by chance: .*--pipeline_options=split_seed=([0-9]+)$", message)[1]
         assert all(sizes(int(seed)))
+
+
+def test_by_content_says_that_rows_are_copies_where_chance_left_a_split_empty():
+    whole, digest = rows(12_000)
+    digest = digest[np.arange(12_000) % 8]  # more rows than are ever left to chance
+    fractions, faults = {"validation": 0.1, "test": 0.2}, []
+    for seed in range(20):
+        try:
+            by_content(whole, digest, seed=seed, **fractions)
+        except DataError as error:
+            faults.append(str(error))
+    expected = r"12000 examples, which are copies of 8 different ones, fell into .* split_seed=(.+)"
+    for fault in faults:
+        seed = int(re.search(expected, fault.replace("--pipeline_options=", ""))[1])
+        sizes = {
+            k: r.num_rows for k, r in by_content(whole, digest, seed=seed, **fractions).items()
+        }
+        # At least half of its fraction in each; an eighth of the rows cannot be divided.
+        assert sizes["train"] >= 4200
+        assert min(sizes.values()) >= 1500
+    assert faults
+    with pytest.raises(DataError, match="copies of one, are too few for a train split"):
+        by_content(whole, np.zeros(12_000, np.int64), seed=0, **fractions)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines import DataError
-from pipelines.files import columns
+from pipelines.files import column_cells, columns
 from pipelines.files.readings import Asked
 
 
@@ -16,7 +16,7 @@ from pipelines.files.readings import Asked
 @given(st.lists(st.floats(-1e37, 1e37) | st.none() | st.integers(-(10**9), 10**9), min_size=1))
 def test_infer_reads_numbers_back(values):
     cells = ["" if value is None else repr(value) for value in values]
-    column = columns.infer("x", cells, str, Asked(missing=()))
+    column = columns.infer("x", column_cells.of(cells), str, Asked(missing=()))
     assert column.kind == "number"
     expected = [math.nan if value is None else float(value) for value in values]
     np.testing.assert_array_equal(column.values, expected)
@@ -24,7 +24,8 @@ def test_infer_reads_numbers_back(values):
 
 
 def infer(cells, name="x", **asked):
-    return columns.infer(name, cells, lambda row: f"t.csv:{row + 2}", Asked(**asked))
+    where = lambda row: f"t.csv:{row + 2}"
+    return columns.infer(name, column_cells.of(cells), where, Asked(**asked))
 
 
 @pytest.mark.parametrize(

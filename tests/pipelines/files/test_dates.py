@@ -23,6 +23,11 @@ def at(cell: str) -> str:
         (["1980-01", "1980-02"], "month"),
         (["Jan 5, 2021", "May 6, 2021"], "name_first"),
         (["5 Jan 2021", "6 May 2021"], "name_second"),
+        (["Thu Jan  5 13:07:09 2017", "Fri Jan  6 13:07:09 2017"], "name_time_year"),
+        (["05/Jan/2017:13:07:09 +0000", "06/Feb/2017:13:07:09 +0000"], "name_log"),
+        (["1970 Jan", "1970 Feb"], "year_name"),
+        (["1998 Q4", "1999 Q1"], "quarter"),
+        (["Q4 1998", "Q1 1999"], "quarter_year"),
         (["05:30", "17:45"], "clock"),
         (["01/02/2020"], "day_first"),  # one value only: either way it says nothing
     ],
@@ -53,7 +58,14 @@ def test_found_refuses_a_form_that_is_asked_for_and_does_not_fit():
 
 
 @pytest.mark.parametrize(
-    "cells", [["a", "b"], ["1.2.3", "1.2.4"], ["10.0.0.1", "10.0.0.2"], ["2024-01-31", "x", "y"]]
+    "cells",
+    [
+        ["a", "b"],
+        ["1.2.3", "1.2.4"],
+        ["10.0.0.1", "10.0.0.2"],
+        ["1998 Q5", "Q12"],
+        ["2024-01-31", "x", "y"],
+    ],
 )
 def test_found_leaves_other_texts_alone(cells):
     assert dates.found("x", Counter(cells), at) is None
@@ -67,6 +79,34 @@ def test_digits_are_days_only_if_all_are():
     assert dates.digits(Counter([*days, "20240230"])) is None
     assert dates.digits(Counter([*days, "12345678"])) is None
     assert dates.digits(Counter(days[:3])) is None  # too few to say
+
+
+def test_digits_may_be_months_or_have_a_time():
+    months = [f"{year}{month:02}" for year in (2023, 2024) for month in range(1, 13)]
+    assert dates.digits(Counter(months)).form == "digits_month"
+    assert dates.digits(Counter(months[:12])) is None  # of one year: numbers of orders, perhaps
+    assert dates.digits(Counter([*months, "202413"])) is None
+    times = [f"2024{month:02}28235{month % 10}" for month in range(1, 13)]
+    assert dates.digits(Counter(times)).form == "digits_time"
+    assert dates.digits(Counter([f"{time}59" for time in times])).form == "digits_time"
+    assert dates.digits(Counter([*times, "202401282460"])) is None
+    assert dates.found("x", Counter([*months[:5], "b"]), at) is None  # of a column of codes
+
+
+@pytest.mark.parametrize(
+    ("cell", "values", "may_be"),
+    [
+        ("202401", [202401, 202512], True),
+        ("", [np.nan, 202401], True),
+        ("20240131", [20240131, 20250131], True),
+        ("202401312359", [202401312359, np.nan], True),
+        ("202401", [202401, 99], False),
+        ("1700000000", [1.7e9, 1.7e9], False),
+        ("", [np.nan], False),
+    ],
+)
+def test_may_be_digits_looks_at_the_range_of_numbers(cell, values, may_be):
+    assert dates.may_be_digits(cell, np.array(values)) == may_be
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ def test_warnings_name_the_column_that_alone_predicts_the_target():
     assert line.startswith("code alone predicts the target (skill 1.000, the next best column 0.0")
     assert line.endswith("leave it out with --pipeline_options=ignore=code")
     assert leaks.warnings([noise, column("b", rng.normal(size=400))], everywhere, target) == []
-    # Two that know as much are no surprise, and one alone has nothing beside it.
+    # Two that know as much do not surprise, and one alone has nothing beside it.
     assert leaks.warnings([code, code._replace(name="same"), noise], everywhere, target) == []
     assert leaks.warnings([code], everywhere, target) == []
     amount = rng.normal(size=400).astype(np.float32)

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from pipelines.files import misplaced
+from pipelines.files import column_cells, misplaced
 
 
 @pytest.mark.parametrize(
@@ -17,9 +17,8 @@ from pipelines.files import misplaced
     ],
 )
 def test_several_labels_offers_a_column_for_each(cells, labels):
-    assert f"write a column of 0 and 1 for each and --target={labels}" in misplaced.several_labels(
-        "tags", cells
-    )
+    said = misplaced.several_labels("tags", column_cells.of(cells))
+    assert f"write a column of 0 and 1 for each and --target={labels}" in said
 
 
 @pytest.mark.parametrize(
@@ -29,20 +28,24 @@ def test_several_labels_offers_a_column_for_each(cells, labels):
         ["km/h", "m/s", "mph"],  # no part stands alone or in other company
         ["Smith, John", "Miller, Ann", "Jones, Bob"],
         ["1,5", "2,5"],
+        ["1e+5", "2e+5", "3e+5"],
         [],
     ],
 )
 def test_several_labels_has_nothing_to_say_of_single_ones(cells):
-    assert misplaced.several_labels("tags", cells) == ""
+    assert misplaced.several_labels("tags", column_cells.of(cells)) == ""
 
 
 TEXTS = [f"the food was {word} and warm" for word in ("good", "dull", "fine", "cold")]
 
 
+def only_texts(**inputs):
+    return misplaced.only_texts({k: column_cells.of(v) for k, v in inputs.items()}, ["mood"])
+
+
 def test_only_texts_names_the_pipeline_of_texts():
     expected = "text is a text, .* write mood, a tab and the text .* --pipeline=text_lines"
-    columns = {"text": TEXTS, "mood": ["a", "b", "a", "b"]}
-    assert re.match(expected, misplaced.only_texts(columns, ["mood"]))
-    assert misplaced.only_texts(columns | {"n": ["1", "2", "3", "4"]}, ["mood"]) == ""
-    assert misplaced.only_texts({"name": ["Ann", "Bob"], "mood": ["a", "b"]}, ["mood"]) == ""
-    assert misplaced.only_texts({"text": ["a b c"] * 9, "mood": ["a"] * 9}, ["mood"]) == ""
+    assert re.match(expected, only_texts(text=TEXTS))
+    assert only_texts(text=TEXTS, n=["1", "2", "3", "4"]) == ""
+    assert only_texts(name=["Ann", "Bob"]) == ""
+    assert only_texts(text=["a b c"] * 9) == ""

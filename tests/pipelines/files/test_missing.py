@@ -17,6 +17,12 @@ def test_absent_takes_all_words_in_numbers_and_dates():
         assert found.words == WORDS
 
 
+def test_absent_knows_the_dates_that_are_none():
+    found = absent(["2024-01-31", "2024-02-01", "2024-02-02", "2024-02-03", "NaT", "0000-00-00"])
+    assert set(found.spelled) == {"NaT", "0000-00-00"}
+    assert "Nat" not in absent(["Nat", "Ann", "Bob"]).spelled
+
+
 def test_absent_of_texts_by_evidence():
     assert set(absent(["a", "b", "None"]).spelled) == {"None"}
     found = absent(["a", "b", "None", "none", "", "NaN"])

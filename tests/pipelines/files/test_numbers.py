@@ -56,6 +56,8 @@ def test_value_by_hand(cell, form, value):
         (["5,5 %", "7 %"], "comma %"),
         (["€ 5,50", "€ 7,25"], "comma €"),
         (["US$5", "US$7"], "point US$"),
+        (["\u22121.5", "2.5"], "point"),
+        (["\u22121,5", "1.002,5"], "comma"),
     ],
 )
 def test_written_finds_the_form_of_a_column(cells, form):

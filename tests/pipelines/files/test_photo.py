@@ -2,6 +2,7 @@
 
 import io
 import os
+import struct
 
 import numpy as np
 import pytest
@@ -91,7 +92,7 @@ def test_decode_of_sixteen_bit_grey_keeps_its_upper_half():
         np.testing.assert_array_equal(found[..., 1], found[..., 0])
         raw = photo.decode(encoded(Image.fromarray(pixels), kind), 1, "uint16")
         np.testing.assert_array_equal(raw[..., 0], pixels)
-    with pytest.raises(DataError, match="8 bits, where the others have 16"):
+    with pytest.raises(DataError, match="8 bits or in colour, where the others are grey of 16"):
         photo.decode(encoded(PICTURE, "PNG"), 3, "uint16")
     dark = Image.fromarray(np.array([[0, 1023]], np.uint16))
     with pytest.raises(DataError, match="16 bits of which 10 are used, where the others have 8"):
@@ -141,7 +142,6 @@ NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 60, 3), n
         (encoded(NOISE, "PNG")[:900], "truncated|cannot|broken"),
         (encoded(NOISE, "GIF")[:900], "truncated|cannot|broken"),
         (encoded(NOISE, "WEBP")[:300], "."),
-        (encoded(Image.fromarray(np.zeros((2, 2), np.float32)), "TIFF"), "fractions"),
     ],
 )
 def test_decode_refuses_damaged_files(content, reason):
@@ -157,14 +157,61 @@ def test_decode_refuses_too_many_pixels(limit, monkeypatch):
         photo.decode(content)
 
 
-def test_decode_refuses_sixteen_bit_colour_that_would_be_black():
-    def content(largest: int) -> bytes:
-        pixels = np.full((2, 3, 3), largest, np.uint16)
-        return tf.io.encode_png(pixels).numpy()
+def tiff_of_sixteen_bit_colour(pixels: np.ndarray) -> bytes:
+    """A TIFF file, which Pillow cannot write: one strip behind the header, then its tags."""
+    height, width, _ = pixels.shape
+    strip = pixels.astype("<u2").tobytes()
+    end = 8 + len(strip)
+    tags = {256: width, 257: height, 258: end, 262: 2, 273: 8, 277: 3, 278: height, 279: len(strip)}
+    described = b"".join(
+        struct.pack("<HHII", k, 3, 3 if k == 258 else 1, v) for k, v in tags.items()
+    )
+    counts = struct.pack("<HHHH", 16, 16, 16, len(tags))  # bits of each colour, number of tags
+    return b"II*\0" + struct.pack("<I", end + 6) + strip + counts + described + bytes(4)
 
-    assert photo.decode(content(65535)).max() == 255
-    with pytest.raises(DataError, match="16 bits a colour of which at most 12 are used"):
-        photo.decode(content(4095))
+
+@pytest.mark.parametrize(
+    "encode", [lambda pixels: tf.io.encode_png(pixels).numpy(), tiff_of_sixteen_bit_colour]
+)
+def test_decode_refuses_sixteen_bit_colour_that_would_be_black(encode):
+    pixels = np.arange(18, dtype=np.uint16).reshape(2, 3, 3) * 3855
+    np.testing.assert_array_equal(photo.decode(encode(pixels)), pixels >> 8)
+    with pytest.raises(DataError, match="16 bits a colour of which at most 12 are used: save"):
+        photo.decode(encode(pixels >> 4))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (encoded(Image.fromarray(np.zeros((2, 2), np.float32)), "TIFF"), "fractions.*: save it"),
+        (encoded(Image.fromarray(np.array([[70_000, 0]], np.int32)), "TIFF"), "0 to 70000.*: save"),
+        (encoded(Image.fromarray(np.array([[-1000, 0]], np.int32)), "TIFF"), "-1000 to 0.*: save"),
+        (
+            encoded(Image.fromarray(np.array([[0, 65535]], np.uint16)), "PNG", transparency=0),
+            "with a transparent value: save",
+        ),
+    ],
+)
+def test_decode_refuses_pixels_of_unknown_range(content, reason, dtype):
+    with pytest.raises(DataError, match=reason):
+        photo.decode(content, dtype=dtype)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("PNG", {"transparency": 3}),  # a colour of the palette
+        ("GIF", {"transparency": 3}),
+        ("PNG", {}),
+    ],
+)
+def test_decode_looks_colours_of_a_palette_up(kind, options):
+    indices = Image.fromarray(np.array([[0, 1], [2, 3]], np.uint8), "P")
+    indices.putpalette([0, 0, 0, 255, 0, 0, 0, 0, 255, 10, 20, 30])
+    last = [255, 255, 255] if options else [10, 20, 30]
+    expected = [[[0, 0, 0], [255, 0, 0]], [[0, 0, 255], last]]
+    np.testing.assert_array_equal(photo.decode(encoded(indices, kind, **options)), expected)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,9 @@ def both(tmp_path, content: bytes):
     table = table_file.open_table(str(path))
     rows = list(table_file.rows(table))
     expected = [list(column) for column in zip(*(cells for _, cells in rows), strict=True)]
-    return plain_table.columns(table), expected, [line for line, _ in rows]
+    found = plain_table.columns(table)
+    found = None if found is None else [column.head(len(column)) for column in found]
+    return found, expected, [line for line, _ in rows]
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
@@ -36,6 +38,21 @@ def test_columns_are_those_of_the_other_reader(delimiter, end, tmp_path):
         assert lines == list(range(2, 202))
 
 
+def test_columns_may_have_quotes_around_them(tmp_path):
+    content = b'"a","b,c",d\n1,"x, y",2\n"2","",\n3," z ","5"\n'
+    found, expected, _ = both(tmp_path, content)
+    assert found == expected == [["1", "2", "3"], ["x, y", "", "z"], ["2", "", "5"]]
+
+
+@pytest.mark.parametrize("size", [1, 5, 8, 13, 1000])
+def test_columns_are_read_a_few_lines_at_a_time(size, monkeypatch, tmp_path):
+    monkeypatch.setattr(plain_table, "_CHUNK", size)
+    rows = [f"{i},{'x' * (i % 11)}" for i in range(60)]
+    found, expected, _ = both(tmp_path, "\n".join(["a,b", *rows]).encode())
+    assert found == expected
+    assert both(tmp_path, "\n".join(["a,b", *rows, "", *rows]).encode())[0] is None
+
+
 def test_columns_begin_below_titles_and_a_mark(tmp_path):
     content = "\ufeffsep=;\na;b\n1;x\n2;y\n".encode()
     found, expected, lines = both(tmp_path, content)
@@ -46,7 +63,12 @@ def test_columns_begin_below_titles_and_a_mark(tmp_path):
 @pytest.mark.parametrize(
     "content",
     [
-        b'a,b\n1,"x"\n2,y\n',
+        b'a,b\n1,"x ""y"""\n2,y\n',
+        b'a,b\n1, "x"\n2,y\n',
+        b'a,b\n1,6"x"\n2,y\n',
+        b'a,b\n1,6"\n2,7"\n',
+        b'a,b\n1,"x\n,y"\n2,y\n',
+        b'a,"b\nc"\n1,x\n2,y\n',
         b"a,b\n1,x\n\n2,y\n",  # rows do not stand in consecutive lines
         b"a,b\n1,x\n \n2,y\n",
         b"a,b,\n1,x,\n2,y,\n",

@@ -64,6 +64,7 @@ def test_named_says_the_nearest_of_an_unknown_column(tmp_path):
     path = write(tmp_path / "t.csv", [["x", "y"], *([i / 3, i % 2] for i in range(40))])
     for options, reason in (
         ({"target": "Y"}, "target=Y: no column 'Y'; nearest: x, y"),
+        ({"target": ","}, "target=, names no column; choose from x, y"),
         ({"target": "y", "ignore": "xx"}, "ignore=xx: no column 'xx'; nearest: x"),
         ({"target": "y", "categories": "z"}, "categories=z"),
         ({"target": "y", "ignore": "x"}, "no column is left to learn y from: "),
