@@ -236,7 +236,8 @@ def summary(results: list[dict[str, Any]]) -> list[str]:
         behind = mean < -LIMITS[metric] and not mean + half >= -LIMITS[metric]
         ranks[table.half].append(scipy.stats.rankdata([-means[m] for m in METHODS]))
         cells = [name, table.half, metric, str(len(seeds)), *(f"{v:.4f}" for v in means.values())]
-        cells.append(f"{mean:+.4f} ± {half:.4f} ({best}){', behind' if behind else ''}")
+        width = "" if math.isnan(half) else f" ± {half:.4f}"
+        cells.append(f"{mean:+.4f}{width} ({best}){', behind' if behind else ''}")
         lines.append(f"| {' | '.join(cells)} |")
     for half, rows in ranks.items():
         if rows:

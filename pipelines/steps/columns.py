@@ -4,6 +4,7 @@ A column of whole numbers whose values say more than their order does, such as t
 school, is a category beside the number (codes.py).
 """
 
+import dataclasses
 import logging
 from collections.abc import Mapping
 
@@ -11,10 +12,12 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines.core.pipeline import Form, Part, Rows
-from pipelines.steps import cells, codes, tabular
+from pipelines.steps import cells, codes, tabular, unseen
 from zoo.spec import Field
 
 _QUANTILES = 257  # per column of training cells; ranks are interpolated between them
+# Known values of a column of texts; rarer ones are unknown.
+_MOST_CATEGORIES, _ROWS_A_CATEGORY = 1000, 10
 _LOG = logging.getLogger(__name__)
 
 
@@ -23,8 +26,8 @@ def forms() -> dict[str, Form]:
 
     How their cells are read is in the rows' `readings`.
     """
-    vector = Form(fit=tabular.fit_columns, make_preprocess=tabular.encode)
-    return {"vector": vector, "columns": columns_form()}
+    vector = Form(fit=tabular.fit_columns, make_preprocess=tabular.encode, unseen=unseen.unseen)
+    return {"vector": vector, "columns": dataclasses.replace(columns_form(), unseen=unseen.unseen)}
 
 
 def columns_form() -> Form:
@@ -38,9 +41,9 @@ def fit_ranks(train: Rows) -> Part:
     Raises:
         DataError: the target is the only column.
     """
-    part = tabular.fit_columns(train)
-    raw = {str(name): tf.constant(train.table[str(name)]) for name in part["columns"]}
-    columns = list(cells.read(part, raw).numbers.numpy().T)
+    most = max(tabular.MOST_CATEGORIES, min(_MOST_CATEGORIES, train.num_rows // _ROWS_A_CATEGORY))
+    part = tabular.fit_columns(train, most=most)
+    columns = list(cells.of_rows(part, train)[0])
     edges = [_edges(column) for column in columns]
     quantiles = np.array(edges, np.float64).reshape(len(edges), _QUANTILES)
     target, numbers = codes.targets(train), columns[: len(part["numbers"])]
@@ -69,7 +72,8 @@ def separate(part: Part):
 
     def preprocess(raw: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         cells.check_names(part, raw)
-        inputs, (values, texts) = {}, cells.read(part, raw)
+        inputs, (values, texts, _) = {}, cells.read(part, raw)
+        texts = unseen.as_in_training(part, texts)
         ids = [_ids(*tabular.matches(text, known[i])) for i, text in enumerate(texts)]
         if len(part["scale"]):
             missing = tf.math.is_nan(values)
@@ -77,7 +81,9 @@ def separate(part: Part):
             inputs["ranks"] = tf.where(missing, 0.0, _ranks(values, quantiles))
             inputs["missing"] = tf.cast(missing, tf.float32)
             for i, numbers in zip(part.get("coded", ()), known_codes, strict=True):
-                ids.append(_ids(values[:, i, None] == numbers, missing[:, i, None]))
+                # Not values[:, i, None]: graph optimisation loses the axis behind tf.stack.
+                number = tf.gather(values, [i], axis=1)
+                ids.append(_ids(number == numbers, tf.gather(missing, [i], axis=1)))
         if ids:
             inputs["categories"] = tf.stack(ids, axis=1)  # (B, k)
         return inputs

@@ -13,11 +13,11 @@ from sklearn.model_selection import train_test_split
 
 from pipelines.core.pipeline import Part, Rows
 from pipelines.core.splits import take
-from pipelines.steps import cells
+from pipelines.steps import cells, unseen
 
 _FAR = 3.0  # robust deviations from the median, which numbers approach and never reach
 _EARLIER_FAR = 10.0  # standard deviations at which parts of the earlier format clip
-_MOST_CATEGORIES = 100  # per column; rarer ones are "other"
+MOST_CATEGORIES = 100  # per column; rarer ones are "other"
 
 
 def stratified(rows: Rows, *, seed: int, validation: float, test: float) -> dict[str, Rows]:
@@ -59,30 +59,32 @@ def standardize(part: Part):
     return preprocess
 
 
-def fit_columns(train: Rows) -> Part:
+def fit_columns(train: Rows, *, most: int = MOST_CATEGORIES) -> Part:
     """The part of the state that `encode` needs: how cells are read, and the training statistics.
+
+    Args:
+        most: known categories of each column.
 
     Raises:
         DataError: the target is the only column.
     """
     part = cells.recorded(train)
-    raw = {str(name): tf.constant(train.table[str(name)]) for name in part["columns"]}
-    read = cells.read(part, raw)
-    values = read.numbers.numpy()
-    fitted = np.array([robust(column) for column in values.T]).reshape(-1, 2)
-    categories = [_categories(text.numpy()) for text in read.texts]
+    values, texts = cells.of_rows(part, train)
+    fitted = np.array([robust(column) for column in values]).reshape(-1, 2)
+    categories = [_categories(text, most) for text in texts]
     return {
         **part,
         "centre": fitted[:, 0],
         "scale": fitted[:, 1],
         # Columns with an indicator of missing cells.
-        "flagged": np.flatnonzero(np.isnan(values).any(axis=0)),
+        "flagged": np.flatnonzero(np.isnan(values).any(axis=1)),
         "categories": np.array([c for known, _, _ in categories for c in known], bytes),
         "category_of": np.repeat(
             np.arange(len(categories)), [len(known) for known, _, _ in categories]
         ),
         "other": np.array([other for _, other, _ in categories], bool),
         "absent": np.array([absent for _, _, absent in categories], bool),
+        **unseen.recorded(texts, [known for known, _, _ in categories]),
     }
 
 
@@ -91,19 +93,20 @@ def encode(part: Part):
 
     Numbers and dates are standardised in float64 and clipped smoothly, and 0 if missing.
     Categories are one-hot: the known ones, then "other" and "missing" if training had such rows.
-    What training never had becomes zeros, so that untrained weights have no effect.
+    What training never had, in no spelling that is surely its own, becomes zeros, so that untrained
+    weights have no effect.
     """
     part = cells.current(part)
     flagged, known = np.asarray(part["flagged"]), known_categories(part)
 
     def preprocess(raw: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         cells.check_names(part, raw)
-        features, (values, texts) = [], cells.read(part, raw)
+        features, (values, texts, _) = [], cells.read(part, raw)
         if len(part["scale"]):
             missing = tf.math.is_nan(values)
             features.append(standard(part, values, missing))
             features.append(tf.gather(tf.cast(missing, tf.float32), flagged, axis=1))
-        for i, text in enumerate(texts):
+        for i, text in enumerate(unseen.as_in_training(part, texts)):
             one_hot, absent = matches(text, known[i])
             slots = [one_hot]
             if part["other"][i]:
@@ -158,10 +161,10 @@ def known_categories(part: Part) -> list[list[bytes]]:
     return [categories[part["category_of"] == i].tolist() for i in range(len(part["texts"]))]
 
 
-def _categories(column: np.ndarray) -> tuple[list[bytes], bool, bool]:
+def _categories(column: np.ndarray, most: int) -> tuple[list[bytes], bool, bool]:
     """The most frequent texts that occur twice; whether other and missing ones occur."""
     counts = Counter(column.tolist())
     absent = counts.pop(b"", 0) > 0
-    frequent = sorted(counts, key=lambda text: (-counts[text], text))[:_MOST_CATEGORIES]
+    frequent = sorted(counts, key=lambda text: (-counts[text], text))[:most]
     known = sorted(text for text in frequent if counts[text] > 1)
     return known, len(known) < len(counts), absent

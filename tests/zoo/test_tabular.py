@@ -72,3 +72,106 @@ def test_parts_without_columns_are_left_out():
     for inputs in ({"features": Field((3,), "float32")}, {"numbers": NUMBERS["numbers"]}, {}):
         with pytest.raises(ValueError, match="takes the input form columns"):
             of(inputs)
+
+
+def started(task: str, outputs: int, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """What the model answers to numbers (B, 2) after `linear_start` on them, in batches of 7."""
+    inputs = batch(numbers=x, ranks=np.zeros_like(x))
+    model = zoo.get("tabular").build(DataSpec(NUMBERS, task, outputs), **SMALL)
+    cuts = range(0, len(x), 7)
+    batches = (({k: v[i : i + 7] for k, v in inputs.items()}, y[i : i + 7]) for i in cuts)
+    made = tabular.linear_start(model, batches)
+    for weight in model.weights:
+        weight.assign(made.pop(weight.path, weight))
+    assert not made
+    head = model.get_layer("logits").kernel
+    head.assign(np.zeros(head.shape))
+    return model(inputs).numpy()
+
+
+def test_linear_start_answers_as_ridge_regression_does():
+    x = np.random.default_rng(0).normal(size=(40, 2)).astype(np.float32)
+    y = (x @ [2.0, -1.0] + 5).astype(np.float32)
+    centred, standard = x - x.mean(axis=0), (y - y.mean()) / y.std()
+    by_hand = np.linalg.solve(centred.T @ centred + np.eye(2), centred.T @ standard)
+    answers = started("regression", 1, x, y)
+    np.testing.assert_allclose(answers[:, 0], centred @ by_hand, atol=1e-5)
+    # Zeros and ones that are no classes are numbers too.
+    answers = started("regression", 1, x, (y > 5).astype(np.float32))
+    assert abs(answers.mean()) < 1e-5
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_linear_start_minimises_the_penalised_loss_of_classes(classes):
+    x = np.random.default_rng(0).normal(size=(60, 2)).astype(np.float32)
+    y = np.digitize(x @ [1.0, 1] + np.linspace(-1, 1, 60), np.arange(classes - 1.0))
+    outputs = 1 if classes == 2 else classes
+    logits = started("classification", outputs, x, y)
+    if classes == 2:
+        logits = np.concatenate([0 * logits, logits], axis=1)
+    odds = np.exp(logits)
+    wrong = odds / odds.sum(axis=1, keepdims=True) - (y[:, None] == np.arange(classes))
+    # At the minimum the bias has no gradient, and the kernel has that of its penalty.
+    np.testing.assert_allclose(wrong.sum(axis=0), 0, atol=0.02)
+    a = np.linalg.lstsq(np.column_stack([x, np.ones(60)]), logits, rcond=None)[0]
+    kernel = a[:2, 1:] if classes == 2 else a[:2]
+    np.testing.assert_allclose((x.T @ wrong)[:, -kernel.shape[1] :], -kernel, atol=0.02)
+
+
+def test_linear_start_of_labels_and_classes_that_no_row_has():
+    x = np.random.default_rng(0).normal(size=(40, 2)).astype(np.float32)
+    labels = np.column_stack([x[:, 0] > 0, np.zeros(40)]).astype(np.float32)
+    answers = started("multi_label", 2, x, labels)
+    assert ((answers[:, 0] > 0) == labels[:, 0]).mean() > 0.9
+    np.testing.assert_array_equal(answers[:, 1], 0)
+    answers = started("classification", 4, x, np.where(x[:, 0] > 0, 3, 1))
+    assert (answers.argmax(axis=1) == np.where(x[:, 0] > 0, 3, 1)).mean() > 0.9
+    assert (answers[:, [0, 2]].max(axis=1) < answers.max(axis=1)).all()
+
+
+def test_training_starts_without_the_mlp():
+    model = of(NUMBERS)
+    answers = model(batch(numbers=[[2.0, -3]], ranks=[[0.5, 1]]))
+    np.testing.assert_allclose(answers, [[0, 0, 0]], atol=0.01)
+
+
+def test_a_column_of_many_values_trains_its_unknown_one():
+    for size, changed in ((20, False), (400, True)):
+        spec = DataSpec({"categories": Field((1,), "int32", ids=(size,))}, "regression", 1)
+        model = zoo.get("tabular").build(spec, **SMALL, forgotten=0.5, dropout=0.0)
+        for weight in model.weights:  # 7 for the unknown value, 0 for the others
+            value = np.full(weight.shape, 0.1)
+            if weight.path.startswith("category"):
+                value = np.zeros(weight.shape)
+                value[1] = 7
+            weight.assign(0 * value if weight.path.startswith("linear") else value)
+        x = {"categories": np.full((1000, 1), 15)}
+        known, unknown = model({"categories": np.array([[15], [1]])}).numpy()[:, 0]
+        trained = model(x, training=True).numpy()[:, 0]
+        np.testing.assert_array_equal(model(x)[:, 0], known)
+        share = (abs(trained - unknown) < 1e-6).mean()
+        assert 0.4 < share < 0.6 if changed else share == 0
+
+
+def test_linear_path_of_a_column_of_many_values_is_missing_and_unknown():
+    inputs = {"categories": Field((2,), "int32", ids=(5, 400))}
+    model = zoo.get("tabular").build(DataSpec(inputs, "regression", 1), **SMALL)
+    assert model.get_layer("linear").kernel.shape == (5 + 2, 1)
+
+
+def test_linear_start_takes_evenly_spaced_rows_of_many(monkeypatch):
+    monkeypatch.setattr(tabular, "_CELLS", 4 * 3000)
+    x = np.random.default_rng(0).normal(size=(6000, 2)).astype(np.float32)
+    y = np.where(np.arange(6000) < 3000, x[:, 0], -x[:, 0])  # the first half says the opposite
+    assert abs(started("regression", 1, x, y)).max() < 0.5
+
+
+def test_linear_path_is_float32_under_mixed_precision():
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = of(NUMBERS | CATEGORIES)
+    finally:
+        keras.config.set_dtype_policy(before)
+    assert (model.get_layer("linear").input.dtype, model.output.dtype) == ("float32", "float32")
+    assert model.get_layer("dense1").compute_dtype == "bfloat16"

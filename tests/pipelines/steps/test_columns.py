@@ -115,3 +115,32 @@ def test_codes_are_categories_beside_their_numbers(caplog):
     # 0: missing, 1: unknown, from 2 on: the values in order.
     np.testing.assert_array_equal(made["categories"], [[3, 9], [2, 0], [0, 1], [1, 1]])
     assert made["numbers"].shape == (4, 2)
+
+
+def test_more_than_a_hundred_values_are_known_where_there_are_rows_for_them():
+    towns = np.array([b"town %d" % (i % 300) for i in range(3000)] + [b"seen once"])
+    form = columns.columns_form()
+    rows = rows_of(town=towns.tolist(), x=np.arange(3001.0))
+    assert form.fields(form.fit(rows))["categories"].ids == (302,)
+    made = form.make_preprocess(form.fit(rows))
+    asked = {"town": tf.constant(["town 0", "town 299", "seen once", "new", ""])}
+    ids = made(asked | {"x": tf.zeros(5, tf.float64)})["categories"][:, 0]
+    # In order as texts: town 299 is the 222nd of 300 (after town 298), from 2 on.
+    order = sorted({town for town in towns.tolist() if town != b"seen once"})
+    assert ids.numpy().tolist() == [2, 2 + order.index(b"town 299"), 1, 1, 0]
+    # Half of the rows are enough for half of the values, the most frequent first.
+    few = rows_of(town=towns[:1500].tolist(), x=np.arange(1500.0))
+    assert form.fields(form.fit(few))["categories"].ids == (152,)
+
+
+def test_codes_of_a_table_of_numbers_are_categories_in_a_graph_too():
+    random = np.random.default_rng(0)
+    school = np.repeat(np.arange(200.0), 10)
+    effect = random.normal(size=200)[school.astype(int)]
+    rows = rows_of(age=random.integers(20, 60, 2000), school=school, y=effect)
+    form = columns.columns_form()
+    preprocess = form.make_preprocess(form.fit(rows))
+    raw = {"age": tf.constant([30.0, 31]), "school": tf.constant([7.0, 7.5])}
+    expected = [[9], [1]]
+    np.testing.assert_array_equal(preprocess(raw)["categories"], expected)
+    np.testing.assert_array_equal(tf.function(preprocess)(raw)["categories"], expected)

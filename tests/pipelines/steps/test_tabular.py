@@ -54,7 +54,12 @@ def test_encode_by_hand(tmp_path):
         found = preprocess({name: tf.constant(column) for name, column in raw.items()})
         np.testing.assert_allclose(found["features"], expected, rtol=1e-5, atol=1e-6)
     # A client that sends words as they stand in a file, or a number that says "missing" in JSON.
-    sent = {"size": [3e38, np.inf], "full": [7.0, np.nan], "town": ["N/A", "ULM"], "day": ["", "x"]}
+    sent = {
+        "size": [3e38, np.inf],
+        "full": [7.0, np.nan],
+        "town": ["N/A", "ULMS"],
+        "day": ["", "x"],
+    }
     spaced = {"size": [3.0], "full": [7.0], "town": ["\tUlm "], "day": [" 2000-01-03 "]}
     found = prepared.preprocess({k: tf.constant(v) for k, v in spaced.items()})["features"]
     np.testing.assert_allclose(found[:, 2:], [[day(2), 0, 0, 0, 1, 0, 0]], rtol=1e-5)
