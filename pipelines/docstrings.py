@@ -14,11 +14,13 @@ import tensorflow_datasets as tfds
 from pipelines import Pipeline, classes
 from pipelines.core import splits
 from pipelines.steps import text
+from pipelines.steps.ngrams import ngrams_form
 from zoo.spec import Field
 
 LIMITS = {
     "vocab_size": (6, None),  # five pieces are special
     "max_length": (2, None),
+    "num_ngrams": (1, 1_073_741_824),
     "split_seed": (0, 2_147_483_648),
 }
 # Packages of every installation of Python 3.11 to 3.14, and their files.
@@ -94,12 +96,23 @@ def read_docstrings(library: Path, entries: tuple[str, ...]) -> Iterator[str]:
                         yield docstring
 
 
-def pipeline(*, vocab_size: int = 4_000, max_length: int = 128, split_seed: int = 0) -> Pipeline:
+def pipeline(
+    *,
+    vocab_size: int = 4_000,
+    max_length: int = 128,
+    ngrams: str = "auto",
+    num_ngrams: int = 800_000,
+    hash_ngrams: bool = False,
+    split_seed: int = 0,
+) -> Pipeline:
     """About 70 / 10 / 20 % for training / validation / test, by content.
 
     Args:
         vocab_size: largest number of pieces in the vocabulary, learnt from the training texts.
         max_length: largest number of pieces of a text; longer texts lose their middle.
+        ngrams: words (1 to 3), characters within words (1 to 5), both, or auto: both up to 4 MB.
+        num_ngrams: largest number of n-grams of each kind: those in the most training texts.
+        hash_ngrams: an n-gram's id is its hash among `num_ngrams`, and none are counted.
         split_seed: another seed gives another split.
     """
 
@@ -113,5 +126,8 @@ def pipeline(*, vocab_size: int = 4_000, max_length: int = 128, split_seed: int 
         splits={"all": "train"},
         schema=classes({"text": Field((), "string")}, tuple(_PACKAGES)),
         cut=cut,
-        forms={"pieces": text.pieces_form(vocab_size, max_length)},
+        forms={
+            "pieces": text.pieces_form(vocab_size, max_length),
+            "ngrams": ngrams_form(ngrams, num_ngrams, hash_ngrams),
+        },
     )

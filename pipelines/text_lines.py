@@ -15,12 +15,14 @@ from pipelines.core import splits
 from pipelines.files import text_files
 from pipelines.files.shown import shown
 from pipelines.steps import text
+from pipelines.steps.ngrams import ngrams_form
 from pipelines.storage.progress import progress
 from zoo.spec import Field
 
 LIMITS = {
     "vocab_size": (6, None),  # five pieces are special
     "max_length": (2, None),
+    "num_ngrams": (1, 1_073_741_824),
     "split_seed": (0, 2_147_483_648),
 }
 _SUFFIXES = (".txt", ".tsv")
@@ -53,6 +55,9 @@ def pipeline(
     data_files: str,
     vocab_size: int = 8_000,
     max_length: int = 256,
+    ngrams: str = "auto",
+    num_ngrams: int = 800_000,
+    hash_ngrams: bool = False,
     encoding: str = "",
     split_seed: int = 0,
     validation: float = 0.1,
@@ -68,6 +73,9 @@ def pipeline(
             "train=a.tsv,test=b.tsv".
         vocab_size: largest number of pieces in the vocabulary, which the training texts define.
         max_length: largest number of pieces of a text; longer texts lose their middle.
+        ngrams: words (1 to 3), characters within words (1 to 5), both, or auto: both up to 4 MB.
+        num_ngrams: largest number of n-grams of each kind: those in the most training texts.
+        hash_ngrams: an n-gram's id is its hash among `num_ngrams`, and none are counted.
         encoding: of files that are neither UTF-8 nor UTF-16 with a mark, such as cp1252.
         split_seed: another seed gives another split by content.
         validation: fraction of the texts, as is `test`.
@@ -95,7 +103,10 @@ def pipeline(
         name="text_lines",
         source=data_files,
         read=read,
-        forms={"pieces": text.pieces_form(vocab_size, max_length)},
+        forms={
+            "pieces": text.pieces_form(vocab_size, max_length),
+            "ngrams": ngrams_form(ngrams, num_ngrams, hash_ngrams),
+        },
     )
 
 

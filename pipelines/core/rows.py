@@ -1,6 +1,8 @@
 """Reading rows of a split, and turning them into inputs."""
 
+import collections
 from collections.abc import Callable, Collection, Iterator
+from concurrent import futures
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 RAM_BUDGET = 4 * 2**30  # bytes of memory for the rows of one split
 _CHUNK = 1024  # rows read or preprocessed at a time
+_THREADS = 2  # that preprocess: the operations on texts take one core each
 
 
 def take(rows: Rows, index: np.ndarray) -> dict[str, np.ndarray]:
@@ -160,11 +163,21 @@ def _preprocessed(prepared: "Prepared", rows: Rows) -> Iterator[Table]:
     """The inputs of all rows with their target, a thousand at a time."""
     stored = tuple((name, rows.fields[name]) for name in prepared.raw)
     preprocess = specs.preprocess_function(prepared.preprocess, stored)
-    total = -(-rows.num_rows // _CHUNK)
-    for chunk in progress(chunks(rows), total, f"{prepared.name}: preprocessing"):
+
+    def made(chunk: Table) -> Table:
         raw = {name: tf.constant(chunk[name], field.dtype) for name, field in stored}
         inputs = {name: tensor.numpy() for name, tensor in preprocess(raw).items()}
-        yield inputs if rows.target is None else {**inputs, rows.target: chunk[rows.target]}
+        return inputs if rows.target is None else {**inputs, rows.target: chunk[rows.target]}
+
+    read = progress(chunks(rows), -(-rows.num_rows // _CHUNK), f"{prepared.name}: preprocessing")
+    waiting: collections.deque = collections.deque()
+    with futures.ThreadPoolExecutor(_THREADS) as threads:
+        for chunk in read:
+            waiting.append(threads.submit(made, chunk))
+            if len(waiting) > _THREADS:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def _grows(prepared: "Prepared", rows: Rows) -> bool:

@@ -25,17 +25,22 @@ _LONGEST_PIECE = 20  # characters
 # Bytes of a word that pieces are learnt from. The characters of one of a million bytes would
 # outnumber all others, so that these fall below `character_coverage`.
 _LONGEST_WORD = 1000
-_SPACE = r"[\s\p{Z}\p{Cc}]+"
+# What \\s, \\p{Z} and \\p{Cc} hold besides the space itself, which would take most of the time.
+_SPACE = r"[\x00-\x1f\x7f-\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]"
 # Characters that are words by themselves: punctuation, symbols, scripts without spaces.
 _ALONE = r"[\p{P}\p{S}\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
 
 
-def words(text: tf.Tensor) -> tf.RaggedTensor:
-    """Lower-case words of texts (B,) of any bytes: (B, words) strings of valid UTF-8."""
+def lower(text: tf.Tensor) -> tf.Tensor:
+    """Texts (B,) of any bytes as valid UTF-8 in lower case, all white space as spaces."""
     text = tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace")
     text = tf.strings.lower(text, encoding="utf-8")
-    text = tf.strings.regex_replace(text, f"({_ALONE})", r" \1 ")
-    return tf.strings.split(tf.strings.regex_replace(text, _SPACE, " "))
+    return tf.strings.regex_replace(text, _SPACE, " ")
+
+
+def words(text: tf.Tensor) -> tf.RaggedTensor:
+    """Lower-case words of texts (B,) of any bytes: (B, words) strings of valid UTF-8."""
+    return tf.strings.split(tf.strings.regex_replace(lower(text), f"({_ALONE})", r" \1 "))
 
 
 def learn_vocabulary(texts: Iterator[np.ndarray], vocab_size: int) -> np.ndarray:
@@ -148,8 +153,12 @@ class Tokenizer(tf.Module):
         # By word, and by position within a word.
         position = tf.cast(tf.concat([tf.zeros_like(ones), position], axis=0), tf.int64)
         order = tf.argsort(owner * tf.size(size, tf.int64) + position, stable=True)
+        # Without assertions, which keep all of this in a graph that needs no tokens.
         return tf.RaggedTensor.from_value_rowids(
-            tf.gather(ids, order), tf.gather(owner, order), nrows=tf.size(word, tf.int64)
+            tf.gather(ids, order),
+            tf.gather(owner, order),
+            nrows=tf.size(word, tf.int64),
+            validate=False,
         )
 
     def _longest(self, characters: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -48,9 +48,12 @@ def test_listing_is_what_is_registered(name):
 def test_parameter_count_is_the_registered_one(name):
     entry, spec = zoo.get(name), fake_data(name).spec
     options = pipelines.describe(entry.recipe.pipeline).options
-    if "vocab_size" in options:  # not what random words have
-        tokens = spec.inputs["tokens"]._replace(ids=options["vocab_size"])
-        spec = spec._replace(inputs={"tokens": tokens})
+    sizes = {"tokens": options.get("vocab_size"), "ngrams": options.get("num_ngrams", 0) + 1}
+    inputs = {  # not what random words have
+        name: field._replace(ids=sizes[name]) if name in sizes else field
+        for name, field in spec.inputs.items()
+    }
+    spec = spec._replace(inputs=inputs)
     assert entry.build(spec, **entry.hparams).count_params() == entry.parameters
 
 

@@ -38,6 +38,15 @@ def identified(prepared):
     return prepared.replace(rows=rows, augment=None)
 
 
+def assert_as_specified(prepared, x):
+    """The inputs of a batch have the names, shapes and types that the model is told of."""
+    assert set(x) == set(prepared.spec.inputs)
+    for name, field in prepared.spec.inputs.items():
+        assert tf.TensorShape(x[name].shape[1:]).is_compatible_with(field.shape)
+        assert (None in field.shape) == (name in prepared.padded)
+        assert x[name].dtype == field.dtype
+
+
 def test_pipeline_has_a_summary_and_the_name_of_its_file(prepared):
     assert pipelines.describe(prepared.name).summary
     assert prepared.name in pipelines.names()
@@ -46,11 +55,7 @@ def test_pipeline_has_a_summary_and_the_name_of_its_file(prepared):
 
 def test_spec_is_what_the_stream_yields(prepared):
     (x, y, weight), *_ = batches(prepared, steps=1)
-    for name, field in prepared.spec.inputs.items():
-        assert tf.TensorShape(x[name].shape[1:]).is_compatible_with(field.shape)
-        assert (None in field.shape) == (name in prepared.padded)
-        assert x[name].dtype == field.dtype
-    assert set(x) == set(prepared.spec.inputs)
+    assert_as_specified(prepared, x)
     assert y.shape[0] == 8
     assert weight.dtype == np.float32
 
@@ -181,9 +186,7 @@ def test_other_forms_yield_what_their_spec_says(prepared):
     for form in list(prepared.pipeline.forms)[1:]:
         other = fake_pipeline(prepared.name, form)
         x, _, _ = batches(other, steps=1)[0]
-        assert {k: (v.shape[1:], v.dtype.name) for k, v in x.items()} == {
-            k: (field.shape, field.dtype) for k, field in other.spec.inputs.items()
-        }
+        assert_as_specified(other, x)
         for name, field in other.spec.inputs.items():
             if isinstance(field.ids, tuple):
                 assert (x[name] < np.array(field.ids)).all()

@@ -7,8 +7,14 @@ import pipelines
 import zoo
 from trainers.errors import UsageError
 
-_FIRST = {"csv": "tabular", "tfds_table": "tabular", "breast_cancer": "tabular"}
-SUMMARY = "The first choice for the data set: tabular for tables; in a run's folder its own."
+_FIRST = {
+    **dict.fromkeys(("csv", "tfds_table", "breast_cancer"), "tabular"),
+    **dict.fromkeys(("text_lines", "tfds_text", "imdb", "docstrings"), "text_ngram"),
+}
+SUMMARY = (
+    "The first choice for the data set: tabular for tables, text_ngram for texts; in a run's "
+    "folder its own."
+)
 _LOG = logging.getLogger(__name__)
 
 
@@ -33,7 +39,7 @@ def model_for(pipeline: str | None, workdir: str | None) -> str:
     if not pipeline:
         raise UsageError("--model=auto needs the data set: --pipeline=csv --data_files=table.csv")
     if pipeline not in _FIRST:
-        kinds = f"it is for tables ({', '.join(_FIRST)})"
+        kinds = f"it is for tables and texts ({', '.join(_FIRST)})"
         if pipeline not in pipelines.names():
             kinds = "no such data set; all: --list"
         raise UsageError(

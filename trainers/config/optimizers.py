@@ -79,6 +79,12 @@ OWN_FLAGS = {
 WITH_MOMENTUM = ("sgd", "rmsprop", "muon_sgd")  # --momentum is theirs
 
 
+def defaults(recipe: Recipe, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The recipe's fields; without its optimizer's options where another optimizer is asked for."""
+    other = changes.get("optimizer", recipe.optimizer) != recipe.optimizer
+    return {**vars(recipe), **({"optimizer_options": {}} if other else {})}
+
+
 def check(recipe: Recipe) -> None:
     """UsageError unless the recipe's optimizer exists and takes its options."""
     check_name("optimizer", recipe.optimizer, ARGUMENTS)

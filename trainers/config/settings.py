@@ -185,7 +185,7 @@ def resolve(model: str, changes: Mapping[str, Any]) -> Settings:
     if model == "auto":
         model = auto.model_for(changes.get("pipeline"), changes.get("workdir"))
     described = _described(zoo.describe, model)
-    asked = {"model": model, **vars(described.recipe), **changes}
+    asked = {"model": model, **optimizers.defaults(described.recipe, changes), **changes}
     accepted = {name: fields.accept(FIELDS[name], value) for name, value in asked.items()}
     recipe = Recipe(**{k: v for k, v in accepted.items() if k in RECIPE_FIELDS})
     rest = {k: v for k, v in accepted.items() if k not in RECIPE_FIELDS}

@@ -5,6 +5,7 @@ A simple model is a run like any other, in a folder of its own under `baselines/
 
 import dataclasses
 import logging
+import math
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -16,6 +17,7 @@ import zoo
 from pipelines.core.pipeline import Rows
 from pipelines.core.prepared import Prepared, prepare
 from pipelines.core.rows import take
+from trainers.config import sizes
 from trainers.config.settings import Settings
 from trainers.evaluation.evaluate import Evaluation, ask
 from trainers.serving.signatures import traced
@@ -33,6 +35,8 @@ _TARGETS, _CHUNK = 5000, 250  # targets read for the constant where rows are not
 # How large a rate of Adam should be depends on how many numbers a row has: the first suits tens of
 # them, the second thousands.
 _RATES = (1e-2, 1e-3)
+_NGRAMS = "ngrams"  # the input form of texts as n-grams
+_NGRAM_EPOCH_STEPS = 500  # at most, by larger batches
 _DATA = ("dataset", "data_files", "data_dir", "target", "pipeline_options")  # fields of Settings
 
 logger = logging.getLogger(__name__)
@@ -69,6 +73,23 @@ def linear(meaning: str) -> Baseline:
     return Baseline("linear", "linear model", meaning, "linear", recipes)
 
 
+def suited(baseline: Baseline, prepared: Prepared) -> Baseline:
+    """The baseline; for rows that are texts the model of n-grams in place of the linear one.
+
+    A linear model of the pieces that an encoder takes is too easy to beat: on SMS spam its accuracy
+    is 0.93, that of n-grams 0.99.
+    """
+    if baseline.model != "linear" or _NGRAMS not in prepared.pipeline.forms:
+        return baseline
+    num_rows = prepared.rows["train"].num_rows
+    recipe = dataclasses.asdict(zoo.describe("text_ngram").recipe)
+    most = 2 ** math.ceil(math.log2(num_rows / _NGRAM_EPOCH_STEPS))
+    recipe["batch_size"] = max(sizes.batch_for(num_rows), most)
+    own = {name: value for name, value in recipe.items() if name not in ("pipeline", "seed")}
+    meaning = "naive-Bayes weighted n-grams in a linear model, on the same rows"
+    return Baseline("text_ngram", "n-gram model", meaning, "text_ngram", {"text_ngram": own})
+
+
 def baselines(
     settings: Settings, prepared: Prepared, folder: pathlib.Path, fitted: Callable
 ) -> Baselines:
@@ -90,6 +111,7 @@ def baselines(
     if not settings.report_baseline:
         missing = "--report_baseline=false"
     for baseline in task.baselines if settings.report_baseline else ():
+        baseline = suited(baseline, prepared)
         if settings.model == baseline.model:
             missing = f"the model is the {baseline.name} itself"
             continue
@@ -142,9 +164,10 @@ def small_settings(
         early_stopping=_PATIENCE,
         precision="float32",
     )
+    recipe = dataclasses.replace(recipe, **baseline.recipes[name])
     return Settings(
         model=baseline.model,
-        recipe=dataclasses.replace(recipe, **baseline.recipes[name]),
+        recipe=dataclasses.replace(recipe, batch_size=min(recipe.batch_size, num_rows)),
         hparams={},
         workdir=str(folder / "baselines" / name),
         replicas=1,

@@ -183,11 +183,28 @@ def _metrics(past: Finished, report: Report) -> Html:
             f" An interval that is one point ({', '.join(points)}) says too little: with no "
             "mistake among n rows, up to 3/n of all others may still be mistaken (rule of three)."
         )
-    reason = report.get("no_baseline")
-    why = [html.note(f"No trained baseline: {reason}")] if reason else []
+    reason, beaten = report.get("no_baseline"), not_beaten(past.prepared.task, report)
+    notes = [f"No trained baseline: {reason}"] if reason else []
+    notes = [*([beaten] if beaten else []), remark, *notes]
     return html.section(
-        "Metrics", html.table(header, lines, kind="numbers"), html.note(remark), *why
+        "Metrics", html.table(header, lines, kind="numbers"), *map(html.note, notes)
     )
+
+
+def not_beaten(task: str, report: Report) -> str:
+    """What there is to say where the model is not better than its first baseline; else nothing.
+
+    Better is an interval of the difference in the main metric that lies on the better side of zero.
+    """
+    main, beside = registry.describe(task).main_metric, next(iter(report["baseline"].values()), {})
+    if main not in beside.get("difference", {}):
+        return ""
+    sign = -1 if registry.lower_is_better(main) else 1
+    low, high = sorted(sign * end for end in beside["difference"][main])
+    if low > 0:
+        return ""
+    how = "is worse than" if high < 0 else "does not beat"
+    return f"The model {how} the {beside['name']} in {main.replace('_', ' ')} on these test rows."
 
 
 def _measured(report: Mapping[str, Any], split: str, metric: str) -> Html:

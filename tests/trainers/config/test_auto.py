@@ -2,11 +2,13 @@
 
 import pytest
 
+import pipelines
 from trainers.config import flags
 from trainers.config.settings import resolve
 from trainers.errors import ArtefactError, UsageError
 from trainers.store import sealed
 
+REQUIRED = {"text_lines": {"data_files": "a.tsv"}, "tfds_text": {"dataset": "imdb_reviews"}}
 CSV = {"pipeline": "csv", "data_files": "a/houses.csv", "target": "price"}
 
 
@@ -24,6 +26,13 @@ def test_auto_is_the_tabular_model_for_tables_everywhere(caplog):
     assert not caplog.text
 
 
+@pytest.mark.parametrize(
+    "name", [n for n in pipelines.names() if "num_ngrams" in pipelines.describe(n).options]
+)
+def test_auto_is_the_model_of_ngrams_for_every_set_of_texts(name):
+    assert resolve("auto", {"pipeline": name, **REQUIRED.get(name, {})}).model == "text_ngram"
+
+
 def test_auto_in_the_folder_of_a_run_is_the_model_of_the_run(tmp_path):
     changes = {**CSV, "workdir": str(tmp_path)}
     assert resolve("auto", changes).model == "tabular"  # nothing is recorded yet
@@ -38,7 +47,10 @@ def test_auto_in_the_folder_of_a_run_is_the_model_of_the_run(tmp_path):
     ("changes", "message"),
     [
         ({}, "--model=auto needs the data set: --pipeline=csv"),
-        ({"pipeline": "imdb"}, "no first choice for pipeline 'imdb': it is for tables .csv, .*mlp"),
+        (
+            {"pipeline": "digits"},
+            "no first choice for pipeline 'digits': it is for tables and texts .csv, .*mlp",
+        ),
         ({"pipeline": "cvs"}, "no first choice for pipeline 'cvs': no such data set; all: --list"),
     ],
 )

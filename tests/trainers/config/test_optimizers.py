@@ -7,6 +7,7 @@ import keras
 import pytest
 
 from trainers.config.optimizers import ARGUMENTS, OWN_FLAGS, WITH_MOMENTUM, check
+from trainers.config.settings import resolve
 from trainers.errors import UsageError
 from trainers.training.muon import MuonSGD
 from zoo.spec import Recipe
@@ -66,3 +67,12 @@ def test_options_of_the_table_are_taken():
         check(Recipe(pipeline="shapes", optimizer=name, optimizer_options=arguments))
     options = {"rms_rate": None, "momentum": 0.9, "exclude_layers": ("logits",)}
     check(Recipe(pipeline="shapes", optimizer="muon", optimizer_options=options))
+
+
+def test_another_optimizer_does_not_get_the_options_of_the_recipes():
+    own = {"initial_accumulator_value": 1e-6}
+    assert resolve("text_ngram", {"epochs": 3}).recipe.optimizer_options == own
+    assert resolve("text_ngram", {"optimizer": "adagrad"}).recipe.optimizer_options == own
+    assert resolve("text_ngram", {"optimizer": "adam"}).recipe.optimizer_options == {}
+    asked = {"optimizer": "adam", "optimizer_options": {"beta_2": 0.98}}
+    assert resolve("text_ngram", asked).recipe.optimizer_options == {"beta_2": 0.98}

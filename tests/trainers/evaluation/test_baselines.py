@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.conftest import made_pipeline
+from tests.conftest import fake_pipeline, made_pipeline
 from trainers.config.settings import resolve
 from trainers.errors import InterruptedRunError
 from trainers.evaluation import baselines, statistics
@@ -97,6 +97,31 @@ def test_a_baseline_gets_no_augmentation_and_not_too_many_rows(monkeypatch):
     np.testing.assert_array_equal(kept.table["x"], prepared.rows["train"].table["x"][expected])
     assert kept.num_rows == 20
     assert own.rows["test"] is prepared.rows["test"]
+
+
+def test_texts_get_the_model_of_ngrams_by_its_own_recipe(tmp_path):
+    prepared = fake_pipeline("imdb")
+    [baseline] = registry.get("binary").baselines
+    suited = baselines.suited(baseline, prepared)
+    assert (suited.key, suited.model) == ("text_ngram", "text_ngram")
+    assert baselines.suited(baseline, made_pipeline("binary")) is baseline
+    asked = resolve("transformer_encoder", {"seed": 7, "pipeline_options": {"ngrams": "both"}})
+    small = baselines.small_settings(suited, "text_ngram", asked, prepared, tmp_path)
+    assert small.recipe == resolve("text_ngram", {"seed": 7, "batch_size": 16}).recipe  # 70 rows
+    assert small.pipeline_options == {"ngrams": "both"}
+    found = baselines.baselines(asked, prepared, tmp_path, fitted)
+    assert [one.key for one in found.answers] == ["text_ngram", "constant"]
+    assert found.missing == ""
+
+
+def test_many_texts_get_larger_batches_of_ngrams():
+    prepared = fake_pipeline("imdb")
+    [baseline] = registry.get("binary").baselines
+    for num_rows, batch_size in ((2000, 64), (128_000, 256), (128_001, 512), (384_000, 1024)):
+        rows = prepared.rows["train"]._replace(num_rows=num_rows)
+        many = prepared.replace(rows={**prepared.rows, "train": rows})
+        recipe = baselines.suited(baseline, many).recipes["text_ngram"]
+        assert recipe["batch_size"] == batch_size
 
 
 def test_what_has_no_linear_model_is_left_out_with_the_reason(tmp_path, caplog):

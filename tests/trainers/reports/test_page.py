@@ -44,6 +44,23 @@ def test_every_task_has_its_page(task, tmp_path):
         assert title in found.words
 
 
+@pytest.mark.parametrize(
+    ("difference", "said"),
+    [
+        ({"accuracy": [0.01, 0.05]}, ""),
+        ({"accuracy": [-0.01, 0.05]}, "The model does not beat the n-gram model in accuracy"),
+        ({"accuracy": [-0.03, -0.01]}, "The model is worse than the n-gram model in accuracy"),
+        ({}, ""),
+    ],
+)
+def test_a_baseline_that_is_not_beaten_is_named(difference, said):
+    first = {"name": "n-gram model", "difference": difference}
+    constant = {"name": "most frequent class", "difference": {"accuracy": [-1, 1]}}
+    found = page.not_beaten("binary", {"baseline": {"text_ngram": first, "constant": constant}})
+    assert found == (f"{said} on these test rows." if said else "")
+    assert page.not_beaten("binary", {"baseline": {}}) == ""
+
+
 def test_the_page_loads_and_runs_nothing(tmp_path):
     found, _ = written(tmp_path, made_pipeline("binary"))
     assert not {"script", "link", "iframe", "object", "base", "form"} & set(found.tags)
