@@ -210,12 +210,17 @@ LAYERS = {
         lambda mark: made("keras.layers", "SimpleRNN", units=1, unroll=True),
         "unrolls a loop",
     ),
+    "our layer under a name of Keras's": (
+        lambda mark: {**made("zoo.rnn", "Recurrence", cell="rnn", units=2), "registered_name": "a"},
+        "asks for 'a' as Recurrence",
+    ),
+    "another name of our module": (lambda mark: made("zoo.rnn", "CELLS"), "none of the known"),
     "50 MB": (lambda mark: "a" * 50_000_000, "more than 4194304 bytes"),
-    "kind that is no text": (
+    "kind that is not a text": (
         lambda mark: {"class_name": ["Dense"], "config": {}},
         r"asks for None.\['Dense'\]",
     ),
-    "module that is no text": (lambda mark: made({}, "Dense"), r"asks for {}.'Dense'"),
+    "module that is not a text": (lambda mark: made({}, "Dense"), r"asks for {}.'Dense'"),
     "layer without a config": (lambda mark: {**dense(), "config": None}, "without a config"),
 }
 

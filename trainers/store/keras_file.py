@@ -7,6 +7,7 @@ parse the file.
 """
 
 import collections
+import importlib
 import io
 import math
 import pathlib
@@ -53,6 +54,7 @@ _KNOWN = {  # module as Keras writes it: its classes; None: all of them
     "keras.src.ops.nn": None,
     "keras.src.ops.numpy": None,
 }
+_OURS = {"zoo.rnn": {"Recurrence"}}  # registered as zoo>Recurrence where its file is imported
 _TENSOR = "__keras_tensor__"
 _VALUES = {_TENSOR, "__tensor__", "__numpy__", "__slice__", "__ellipsis__"}
 _DTYPES = {"bool", "uint8", "int32", "int64", "float16", "bfloat16", "float32", "float64"}
@@ -121,12 +123,15 @@ def _check_object(described: dict[str, Any]) -> None:
         if described.get("config", {}).get("dtype", "bool") not in _DTYPES:  # "S99999999", say
             raise ValueError(f"config.json has a {kind} of {described['config']['dtype']!r}")
     else:
-        known = _KNOWN.get(module, ())
+        known = (_KNOWN | _OURS).get(module, ())
         if not (kind[:1].isupper() and kind.isidentifier() and (known is None or kind in known)):
             raise ValueError(
-                f"config.json asks for {module}.{kind}, which is none of Keras's known"
+                f"config.json asks for {module}.{kind}, which is none of the known layers"
             )
-        if described.get("registered_name") not in (None, kind):
+        if described.get("registered_name") not in (
+            None,
+            f"zoo>{kind}" if module in _OURS else kind,
+        ):
             raise ValueError(f"config.json asks for {described['registered_name']!r} as {kind}")
         if not isinstance(described.get("config"), dict):
             raise ValueError(f"config.json has a {kind} without a config")
@@ -200,6 +205,8 @@ def _load(path: pathlib.Path, config: dict[str, Any], stored: int) -> dict[str, 
     import keras
     import tensorflow as tf
 
+    for module in _OURS:
+        importlib.import_module(module)
     # In a graph variables have shapes and no values: what the model needs, at no cost.
     with tf.Graph().as_default():
         model = keras.saving.deserialize_keras_object(config, safe_mode=True)
