@@ -187,9 +187,13 @@ def judged(one: Try, life: lives.Life, run: pathlib.Path) -> Outcome:
         said = [line for line in life.errors.splitlines() if line.startswith("error: ")]
         if life.code not in REFUSED or len(said) != 1:
             return Outcome("other exit code", f"{life.code}: {last}")
-        return Outcome("stopped by a log" if log else "refused", last)
+        # Reasons to refuse are a log that is not a plain file, and one in a folder without a run;
+        # a damaged log is not.
+        damaged = not any(why in last for why in ("more than plain files", "other files ("))
+        return Outcome("stopped by a log" if log and damaged else "refused", last)
     expected = dict(one.source.expected[one.command])
-    new = [w for w in attack_facts.warnings(life) if w not in expected.pop("warnings")]
+    before = expected.pop("warnings")
+    new = [warning for warning in attack_facts.warnings(life) if warning not in before]
     try:
         found = attack_facts.facts(one.command, life, run, ends=one.source.ends)
     except (OSError, ValueError, LookupError, TypeError) as error:

@@ -41,7 +41,7 @@ class BusyError(RuntimeError):
 class InterruptedRunError(BaseException):
     """The run stopped after a clean save; the same command continues it.
 
-    As KeyboardInterrupt it is no `Exception`: code that goes on whatever happens lets it pass.
+    Like KeyboardInterrupt it is not an `Exception`: code that catches every error lets it pass.
     """
 
     def __init__(self, message: str, exit_code: int):

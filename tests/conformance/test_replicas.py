@@ -18,8 +18,10 @@ from tests.conformance.names import Case, heavy, loaded
 from tests.small_models import compiled_model
 from trainers.devices import keras_patches, loop
 from trainers.devices import strategy as strategies
+from trainers.errors import InterruptedRunError
 from trainers.store import checkpoint, run_folder
 from trainers.training import compile, fit
+from trainers.training.callbacks.saver import Saver
 
 
 def compiled(case: Case, replicas: int, folder, **changes):
@@ -194,6 +196,34 @@ def test_epoch_is_exactly_its_steps(replicas, per_execution, tmp_path):
     steps = num_steps(prepared, "train", batch_size=8, training=True)
     assert steps % 4 != 0
     assert int(np.asarray(model.optimizer.iterations.numpy())) == 2 * steps
+
+
+def test_metrics_of_a_half_epoch_come_back_to_each_replica(tmp_path, monkeypatch):
+    """Their sum alone would be added to in another order, and a mean end in another digit."""
+    sizes = {"batch_size": 8, "steps_per_execution": 1}
+    with monkeypatch.context() as patched:
+        patched.setattr(Saver, "_reason_to_stop", lambda self: ("stop", 124))
+        with pytest.raises(InterruptedRunError):
+            fitted(Case("mlp_binary"), 2, tmp_path, **sizes)
+    saved = checkpoint.load_newest(tmp_path / "checkpoints")
+    assert saved.step == 1
+    shares = {k: a for k, a in saved.arrays.items() if k.startswith(checkpoint.SHARES)}
+    assert any((share[0] != share[1]).any() for share in shares.values())
+    for key, share in shares.items():
+        np.testing.assert_allclose(
+            share.sum(axis=0), saved.arrays[key.removeprefix(checkpoint.SHARES)], rtol=1e-6
+        )
+
+    put_back, begin = [], Saver.on_epoch_begin
+
+    def watched(self, epoch, logs=None):
+        begin(self, epoch, logs)
+        put_back.append(self._metric_values())
+
+    monkeypatch.setattr(Saver, "on_epoch_begin", watched)
+    fitted(Case("mlp_binary"), 2, tmp_path, **sizes)
+    for key, share in shares.items():
+        np.testing.assert_array_equal(put_back[0][key], share)
 
 
 def test_string_inputs_train_under_two_replicas():

@@ -7,6 +7,9 @@ import tensorflow as tf
 import pipelines
 from pipelines.core.prepared import prepare, served
 from pipelines.storage import tfds
+from trainers.config.settings import resolve
+from trainers.store import logs
+from trainers.training.run import run
 
 
 def test_digits_are_scikit_learn_s_and_every_split_has_its_fraction(built_in_data):
@@ -39,3 +42,17 @@ def test_digits_enlarged_keep_corners_and_mean():
     corners = (slice(None), slice(None, None, 27), slice(None, None, 27))
     np.testing.assert_allclose(grey[corners], x[:, ::7, ::7], atol=1e-3)  # beyond centres: as is
     np.testing.assert_allclose(grey.mean((1, 2, 3)), x.mean((1, 2, 3)), rtol=0.03)
+
+
+def test_a_run_on_digits_writes_its_pictures_to_tensorboard(built_in_data, tmp_path):
+    # The one built-in pipeline whose `preprocess` enlarges: pictures too must pass through it.
+    data = {"pipeline": "digits", "data_dir": built_in_data, "workdir": str(tmp_path / "run")}
+    small = {"epochs": 1, "hparams": {"filters": (2, 2), "units": 4}, "report_baseline": False}
+    run(resolve("mnist_cnn_5x5", {**data, **small}))
+    tags = [
+        tag
+        for path in (tmp_path / "run/tensorboard/validation").iterdir()
+        for record in logs.events(path).entries
+        for tag in logs.tags_of(record)
+    ]
+    assert "predictions" in tags

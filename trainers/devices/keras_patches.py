@@ -64,6 +64,11 @@ def variable_in(variable: keras.Variable) -> tf.Variable:
     return variable._value
 
 
+def shares_of(variable: keras.Variable) -> tuple[tf.Variable, ...]:
+    """Each replica's part of a variable of a metric, whose value is their sum."""
+    return tuple(getattr(variable._value, "values", (variable._value,)))
+
+
 def schedule_of(optimizer: keras.optimizers.Optimizer):
     """The schedule itself, where `optimizer.learning_rate` is its value at the current step."""
     return optimizer._learning_rate

@@ -63,7 +63,10 @@ def _counted(
         if execution_loss is not None:
             total, weight = model.take_loss()
             execution_loss.assign(tf.math.divide_no_nan(total, weight))
-            model.set_loss(before[0] + total, before[1] + weight)
+            # Not `before + now`: TensorFlow's graph optimizer merges that addition with those over
+            # replicas, in an order that changes from start to start, and so does the last bit.
+            sums = zip(before, (total, weight), strict=True)
+            model.set_loss(*(tf.reduce_sum(tf.stack(pair)) for pair in sums))
         return model.get_metrics_result()
 
     position = 0

@@ -30,6 +30,9 @@ FORMAT = 2  # of meta.json; 1: the same without this number
 _LOG = logging.getLogger(__name__)
 _REPLACED, _DAMAGED = ".replaced-", ".damaged-"
 _STEP = re.compile(rf"(?:{re.escape(_REPLACED)})?step-(\d{{8,}})")
+# Before the key of a metric's variable: what each replica has counted, (replicas, ...). The sum of
+# these alone would be added to in another order, and a logged mean would end in another digit.
+SHARES = "shares/"
 _LAST = 2  # checkpoints kept besides the best
 
 
@@ -185,9 +188,12 @@ def check_run(folder: pathlib.Path, saved: Checkpoint, number: str) -> None:
 def restore(variables: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
     """Puts saved arrays into variables of the same names, shapes and types; all of them, or none.
 
+    Shares of metrics are left out: the number of replicas may have changed.
+
     Raises:
         ArtefactError: names, shapes or types differ; it lists them.
     """
+    arrays = {key: array for key, array in arrays.items() if not key.startswith(SHARES)}
     missing, unknown = sorted(set(variables) - set(arrays)), sorted(set(arrays) - set(variables))
     kinds = {
         key: (_kind(arrays[key]), _kind(variables[key])) for key in set(variables) & set(arrays)

@@ -32,11 +32,12 @@ class Log(NamedTuple):
 def lines(path: pathlib.Path) -> Log:
     """The lines of a metrics.jsonl as dictionaries: `step`, `epoch`, `split` and numbers.
 
-    A last line without its end was being written when its process died: it is not damage.
+    A last line without its end was being written when its process died: it is not damage. A folder
+    in place of the file is.
     """
     entries, damaged = [], 0
-    if not path.exists():
-        return Log(entries, damaged)
+    if not path.is_file():
+        return Log(entries, int(path.exists()))
     with open(path, "rb") as file:
         while text := file.readline(_LONGEST):
             line = _line(text)

@@ -14,7 +14,7 @@ _EARLIER_INPUTS = {"deviation": "std"}
 
 
 def save(folder: pathlib.Path, state: State) -> None:
-    """Stores the state in a run's folder, whole or not at all; an empty one is no file.
+    """Stores the state in a run's folder, whole or not at all; of an empty one there is no file.
 
     To be called before run.json is written, which alone says that it is this run's.
     """

@@ -18,7 +18,7 @@ from trainers.config import sizes
 from trainers.config.settings import Settings
 from trainers.devices import machine, precision, strategy
 from trainers.errors import ArtefactError, UsageError, data_errors
-from trainers.evaluation import baselines, evaluate, records
+from trainers.evaluation import baselines, evaluate, records, unseen
 from trainers.reports import write
 from trainers.serving import export
 from trainers.store import arrays, report_file, run_folder, state
@@ -71,6 +71,7 @@ def run(
             # A signal or a full disk may have come while the page was drawn.
             return report if write.is_drawn(folder, report) else write.finish(folder)
         prepared = data.load(settings, folder)
+        unseen.warn(prepared, SPLITS)
         settings = sizes.chosen(settings, prepared.num_rows("train"))
         trained = _fit(settings, prepared, folder, [Progress(), *callbacks])
         return _test(trained, started)

@@ -48,6 +48,11 @@ def test_torn_last_line_is_no_damage(tmp_path):
     assert logs.lines(tmp_path / "none.jsonl") == ([], 0)
 
 
+def test_folder_in_place_of_the_lines_is_damage_and_their_absence_is_not(tmp_path):
+    assert logs.lines(tmp_path) == ([], 1)
+    assert logs.lines(tmp_path / "absent") == ([], 0)
+
+
 def test_line_that_does_not_end_is_not_read_at_once(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_bytes(as_text())

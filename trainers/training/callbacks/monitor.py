@@ -176,7 +176,9 @@ class Monitor(keras.callbacks.Callback):
         if captions is None or image is None or rows.table is None:
             return
         raw = {name: rows.table[name][:_IMAGES] for name in prepared.raw}
-        outputs = self.model(prepared.preprocess(raw), training=False)
+        # Tensors, as everywhere else: a step may ask for what an array of NumPy does not have.
+        tensors = {name: tf.constant(values) for name, values in raw.items()}
+        outputs = self.model(prepared.preprocess(tensors), training=False)
         target = rows.table[rows.target][:_IMAGES]
         texts = captions(prepared, np.asarray(outputs, np.float32), target)
         if texts is not None:

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from trainers.devices import keras_patches
 from trainers.errors import InterruptedRunError, NonFiniteError
 from trainers.store import checkpoint
 from trainers.store.checkpoint import Checkpoint
@@ -78,8 +79,14 @@ class Saver(keras.callbacks.Callback):
         """Puts the metrics of a half epoch back: Keras has just reset them."""
         self._epoch = epoch
         if self._step > epoch * self._epoch_steps:
-            metrics = self._metrics()
-            checkpoint.restore(metrics, {key: self._start.arrays[key] for key in metrics})
+            metrics, saved = self._metrics(), self._start.arrays
+            checkpoint.restore(metrics, {key: saved[key] for key in metrics})
+            for key, variable in metrics.items():
+                shares = keras_patches.shares_of(variable)
+                values = saved.get(checkpoint.SHARES + key, ())
+                if len(values) == len(shares):  # as many replicas as before
+                    for share, value in zip(shares, values, strict=True):
+                        share.assign(value)
 
     def on_train_batch_end(self, batch, logs=None):
         """At every boundary between executions: is all finite, is it time to save, or to stop?"""
@@ -101,7 +108,7 @@ class Saver(keras.callbacks.Callback):
 
     def on_test_begin(self, logs=None):
         """Keeps the metrics of the epoch: validation is about to count in their variables."""
-        self._epoch_metrics = {key: v.numpy() for key, v in self._metrics().items()}
+        self._epoch_metrics = self._metric_values()
 
     def on_test_batch_end(self, batch, logs=None):
         """Stops in the middle of a validation: the next process starts it again."""
@@ -157,7 +164,7 @@ class Saver(keras.callbacks.Callback):
         self.progress["seconds"] = self._seconds_before + started - self._started
         kept = {name: self._start.meta[name] for name in ("run", "order")}
         meta = {**kept, "progress": self.progress}
-        state = Checkpoint(self._step, {**arrays, **(metrics or {})}, meta)
+        state = Checkpoint(self._step, arrays | (metrics or self._metric_values()), meta)
         self._flush()
         try:
             checkpoint.save(self._folder, state, best_step=self.progress["best_step"])
@@ -183,6 +190,16 @@ class Saver(keras.callbacks.Callback):
 
     def _metrics(self) -> dict[str, Any]:
         return {k: v for k, v in self._variables.items() if k.startswith("metrics/")}
+
+    def _metric_values(self) -> dict[str, np.ndarray]:
+        """What is saved of the metrics: the variables, and under several replicas their shares."""
+        values = {}
+        for key, variable in self._metrics().items():
+            values[key] = np.asarray(variable.numpy())
+            shares = keras_patches.shares_of(variable)
+            if len(shares) > 1:
+                values[checkpoint.SHARES + key] = np.stack([share.numpy() for share in shares])
+        return values
 
     def _reason_to_stop(self) -> tuple[str, int] | None:
         if self._request.number:

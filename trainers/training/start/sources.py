@@ -48,7 +48,8 @@ def start(model: keras.Model, run: Run) -> Checkpoint:
     checkpoint.restore(checkpoint.variables_of(model), newest.arrays)
     checkpoint.set_aside(checkpoints, after=newest.step)
     # Keras resets the metrics before the first epoch: they are put back there.
-    metrics = {k: v for k, v in newest.arrays.items() if k.startswith("metrics/")}
+    of_metrics = ("metrics/", checkpoint.SHARES)
+    metrics = {k: v for k, v in newest.arrays.items() if k.startswith(of_metrics)}
     return newest._replace(arrays=metrics, meta={**newest.meta, "order": order})
 
 
