@@ -83,7 +83,7 @@ def _turn(step) -> float:
 
 def main(argv: list[str]) -> None:
     if argv[1:]:
-        raise app.UsageError(f"arguments that are no flags: {' '.join(argv[1:])}")
+        raise app.UsageError(f"unexpected arguments: {' '.join(argv[1:])}")
     logging.set_verbosity(logging.ERROR)
     import_tensorflow()
     import keras

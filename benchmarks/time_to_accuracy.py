@@ -37,7 +37,7 @@ def _timed(command: list[str]) -> tuple[dict, float]:
 def _run(seed: int, arguments: list[str]) -> tuple[float, float, float]:
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "trainers.run", *arguments]
-        # The report's linear baseline is no part of the run.
+        # The report's linear baseline is not part of the run.
         command += [f"--seed={seed}", f"--workdir={folder}/run", "--report_baseline=false"]
         report, total = _timed(command)
     return report["seconds"]["fit"], total, report["test"]["accuracy"]

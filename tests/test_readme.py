@@ -49,7 +49,7 @@ def test_repeat_commands_parse(command):
     repeat.plan([0], words[words.index("--") + 1 :])
 
 
-PROSE = re.sub(r"```.*?```", "", README, flags=re.DOTALL)  # brackets in code are no links
+PROSE = re.sub(r"```.*?```", "", README, flags=re.DOTALL)  # brackets in code are not links
 
 
 @pytest.mark.parametrize("link", re.findall(r"\]\(([^)#]+)\)", PROSE))

@@ -22,7 +22,7 @@ REFUSED = {
         "--batch_size must be at least 0",
     ),
     "negative rate": ("--model=cifar_cnn --learning_rate=-1", "must be more than 0, received -1"),
-    "rate that is no number": ("--model=cifar_cnn --learning_rate=nan", "received nan"),
+    "rate that is not a number": ("--model=cifar_cnn --learning_rate=nan", "received nan"),
     "infinite rate": ("--model=cifar_cnn --learning_rate=inf", "received inf"),
     "no such flagfile": ("--model=cifar_cnn --flagfile=gone.flags", "'gone.flags' is neither a fi"),
     "flagfile in a circle": ("--model=cifar_cnn --flagfile=a.flags", "a.flags includes itself"),
