@@ -155,5 +155,7 @@ def _opaque(image: Image.Image) -> Image.Image:
         raise DataError(_FRACTIONS)
     if image.has_transparency_data:
         image = image.convert("RGBA")
+        if image.getextrema()[3] == (0, 0):  # bitmaps of 32 bits whose fourth byte is not used
+            return image.convert("RGB")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image

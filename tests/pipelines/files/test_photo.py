@@ -71,6 +71,14 @@ def test_decode_passes_a_lack_of_memory_on(monkeypatch):
         photo.decode(encoded(PICTURE, "PNG"))
 
 
+def test_decode_ignores_a_transparency_that_would_leave_nothing():
+    """Bitmaps of 32 bits may have a fourth byte that says nothing, 0 everywhere."""
+    pixels = np.zeros((2, 2, 4), np.uint8)
+    pixels[0, 0, :3] = (10, 20, 30)
+    found = photo.decode(encoded(Image.fromarray(pixels, "RGBA"), "PNG"))
+    np.testing.assert_array_equal(found, pixels[..., :3])
+
+
 def test_decode_makes_transparent_parts_white_and_half_transparent_ones_half():
     pixels = np.array([[[255, 0, 0, 0], [255, 0, 0, 128], [10, 20, 30, 255]]], np.uint8)
     found = photo.decode(encoded(Image.fromarray(pixels, "RGBA"), "PNG"))
