@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pipelines.core.prepared import Prepared
 
 RAM_BUDGET = 4 * 2**30  # bytes of memory for the rows of one split
-_CHUNK = 1024  # rows read or preprocessed at a time
+CHUNK = 1024  # rows read or preprocessed at a time
 _THREADS = 2  # that preprocess: the operations on texts take one core each
 
 
@@ -32,10 +32,16 @@ def take(rows: Rows, index: np.ndarray) -> dict[str, np.ndarray]:
     return {name: tensor.numpy() for name, tensor in rows.take(tf.constant(index)).items()}
 
 
-def chunks(rows: Rows) -> Iterator[Table]:
-    """All rows in stored order, a thousand at a time."""
-    for first in range(0, rows.num_rows, _CHUNK):
-        yield take(rows, np.arange(first, min(first + _CHUNK, rows.num_rows)))
+def chunks(rows: Rows, index: np.ndarray | None = None) -> Iterator[Table]:
+    """The rows at `index` (n,), a thousand at a time; None: all, in stored order."""
+    index = np.arange(rows.num_rows) if index is None else index
+    for first in range(0, len(index), CHUNK):
+        yield take(rows, index[first : first + CHUNK])
+
+
+def spaced(number: int, most: int) -> np.ndarray:
+    """At most so many of `number` rows, evenly spaced: (n,)."""
+    return np.linspace(0, number - 1, min(number, most)).astype(np.int64)
 
 
 def targets(rows: Rows) -> np.ndarray:
@@ -109,7 +115,7 @@ def ready(prepared: "Prepared", rows: Rows) -> Rows:
         for name, column in chunk.items():
             if name not in columns:  # allocated once: concatenating would need twice the memory
                 columns[name] = np.empty((rows.num_rows, *column.shape[1:]), column.dtype)
-            columns[name][i * _CHUNK : (i + 1) * _CHUNK] = column
+            columns[name][i * CHUNK : (i + 1) * CHUNK] = column
     fields = {name: Field(c.shape[1:], c.dtype.name) for name, c in columns.items()}
     if rows.target is not None:
         fields[rows.target] = rows.fields[rows.target]
@@ -169,7 +175,7 @@ def _preprocessed(prepared: "Prepared", rows: Rows) -> Iterator[Table]:
         inputs = {name: tensor.numpy() for name, tensor in preprocess(raw).items()}
         return inputs if rows.target is None else {**inputs, rows.target: chunk[rows.target]}
 
-    read = progress(chunks(rows), -(-rows.num_rows // _CHUNK), f"{prepared.name}: preprocessing")
+    read = progress(chunks(rows), -(-rows.num_rows // CHUNK), f"{prepared.name}: preprocessing")
     waiting: collections.deque = collections.deque()
     with futures.ThreadPoolExecutor(_THREADS) as threads:
         for chunk in read:

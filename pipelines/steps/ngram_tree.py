@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 
 from pipelines.core.pipeline import Rows
-from pipelines.core.rows import take
+from pipelines.core.rows import CHUNK, chunks, spaced, take
 
-_CHUNK = 1024  # texts
 _MOST_BYTES = 2**28  # of training text that is counted; evenly spaced rows of more
 _SAMPLED = 1000  # rows, whose size is that of all
 
@@ -24,16 +23,11 @@ def edge(parent, unit):
 
 def sample(train: Rows, field: str) -> tuple[Callable[[], Iterator[np.ndarray]], float]:
     """A reader of the texts that are counted, a thousand at a time, and the bytes of all texts."""
-    few = _spaced(train.num_rows, _SAMPLED)
+    few = spaced(train.num_rows, _SAMPLED)
     size = sum(map(len, take(train, few)[field])) / max(1, len(few)) * train.num_rows
     most = int(train.num_rows * min(1.0, _MOST_BYTES / max(1.0, size)))
-    index = _spaced(train.num_rows, max(1, most))
-
-    def read() -> Iterator[np.ndarray]:
-        for first in range(0, len(index), _CHUNK):
-            yield take(train, index[first : first + _CHUNK])[field]
-
-    return read, size
+    index = spaced(train.num_rows, max(1, most))
+    return lambda: (chunk[field] for chunk in chunks(train, index)), size
 
 
 def joined(chunks: Iterable) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], list[bytes]]:
@@ -55,7 +49,7 @@ def joined(chunks: Iterable) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray],
             table = [numbers.setdefault(word, len(numbers)) for word in words.numpy()]
             values = np.array(table, np.int32)[values]
         parts.append((values, end + first, rows + row))
-        first, row = first + len(values), row + _CHUNK
+        first, row = first + len(values), row + CHUNK
     units, ends, rows = (np.concatenate(column) for column in zip(*parts, strict=True))
     return (units, ends, rows), list(numbers)
 
@@ -122,8 +116,3 @@ def _in_rows(key: np.ndarray, row: np.ndarray) -> tuple[np.ndarray, np.ndarray, 
     inverse = np.empty(len(key), np.int64)
     inverse[order] = group
     return key[new_key], inverse, np.bincount(group[new_key | new_row])
-
-
-def _spaced(number: int, most: int) -> np.ndarray:
-    """At most so many row numbers, evenly spaced."""
-    return np.linspace(0, number - 1, min(number, most)).astype(np.int64)

@@ -135,7 +135,7 @@ def evaluate_run(folder: pathlib.Path, split: str, *, views: bool = False) -> di
         raise DataError(f"evaluating needs the data of the run: {error}") from error
     if split not in prepared.rows:
         raise UsageError(f"--split={split}: the splits are {', '.join(prepared.rows)}")
-    unseen.warn(prepared, [split], least=0)
+    unseen.warn_of_all(prepared, split)
     if views:
         return evaluate_views(exported, settings, prepared, split)
     return evaluate(exported, settings, prepared, split).metrics

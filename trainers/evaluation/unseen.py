@@ -3,47 +3,63 @@
 import logging
 from collections.abc import Collection
 
+import numpy as np
 import tensorflow as tf
 
 from pipelines.core import specs
 from pipelines.core.prepared import Prepared
-from pipelines.core.rows import chunks
+from pipelines.core.rows import chunks, spaced
 from pipelines.storage.progress import progress
 from trainers.serving import unseen
 
 _MANY = 0.03  # fraction of the rows of a split from which on a column is warned of
 _FEWEST = 3  # rows
+_LOOKED_AT = 20_000  # evenly spaced rows of a split, which a run looks at before its first step
 
 _LOG = logging.getLogger(__name__)
 
 
-def count(prepared: Prepared, split: str) -> unseen.Counts:
-    """The values of a split that training never had, by column; empty where the form has none."""
+def count(prepared: Prepared, split: str, index: np.ndarray | None = None) -> unseen.Counts:
+    """The values of a split that training never had, by column; empty where the form has none.
+
+    Args:
+        index: the rows that are looked at; None: all.
+    """
     counts: unseen.Counts = {}
     rows = prepared.rows[split]
+    index = np.arange(rows.num_rows) if index is None else index
     texts = any(field.dtype == "string" for field in prepared.raw.values())
     if prepared.unseen is None or rows.are_inputs or not texts:
         return counts
     find = specs.preprocess_function(prepared.unseen.find, tuple(prepared.raw.items()))
-    first = 0
-    for chunk in progress(chunks(rows), None, f"{split}: values that training had"):
+    number = iter(index.tolist())
+    for chunk in progress(chunks(rows, index), None, f"{split}: values that training had"):
         columns = {name: chunk[name] for name in prepared.raw}
         found = find({k: tf.constant(columns[k], f.dtype) for k, f in prepared.raw.items()})
         faults = dict(zip(unseen.FAULTS, (value.numpy() for value in found), strict=True))
-        where = [f"row {first + i}" for i in range(len(faults["unknown"]))]
+        where = [f"row {next(number)}" for _ in faults["unknown"]]
         unseen.add(counts, faults, columns, where)
-        first += len(where)
     return counts
 
 
-def warn(prepared: Prepared, splits: Collection[str], least: float = _MANY) -> None:
-    """Logs a warning for each column of these splits of which `least` or more rows are unseen."""
+def warn(prepared: Prepared, splits: Collection[str]) -> None:
+    """Logs a warning for each column of which a few per cent of a split's rows are unseen.
+
+    Of many rows it looks at some.
+    """
     for split in splits:
-        rows = prepared.rows[split].num_rows
-        many = {
-            key: found
-            for key, found in count(prepared, split).items()
-            if not least or found.number >= max(_FEWEST, least * rows)
-        }
-        for line in unseen.lines(many, rows, prepared.unseen.expected if many else {}):
-            _LOG.warning("%s: %s", split, line)
+        index = spaced(prepared.rows[split].num_rows, _LOOKED_AT)
+        counts = count(prepared, split, index)
+        least = max(_FEWEST, _MANY * len(index))
+        many = {key: found for key, found in counts.items() if found.number >= least}
+        _log(prepared, split, many, len(index))
+
+
+def warn_of_all(prepared: Prepared, split: str) -> None:
+    """Logs a warning for each column in which a value of any row of the split is unseen."""
+    _log(prepared, split, count(prepared, split), prepared.rows[split].num_rows)
+
+
+def _log(prepared: Prepared, split: str, counts: unseen.Counts, rows: int) -> None:
+    for line in unseen.lines(counts, rows, prepared.unseen.expected if counts else {}):
+        _LOG.warning("%s: %s", split, line)

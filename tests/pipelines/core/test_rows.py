@@ -40,7 +40,7 @@ def test_take_returns_the_columns_of_those_rows(form):
 
 @forms
 def test_chunks_are_all_rows_in_order(form, monkeypatch):
-    monkeypatch.setattr(rows_module, "_CHUNK", 4)
+    monkeypatch.setattr(rows_module, "CHUNK", 4)
     parts = list(chunks(in_form(form)))
     assert [len(part["x"]) for part in parts] == [4, 4, 2]
     np.testing.assert_array_equal(np.concatenate([p["x"] for p in parts]), TABLE["x"])
@@ -121,7 +121,7 @@ def test_ready_leaves_numbers_stored_that_would_more_than_double(width, budget, 
 
 
 def test_ready_keeps_padded_inputs_without_their_padding(monkeypatch):
-    monkeypatch.setattr(rows_module, "_CHUNK", 16)
+    monkeypatch.setattr(rows_module, "CHUNK", 16)
     prepared = sequences.prepared_of(41)
     rows, dense = prepared.inputs_of("train"), sequences.dense(41)
     made = take(rows, np.arange(41))

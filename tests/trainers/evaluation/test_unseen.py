@@ -47,14 +47,21 @@ def test_warn_names_columns_of_which_much_is_new(prepared, caplog):
         "had 'Bonn', 'Ulm'"
     )
     caplog.clear()
-    unseen.warn(prepared["vector"], ["validation"], least=0)
+    unseen.warn_of_all(prepared["vector"], "validation")
     assert "validation: town: 1 of 200 values unknown" in caplog.text
+
+
+def test_warn_looks_at_evenly_spaced_rows_of_many(prepared, caplog, monkeypatch):
+    monkeypatch.setattr(unseen, "_LOOKED_AT", 110)
+    unseen.warn(prepared["vector"], ["test"])  # rows 0, 10, 20, ...: a tenth of the new ones
+    [record] = caplog.records
+    assert "town: 10 of 110 values unknown to training, first 'Köln' (row 1" in record.getMessage()
 
 
 def test_data_that_does_not_tell_is_passed_over(caplog):
     fake = fake_pipeline("breast_cancer")
     assert unseen.count(fake, "test") == {}
-    unseen.warn(fake, ["test"], least=0)
+    unseen.warn_of_all(fake, "test")
     assert not caplog.records
 
 
