@@ -14,6 +14,7 @@ import tensorflow as tf
 from pipelines.core.pipeline import DataError, Form, Part, Rows
 from pipelines.core.specs import trace
 from pipelines.steps import ngram_tree, text
+from pipelines.steps.pieces import rows_of
 from zoo.spec import Field
 
 KINDS = {  # value of the option -> how long the n-grams of each kind are
@@ -39,17 +40,17 @@ class Units(NamedTuple):
 def words(texts: tf.Tensor) -> Units:
     """The words of texts (B,)."""
     split = text.words(texts)
-    end = tf.repeat(split.row_limits(), split.row_lengths())
-    return Units(split.flat_values, end, split.value_rowids())
+    row = rows_of(split.row_splits)
+    return Units(split.flat_values, tf.gather(split.row_limits(), row), row)
 
 
 def characters(texts: tf.Tensor) -> Units:
     """The code points of texts (B,), with a space before and after each run without white space."""
     split = tf.strings.split(text.lower(texts))  # (B, runs)
     points = tf.strings.unicode_decode(tf.strings.join([" ", split.flat_values, " "]), "UTF-8")
-    lengths = points.row_lengths()
-    end = tf.repeat(points.row_limits(), lengths)
-    return Units(points.flat_values, end, tf.repeat(split.value_rowids(), lengths))
+    run = rows_of(points.row_splits)
+    row = tf.gather(rows_of(split.row_splits), run)
+    return Units(points.flat_values, tf.gather(points.row_limits(), run), row)
 
 
 _CUT = {"words": words, "characters": characters}

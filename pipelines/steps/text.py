@@ -6,8 +6,11 @@ al. 2016, section 4.1). Every byte string is accepted: invalid UTF-8 becomes U+F
 that the vocabulary lacks becomes [UNK], an empty text is only [CLS].
 """
 
+import hashlib
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import sentencepiece
@@ -15,12 +18,12 @@ import tensorflow as tf
 
 from pipelines.core.pipeline import DataError, Form, Part, Rows
 from pipelines.core.rows import chunks
+from pipelines.steps import byte_bpe, word_piece
+from pipelines.steps.merges import sampled
+from pipelines.steps.pieces import CLASSIFY, SPECIAL, Codec, LongestMatch, of_words, tokens
 from zoo.spec import Field
 
-SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # ids 0 to 4
-_UNKNOWN, _CLASSIFY = 1, 2
 _WORD = "\u2581"  # prefix of every word, which marks the pieces that begin one
-_END = "\0"  # after every word; no word has one, since control characters are spaces
 _LONGEST_PIECE = 20  # characters
 # Bytes of a word that pieces are learnt from. The characters of one of a million bytes would
 # outnumber all others, so that these fall below `character_coverage`.
@@ -62,10 +65,10 @@ def learn_vocabulary(texts: Iterator[np.ndarray], vocab_size: int) -> np.ndarray
     lines: list[bytes] = []
     for chunk in texts:
         split = words(tf.constant(chunk))
-        short = tf.strings.length(split.flat_values) <= _LONGEST_WORD
-        split = tf.ragged.boolean_mask(split, split.with_flat_values(short))
-        joined = tf.strings.reduce_join(split, axis=1, separator=" ")
-        lines += [line for line in joined.numpy().tolist() if line]
+        each, ends = split.flat_values.numpy().tolist(), split.row_splits.numpy().tolist()
+        # In Python: TensorFlow's ragged operations take the memory of texts times the longest one.
+        kept = ([w for w in each[i:j] if len(w) <= _LONGEST_WORD] for i, j in pairwise(ends))
+        lines += [b" ".join(line) for line in kept if line]
     if not lines:
         raise DataError("no vocabulary can be learnt: the training texts contain no words")
     model = io.BytesIO()
@@ -93,180 +96,139 @@ def learn_vocabulary(texts: Iterator[np.ndarray], vocab_size: int) -> np.ndarray
     return np.array([*SPECIAL, *(learnt.id_to_piece(i) for i in range(1, learnt.vocab_size()))])
 
 
+class Pieces(tf.Module):
+    """The codec of a vocabulary (pieces,) from `learn_vocabulary`."""
+
+    def __init__(self, vocabulary: np.ndarray):
+        super().__init__(name="pieces")
+        keys = [str(piece) for piece in vocabulary]
+        self._texts = tf.constant([*[""] * len(SPECIAL), *keys[len(SPECIAL) :]])
+        ids = {key: i for i, key in enumerate(keys) if i >= len(SPECIAL)}  # no "[MASK]" of a text
+        self._cut = LongestMatch(ids, _WORD)
+
+    def encode(self, texts: tf.Tensor) -> tf.RaggedTensor:
+        """Ids of the pieces of texts (B,) of any bytes: (B, pieces) int32."""
+        return of_words(words(texts), self._cut)
+
+    def decode(self, ids: tf.Tensor) -> tf.Tensor:
+        """Texts (B,) that have these ids (B, T), but for lost spaces; special ones left out."""
+        joined = tf.strings.reduce_join(tf.gather(self._texts, ids), axis=-1)
+        return tf.strings.strip(tf.strings.regex_replace(joined, _WORD, " "))
+
+
 class Tokenizer(tf.Module):
     """`preprocess` of a text field: strings (B,) to `tokens` (B, max_length) int32, padded with 0.
 
     Args:
-        vocabulary: (pieces,) from `learn_vocabulary`.
-        max_length: of the output; longer texts lose their middle, since the end of a review or a
-            question matters as much as its beginning (Sun et al. 2019, section 5.3.1).
+        vocabulary: as it was learnt.
+        max_length: of the output; longer texts lose their middle.
         field: name of the raw field; empty: the only one.
+        codec: made of the vocabulary, its `encode` and `decode` are between texts and ids.
     """
 
-    def __init__(self, vocabulary: np.ndarray, max_length: int, field: str = ""):
+    def __init__(
+        self,
+        vocabulary: np.ndarray,
+        max_length: int,
+        field: str = "",
+        codec: Callable[[np.ndarray], Codec] = Pieces,
+    ):
         super().__init__(name="tokenizer")
-        pieces = [str(piece) for piece in vocabulary]
-        keys = pieces[len(SPECIAL) :]  # so that "[MASK]" in a text is not special
-        ids = np.arange(len(SPECIAL), len(pieces), dtype=np.int32)
-        self._whole = _table(np.array(keys, object), ids)
-        edges, self._piece_at, self._size_at = _trie(dict(zip(keys, ids.tolist(), strict=True)))
-        self._edges = _table(np.array(list(edges)), np.array(list(edges.values()), np.int32))
-        self._max_length = max_length
+        self._codec = codec(vocabulary)
+        self.max_length = max_length
         self._field = field
+        # Of all that its tokens depend on, for files of tokens.
+        learnt = [type(self._codec).__name__, *map(str, np.asarray(vocabulary).tolist())]
+        self.fingerprint = hashlib.sha256("\n".join(learnt).encode()).hexdigest()
 
     def __call__(self, raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        return {"tokens": tokens(self._codec.encode(self._text(raw)), self.max_length)}
+
+    def all_tokens(self, raw: dict[str, tf.Tensor]) -> tf.RaggedTensor:
+        """[CLS] and all pieces of each text, however many: (B, tokens) int32."""
+        ids = self._codec.encode(self._text(raw))
+        start = tf.fill([ids.nrows(), 1], CLASSIFY)
+        return tf.concat([tf.RaggedTensor.from_tensor(start), ids], axis=1)
+
+    def decode(self, tokens: tf.Tensor) -> tf.Tensor:
+        """Texts (B,) that have these tokens (B, T); special ones are left out."""
+        return self._codec.decode(tokens)
+
+    def _text(self, raw: dict[str, tf.Tensor]) -> tf.Tensor:
         [text] = [raw[self._field]] if self._field else raw.values()
-        pieces = self.pieces(words(text))  # (B, pieces)
-        length = tf.cast(pieces.row_lengths(), tf.int32)[:, None]  # (B, 1)
-        kept = tf.minimum(length, self._max_length - 1)
-        column = tf.range(self._max_length - 1)[None]  # (1, max_length - 1)
-        # The first half of the output is from the start of the text, the second from its end.
-        position = column + tf.where(column < kept // 2, 0, length - kept)
-        position += tf.cast(pieces.row_starts(), tf.int32)[:, None]
-        # One gather: with TensorFlow's ragged operations tokenizing takes twice the time.
-        padded = tf.concat([pieces.flat_values, [0]], axis=0)
-        last = tf.size(pieces.flat_values)
-        tokens = tf.gather(padded, tf.where(column < kept, position, last))
-        start = tf.fill([tf.shape(tokens)[0], 1], _CLASSIFY)
-        return {"tokens": tf.concat([start, tokens], axis=1)}
-
-    def pieces(self, split: tf.RaggedTensor) -> tf.RaggedTensor:
-        """Ids of the pieces of each text's words: (B, words) to (B, pieces) int32."""
-        distinct, index = tf.unique(split.flat_values)
-        of_word = tf.gather(self._pieces_of(distinct), index)  # (words, pieces)
-        return split.with_flat_values(of_word).merge_dims(1, 2)
-
-    def _pieces_of(self, word: tf.Tensor) -> tf.RaggedTensor:
-        """Ids of the pieces of each word: (W,) to (W, pieces) int32."""
-        word = tf.strings.join([_WORD, word])
-        # Most words are a single piece; only the others are looked at character by character.
-        whole = self._whole.lookup(word)
-        ones, cut = (tf.cast(tf.where(mask)[:, 0], tf.int32) for mask in (whole >= 0, whole < 0))
-        text = tf.strings.join([tf.gather(word, cut), _END])
-        split = tf.strings.unicode_decode(text, "UTF-8")  # (cut, characters)
-        begin = tf.cast(split.row_starts(), tf.int32)
-        piece, size = self._longest(split.flat_values)
-        position = _path(begin, size)  # of the pieces
-        row = tf.searchsorted(begin, position, side="right") - 1
-        ids = tf.concat([tf.gather(whole, ones), tf.gather(piece, position)], axis=0)
-        owner = tf.cast(tf.concat([ones, tf.gather(cut, row)], axis=0), tf.int64)
-        # By word, and by position within a word.
-        position = tf.cast(tf.concat([tf.zeros_like(ones), position], axis=0), tf.int64)
-        order = tf.argsort(owner * tf.size(size, tf.int64) + position, stable=True)
-        # Without assertions, which keep all of this in a graph that needs no tokens.
-        return tf.RaggedTensor.from_value_rowids(
-            tf.gather(ids, order),
-            tf.gather(owner, order),
-            nrows=tf.size(word, tf.int64),
-            validate=False,
-        )
-
-    def _longest(self, characters: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The longest piece that begins at each of the characters (N,), and its size: (N,) int32.
-
-        Where none does, [UNK] of size 1; at the end of a word, size 0.
-        """
-
-        def one_character_on(position, node, begin, deepest):
-            character = tf.cast(tf.gather(characters, position), tf.int64)
-            node = self._edges.lookup(_edge(tf.cast(node, tf.int64), character))
-            alive = tf.where(node >= 0)[:, 0]
-            position, node, begin = (tf.gather(c, alive) for c in (position, node, begin))
-            deepest = tf.tensor_scatter_nd_update(deepest, begin[:, None], node)
-            return position + 1, node, begin, deepest
-
-        every = tf.range(tf.size(characters))
-        *_, deepest = tf.while_loop(
-            lambda position, *_: tf.size(position) > 0,
-            one_character_on,
-            (every, tf.zeros_like(every), every, tf.zeros_like(every)),
-            shape_invariants=(tf.TensorShape([None]),) * 4,
-        )
-        size = tf.gather(self._size_at, deepest)
-        return tf.gather(self._piece_at, deepest), tf.where(characters == 0, 0, size)
+        return text
 
 
-def _path(begin: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    """Where the pieces are that follow one another from each beginning: (pieces,), in any order.
+class Kind(NamedTuple):
+    """One of the tokenizers that the form `pieces` can have."""
 
-    By pointer doubling, so that a word of a million characters takes 20 rounds: after k of them
-    2^k pieces of each word are known, and from each character the position 2^k pieces further.
-
-    Args:
-        begin: (words,) positions of their first characters.
-        size: (N,) of the piece at each character; 0 at the end of a word.
-    """
-
-    def doubled(reached, jump):
-        further = tf.gather(jump, reached)
-        inside = tf.where(tf.gather(size, further) > 0)[:, 0]
-        return tf.concat([reached, tf.gather(further, inside)], axis=0), tf.gather(jump, jump)
-
-    reached, _ = tf.while_loop(
-        lambda _, jump: tf.reduce_any(tf.gather(size, jump) > 0),
-        doubled,
-        (begin, tf.range(tf.size(size)) + size),
-        shape_invariants=(tf.TensorShape([None]),) * 2,
-    )
-    return reached
+    learn: Callable[[Rows, str, int], np.ndarray]  # training rows, column of texts, vocab_size
+    codec: Callable[[np.ndarray], Codec]
+    array: str = "vocabulary"  # name of what is learnt in the state
+    beside: int = 0  # ids that are not learnt
 
 
-def _trie(ids: Mapping[str, int]) -> tuple[dict[int, int], np.ndarray, np.ndarray]:
-    """The pieces as a tree of characters: {edge: node}, and for each node a piece and its size.
-
-    That is the longest piece on the way to the node, or [UNK] of size 1. The root is node 0.
-    """
-    edges: dict[int, int] = {}
-    parents, ends = [0], {}
-    for piece, i in ids.items():
-        node = 0
-        for character in piece:
-            parent, edge = node, _edge(node, ord(character))
-            node = edges.setdefault(edge, len(parents))
-            if node == len(parents):
-                parents.append(parent)
-        ends[node] = (i, len(piece))
-    found = [(_UNKNOWN, 1)]
-    for node in range(1, len(parents)):
-        found.append(ends.get(node, found[parents[node]]))
-    piece, size = np.array(found, np.int32).T
-    return edges, piece, size
+def _learn_pieces(train: Rows, name: str, vocab_size: int) -> np.ndarray:
+    return learn_vocabulary((chunk[name] for chunk in chunks(train)), vocab_size)
 
 
-def _edge(node, character):
-    """The key of a node's edge: Unicode has less than 2^21 characters."""
-    return node * 2**21 + character
+KINDS = {  # value of the option `tokenizer`
+    "pieces": Kind(_learn_pieces, Pieces),
+    "bytes": Kind(sampled(byte_bpe.learn), byte_bpe.BytePieces, "merges", byte_bpe.LEAST),
+    "word_pieces": Kind(sampled(word_piece.learn), word_piece.WordPieces),
+}
 
 
-def _table(keys: np.ndarray, values: np.ndarray) -> tf.lookup.StaticHashTable:
-    initializer = tf.lookup.KeyValueTensorInitializer(tf.constant(keys), tf.constant(values))
-    return tf.lookup.StaticHashTable(initializer, default_value=-1)
-
-
-def pieces_form(vocab_size: int, max_length: int, field: str = "") -> Form:
+def pieces_form(
+    vocab_size: int, max_length: int, field: str = "", tokenizer: str = "pieces"
+) -> Form:
     """One text field as `tokens` (B, max_length), with a vocabulary learnt from the training rows.
 
     Args:
         vocab_size: largest number of pieces.
         max_length: largest number of pieces of a text.
         field: name of the raw field; empty: the only one.
+        tokenizer: a key of KINDS.
+
+    Raises:
+        DataError: `tokenizer` is something else, or `vocab_size` too small for it; when made, an
+            adopted vocabulary is of another tokenizer.
     """
+    if tokenizer not in KINDS:
+        raise DataError(f"tokenizer={tokenizer}: expected {', '.join(KINDS)}")
+    if vocab_size < KINDS[tokenizer].beside:
+        raise DataError(
+            f"vocab_size={vocab_size}: expected {KINDS[tokenizer].beside} or more, the ids of "
+            f"tokenizer={tokenizer} that are not learnt"
+        )
 
     def fit(train: Rows) -> Part:
         name = field or next(name for name in train.fields if name != train.target)
-        texts = (chunk[name] for chunk in chunks(train))
-        # The option too, so that a run that adopts the vocabulary cannot ask for another size.
+        kind = KINDS[tokenizer]
+        # The options too, so that a run that adopts the vocabulary cannot ask for others.
         return {
-            "vocabulary": learn_vocabulary(texts, vocab_size),
+            kind.array: kind.learn(train, name, vocab_size),
             "vocab_size": np.int64(vocab_size),
+            "tokenizer": np.array(tokenizer),
         }
 
+    def make(part: Part) -> Tokenizer:
+        kind, learnt = _kind(part), _name(part)
+        if tokenizer not in ("pieces", learnt):  # "pieces" may be nobody's choice
+            raise DataError(f"tokenizer={tokenizer}, but the vocabulary is of tokenizer={learnt}")
+        return Tokenizer(part[kind.array], max_length, field, kind.codec)
+
     def fields(part: Part) -> dict[str, Field]:
-        ids = len(part["vocabulary"])
+        kind = _kind(part)
+        ids = kind.beside + len(part[kind.array])
         return {"tokens": Field((max_length,), "int32", ids=ids, length=max_length)}
 
-    return Form(
-        fit=fit,
-        make_preprocess=lambda part: Tokenizer(part["vocabulary"], max_length, field),
-        fields=fields,
-    )
+    return Form(fit=fit, make_preprocess=make, fields=fields)
+
+
+def _name(part: Part) -> str:
+    return str(part.get("tokenizer", "pieces"))  # an earlier version recorded none
+
+
+def _kind(part: Part) -> Kind:
+    return KINDS[_name(part)]

@@ -37,13 +37,29 @@ def kept(read: Callable[[], Any], paths: Sequence[str], options: Mapping[str, An
     small = sum(map(os.path.getsize, paths)) < _SMALLEST
     if small or not logging.getLogger("pipelines").isEnabledFor(logging.INFO):
         return read()
+    digests = content.digests([*map(pathlib.Path, paths)], "")
+    contents = [f"{path!r} {found}" for path, found in zip(paths, digests, strict=True)]
+    described = repr(sorted(options.items()))
+    return by_content(
+        read, [described, *contents], "this table", "as read before from the same files"
+    )
+
+
+def by_content(make: Callable[[], Any], contents: Sequence[str], what: str, again: str) -> Any:
+    """`make()`, or what it returned and logged before where `contents` were the same.
+
+    Args:
+        contents: all that the result depends on besides this package, or hashes of it.
+        what: for the log of processes that wait.
+        again: for the log where it was made before.
+    """
     folder = caches.folder("")
-    path = folder / f"{_PREFIX}{_key(paths, options)}.npz"
-    with _alone(path, "this table"):
+    path = folder / f"{_PREFIX}{_key(contents)}.npz"
+    with _alone(path, what):
         with contextlib.suppress(Exception):  # not there, or damaged in any way
-            return _load(path)
+            return _load(path, again)
         with _logged() as lines:
-            result = read()
+            result = make()
         with contextlib.suppress(OSError, TypeError):  # a full disk, or what cannot be stored
             _save(path, result, lines)
             _forget_old(folder)
@@ -58,10 +74,8 @@ def _alone(path: pathlib.Path, what: str) -> Iterator[None]:
         yield
 
 
-def _key(paths: Sequence[str], options: Mapping[str, Any]) -> str:
-    digest = hashlib.sha256(f"{_FORMAT} {sorted(options.items())!r}".encode())
-    for path, found in zip(paths, content.digests([*map(pathlib.Path, paths)], ""), strict=True):
-        digest.update(f"{path!r} {found};".encode())
+def _key(contents: Sequence[str]) -> str:
+    digest = hashlib.sha256(f"{_FORMAT} {list(contents)!r}".encode())
     sources = pathlib.Path(pipelines.__file__).parent.rglob("*.py")
     for source in sorted(sources):
         digest.update(source.read_bytes())
@@ -94,14 +108,14 @@ def _save(path: pathlib.Path, result: Any, lines: Sequence[tuple[str, int, str]]
         aside.unlink(missing_ok=True)
 
 
-def _load(path: pathlib.Path) -> Any:
+def _load(path: pathlib.Path, again: str) -> Any:
     with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
         described = json.loads(stored["described"].tobytes())
         result = _made(described["result"], stored)
     for name, level, line in described["lines"]:
         logging.getLogger(name).log(level, "%s", line)
     os.utime(path)  # the newest are kept
-    _log.info("as read before from the same files: %s", path)
+    _log.info("%s: %s", again, path)
     return result
 
 

@@ -249,7 +249,9 @@ def test_form_takes_the_field_that_is_named():
     assert used.make_preprocess(part)(raw)["ngrams"].numpy()[0, :2].tolist() == [1, 0]
 
 
-@pytest.mark.parametrize("name", ["imdb", "docstrings", "text_lines", "tfds_text"])
+@pytest.mark.parametrize(
+    "name", ["imdb", "docstrings", "text_folder", "text_lines", "text_table", "tfds_text"]
+)
 def test_every_text_pipeline_offers_them_and_fits_training_rows_alone(name):
     prepared = fake_pipeline(name, form="ngrams")
     field = prepared.spec.inputs["ngrams"]

@@ -11,6 +11,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import pipelines
 from pipelines import DataError, Rows
 from pipelines.steps.text import SPECIAL, Tokenizer, learn_vocabulary, pieces_form, words
 from tests.conftest import run_python
@@ -185,6 +186,74 @@ def test_pieces_form_takes_the_only_text_where_none_is_named():
     fields = {"words": Field((), "string"), "label": Field((), "int64")}
     part = pieces_form(60, 9).fit(Rows(len(TEXTS), fields, "label", table=table))
     np.testing.assert_array_equal(part["vocabulary"], learn_vocabulary(iter([TEXTS]), 60))
+
+
+def rows_of(texts: np.ndarray) -> Rows:
+    return Rows(len(texts), {"text": Field((), "string")}, None, table={"text": texts})
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "array", "expected"),
+    [("bytes", "merges", [b"Low", b" \xff"]), ("word_pieces", "vocabulary", [b"low", b""])],
+)
+def test_pieces_form_has_other_tokenizers_which_are_exported(tmp_path, tokenizer, array, expected):
+    pytest.importorskip("tokenizers")
+    form = pieces_form(300, 9, tokenizer=tokenizer)
+    part = form.fit(rows_of(TEXTS.astype(object)))
+    assert (str(part["tokenizer"]), int(part["vocab_size"])) == (tokenizer, 300)
+    size = 261 + len(part["merges"]) if tokenizer == "bytes" else len(part["vocabulary"])
+    assert form.fields(part) == {"tokens": Field((9,), "int32", ids=size, length=9)}
+    # Adopted by a run that names no tokenizer, and exported.
+    preprocess = pieces_form(300, 9).make_preprocess(part)
+    raw = {"text": tf.TensorSpec((None,), tf.string)}
+    preprocess.serve = tf.function(preprocess.__call__, input_signature=[raw], autograph=False)
+    tf.saved_model.save(preprocess, str(tmp_path))
+    texts = tf.constant([b"Low", b" \xff"])
+    found = preprocess({"text": texts})["tokens"]
+    assert found.dtype == tf.int32
+    assert found.shape == (2, 9)
+    assert found[:, 0].numpy().tolist() == [2, 2]  # [CLS]
+    served = tf.saved_model.load(str(tmp_path)).serve({"text": texts})["tokens"]
+    np.testing.assert_array_equal(served, found)
+    assert preprocess.decode(found).numpy().tolist() == expected
+    ids = preprocess.all_tokens({"text": texts}).to_tensor(shape=(2, 9))
+    np.testing.assert_array_equal(ids, found)
+    other = pieces_form(300, 9).make_preprocess(pieces_form(300, 9).fit(rows_of(TEXTS)))
+    assert other.fingerprint != preprocess.fingerprint
+    assert array in part
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        *(("docstrings", {}), ("imdb", {}), ("library_text", {})),
+        *(("text_lines", {"data_files": "a.tsv"}), ("tfds_text", {"dataset": "a"})),
+    ],
+)
+def test_every_text_pipeline_has_the_option(name, options):
+    with pytest.raises(DataError, match="tokenizer=none: expected pieces, bytes, word_pieces"):
+        pipelines.get(name, tokenizer="none", **options)
+    assert "pieces" in pipelines.get(name, tokenizer="bytes", **options).forms
+
+
+def test_pieces_form_refuses_what_no_tokenizer_is():
+    with pytest.raises(
+        DataError, match="tokenizer=characters: expected pieces, bytes, word_pieces"
+    ):
+        pieces_form(300, 9, tokenizer="characters")
+    with pytest.raises(DataError, match="vocab_size=100: expected 261 or more"):
+        pieces_form(100, 9, tokenizer="bytes")
+
+
+def test_pieces_form_refuses_a_vocabulary_of_another_tokenizer():
+    """An earlier version recorded no tokenizer, so that adopting cannot compare it."""
+    with pytest.raises(
+        DataError, match="tokenizer=bytes, but the vocabulary is of tokenizer=pieces"
+    ):
+        pieces_form(300, 9, tokenizer="bytes").make_preprocess({"vocabulary": TINY})
+    old = pieces_form(300, 12).make_preprocess({"vocabulary": TINY})
+    found = old({"text": tf.constant(["the film"])})["tokens"]
+    assert [str(TINY[i]) for i in found[0] if i] == ["[CLS]", "▁the", "▁film"]
 
 
 def test_words_are_valid_text():

@@ -1,0 +1,99 @@
+r"""Texts cut into the words of GPT-2 (Radford et al. 2019), of any bytes and without any loss.
+
+The words are those of the pattern
+
+    's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
+
+with `\s` as Unicode has it. TensorFlow's regular expressions know no look-ahead, and each of the
+pattern's alternatives is decided by a character and its neighbours: so words are cut by comparing
+numbers. Bytes that are not UTF-8 count as one symbol or several, which are neither letters nor
+numbers nor white space.
+"""
+
+import functools
+import unicodedata
+
+import numpy as np
+import tensorflow as tf
+
+from pipelines.steps.characters import WHITE_SPACE, CharacterTable, neighbours
+from pipelines.steps.pieces import rows_of
+
+_OUTSIDE, _LETTER, _NUMBER, _SPACE, _OTHER = range(5)
+_BEYOND = 3  # characters that a contraction may reach over
+# How GPT-2 writes bytes as characters: those that can be seen as they are, the others from U+0100.
+_SEEN = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+_HIDDEN = [byte for byte in range(256) if byte not in _SEEN]
+SHOWN = np.zeros(256, np.int32)  # byte -> code point
+SHOWN[_SEEN], SHOWN[_HIDDEN] = _SEEN, range(256, 256 + len(_HIDDEN))
+BYTE = np.zeros(SHOWN.max() + 1, np.int32)  # code point -> byte
+BYTE[SHOWN] = range(256)
+
+
+def shown(content: bytes) -> str:
+    """Bytes as characters, one for each, none of which is white space."""
+    return "".join(chr(SHOWN[byte]) for byte in content)
+
+
+def unshown(characters: str) -> bytes:
+    """The bytes that `shown` wrote."""
+    return bytes(int(BYTE[ord(character)]) for character in characters)
+
+
+def words(texts: tf.Tensor) -> tf.RaggedTensor:
+    """Words of texts (B,) of any bytes, as `shown` writes them: (B, words) strings."""
+    points, offsets = tf.strings.unicode_decode_with_offsets(texts, "UTF-8")
+    position = tf.where(_begins(points.flat_values, points.row_splits))[:, 0]  # (words,)
+    splits = tf.searchsorted(position, points.row_splits, out_type=tf.int64)  # of words by text
+    size = tf.cast(tf.strings.length(texts, unit="BYTE"), tf.int64)
+    before = tf.gather(tf.cumsum(size, exclusive=True), rows_of(splits))
+    start = tf.gather(offsets.flat_values, position) + before
+    content = tf.cast(tf.io.decode_raw(tf.strings.reduce_join(texts), tf.uint8), tf.int32)
+    limits = tf.concat([start, [tf.size(content, tf.int64)]], axis=0)
+    written = tf.gather(tf.constant(SHOWN), content)
+    split = tf.RaggedTensor.from_row_splits(written, limits, validate=False)
+    found = tf.strings.unicode_encode(split, "UTF-8")
+    return tf.RaggedTensor.from_row_splits(found, splits, validate=False)
+
+
+@functools.cache
+def _kinds() -> CharacterTable:
+    kinds = {"L": _LETTER, "N": _NUMBER}
+    return CharacterTable(
+        lambda c: _SPACE if c in WHITE_SPACE else kinds.get(unicodedata.category(c)[0], _OTHER),
+        np.uint8,
+    )
+
+
+def _begins(codes: tf.Tensor, splits: tf.Tensor) -> tf.Tensor:
+    """Whether a word begins at each character (N,) of texts with these row splits."""
+    size = tf.size(codes, tf.int64)
+    padded = tf.concat([codes, [0] * _BEYOND], axis=0)  # so that there is one after each
+    starts = tf.concat([splits, size + tf.range(_BEYOND, dtype=tf.int64)], axis=0)[:, None]
+    first = tf.scatter_nd(starts, tf.ones_like(starts[:, 0], tf.int32), [size + _BEYOND]) > 0
+    kind = _kinds()(padded)
+    before, after = neighbours(kind, first, _OUTSIDE)
+    # The last character of white space before a word stands alone, or joins the word if it is " ".
+    last = (after != _SPACE) & (after != _OUTSIDE)
+    joins = tf.concat([[False], (last & (padded == ord(" ")))[:-1]], axis=0)
+    white = (before != _SPACE) | last
+    begins = tf.where(kind == _SPACE, white, (kind != before) & ~joins)
+    return _with_contractions(begins, padded, first)[:size]
+
+
+def _with_contractions(begins: tf.Tensor, codes: tf.Tensor, first: tf.Tensor) -> tf.Tensor:
+    """The same with 's, 't, 'm, 'd, 're, 've, 'll as words, where one begins with an apostrophe."""
+    inside = begins[:-_BEYOND] & (codes[:-_BEYOND] == ord("'"))
+    at = tf.where(inside)[:, 0]
+    one, two = (
+        tf.where(tf.gather(first, at + place), 0, tf.gather(codes, at + place)) for place in (1, 2)
+    )
+    short, long = tf.zeros_like(at, tf.bool), tf.zeros_like(at, tf.bool)
+    for letter in "stmd":
+        short |= one == ord(letter)
+    for letter, other in ("re", "ve", "ll"):
+        long |= (one == ord(letter)) & (two == ord(other))
+    size = tf.where(short, 2 * tf.ones_like(at), tf.where(long, 3 * tf.ones_like(at), 0))
+    at, size = tf.boolean_mask(at, size > 0), tf.boolean_mask(size, size > 0)
+    begins = tf.tensor_scatter_nd_update(begins, at[:, None] + 1, tf.zeros_like(at, tf.bool))
+    return tf.tensor_scatter_nd_update(begins, (at + size)[:, None], tf.ones_like(at, tf.bool))

@@ -1,0 +1,44 @@
+"""Properties of characters as tables that a graph looks up, by Python's version of Unicode."""
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+_CODES, _PAGE = 0x110000, 256
+# White space by Unicode's property, written out: RE2's \s is ASCII's only, Rust's is this one.
+WHITE_SPACE = (
+    "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000"
+)
+
+
+class CharacterTable:
+    """A number for each code point: a saved graph holds only the pages of 256 that differ.
+
+    Args:
+        value: of each character; computed for all of Unicode, which takes a second.
+        dtype: of the numbers.
+    """
+
+    def __init__(self, value: Callable[[str], int], dtype: type):
+        values = np.array([value(chr(code)) for code in range(_CODES)], dtype)
+        self._pages, page = np.unique(values.reshape(-1, _PAGE), axis=0, return_inverse=True)
+        self._page = page.ravel().astype(np.int32)
+
+    def __call__(self, codes: tf.Tensor) -> tf.Tensor:
+        """The numbers of code points (N,)."""
+        whole = tf.gather(tf.constant(self._pages), tf.constant(self._page))  # folded when loaded
+        return tf.gather(tf.reshape(whole, [-1]), codes)
+
+
+def neighbours(values: tf.Tensor, first: tf.Tensor, outside: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """What stands before and after each value (N,) in its text; `outside` where nothing does.
+
+    Args:
+        first: (N,) whether each is the first of its text.
+    """
+    edge = tf.constant([outside], values.dtype)
+    last = tf.concat([first[1:], [True]], axis=0)
+    before = tf.where(first, edge, tf.concat([edge, values[:-1]], axis=0))
+    return before, tf.where(last, edge, tf.concat([values[1:], edge], axis=0))
