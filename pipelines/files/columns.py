@@ -8,12 +8,13 @@ from typing import NamedTuple
 import numpy as np
 
 from pipelines.core.pipeline import DataError
-from pipelines.files import dates, missing, numbers, sentinels
+from pipelines.files import dates, free_text, missing, numbers, sentinels
 from pipelines.files.column_cells import Cells
 from pipelines.files.readings import Asked, Reading
 from pipelines.files.shown import shown
 from pipelines.files.table_file import LARGEST, MISSING, NAME, number, quoted
 
+NEARLY_ALL = 0.95  # fraction of distinct cells from which on a column is an identifier
 _MOSTLY = 0.9  # fraction of numbers or dates from which on the other cells are errors
 _MANY = 20  # distinct numbers or dates among which one word is no value
 
@@ -31,6 +32,11 @@ class Column(NamedTuple):
     reading: Reading | None = None  # None: a plain number, or text
     sent: np.ndarray | None = None  # (N,) bytes in UTF-8, b"": missing; None: numbers are sent
     unit: str = ""  # of dates: the finest unit in which they differ
+
+    @property
+    def free_text(self) -> bool:
+        """Whether it is a column of texts whose words count, not the whole cells."""
+        return self.reading is not None and self.reading.kind == "words"
 
     @property
     def missing(self) -> np.ndarray:
@@ -198,7 +204,10 @@ def _text(held: _Known, asked: Asked) -> Column:
             f"{held.shown}: cells such as {shown(repr(first), 40)} are taken as text, being "
             "neither numbers nor dates of one form"
         ]
-    reading = Reading("text", words=absent.words)
+    free = not (asked.text or asked.target) and free_text.is_free(held.present)
+    reading = Reading("words" if free else "text", words=absent.words)
+    if free and len(held.present) <= NEARLY_ALL * sum(held.present.values()):
+        remarks.append(f"{held.shown}: free text; as a category: categories={held.shown}")
     spelled = absent.spelled
     return Column(
         held.name,

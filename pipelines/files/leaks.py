@@ -40,6 +40,7 @@ def alone(columns: Sequence[Column], present: np.ndarray, target: np.ndarray) ->
         present: (N,) bool, rows that have a target.
         target: (M,) of those: int64 classes, or numbers.
     """
+    columns = [column for column in columns if not column.free_text]  # whose order says nothing
     if len(columns) < 2 or target.ndim > 1 or len(target) < _FEWEST_ROWS:
         return ""
     chosen = np.random.default_rng(0).permutation(len(target))[:_ROWS]

@@ -15,7 +15,7 @@ DECIMALS = ("point", "comma")
 class Reading(NamedTuple):
     """What the exported model has to know about the cells of one column."""
 
-    kind: str  # number, date or text
+    kind: str  # number, date, text, or words: free text
     form: str = ""  # of numbers: numbers.py, "": plain ones; of dates: dates.py
     words: tuple[bytes, ...] = WORDS  # that mean missing, in lower case
     sentinels: tuple[float, ...] = ()  # numbers, or seconds since 2000, that mean missing

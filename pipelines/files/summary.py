@@ -6,8 +6,8 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from pipelines.files import dates
-from pipelines.files.columns import Column
+from pipelines.files import dates, free_text
+from pipelines.files.columns import NEARLY_ALL, Column
 from pipelines.files.shown import shown
 from pipelines.files.table_file import NAME
 
@@ -19,7 +19,6 @@ _MEASURE = re.compile(  # names of columns that count in steps of 1 and still ar
     "(?i:x|t|(.*[ _.-])?(time|step|year|month|week|day|hour|minute|second|period|quarter|epoch|age|"
     "depth|distance|dose)s?)"
 )
-_NEARLY_ALL = 0.95  # fraction of distinct cells from which on a column is an identifier
 _COUNTER = 0.99  # fraction of steps by 1 from which on a column counts the rows
 _FEWEST = 20  # distinct numbers of a column that counts
 _SHOWN = 30  # columns of a wide table that are printed
@@ -32,7 +31,7 @@ def unlearnable(column: Column) -> str:
         return "all cells are missing"
     if column.distinct == 1 and len(present) == len(column.values):
         return f"all are {_value(column, present[0])}"
-    if len(present) < 2 or column.distinct <= _NEARLY_ALL * len(present):
+    if column.free_text or len(present) < 2 or column.distinct <= NEARLY_ALL * len(present):
         return ""
     if column.kind == "text":
         return "nearly every row has another text"
@@ -78,20 +77,26 @@ def describe(columns: Sequence[Column]) -> list[str]:
     lines = [f"{'column':24} {'kind':7} {'missing':>8} {'distinct':>9}  values"]
     for column in columns[:_SHOWN]:
         present = column.values[~column.missing]
-        if column.kind == "text":
+        if column.free_text:
+            words = free_text.mean_words(Counter(t.decode(errors="replace") for t in present))
+            values = f"{words:.1f} words on average"
+        elif column.kind == "text":
             [(most, times)] = Counter(present.tolist()).most_common(1)
             values = f"{_value(column, most)} ({times} times)"
         else:
             values = f"{_value(column, present.min())} .. {_value(column, present.max())}"
         absent = len(column.values) - len(present)
-        line = (
-            f"{shown(column.name, 24):24} {column.kind:7} {absent:8} {column.distinct:9}  {values}"
-        )
+        name, kind = shown(column.name, 24), _kind(column)
+        line = f"{name:24} {kind:7} {absent:8} {column.distinct:9}  {values}"
         lines.append(line)
-    more = Counter(column.kind for column in columns[_SHOWN:])
+    more = Counter(_kind(column) for column in columns[_SHOWN:])
     if more:
         lines.append(f"and {', '.join(f'{n} {kind} columns' for kind, n in more.items())} more")
     return lines + [line for column in columns for line in column.remark.splitlines()]
+
+
+def _kind(column: Column) -> str:
+    return "words" if column.free_text else column.kind
 
 
 def _value(column: Column, value: bytes | float) -> str:

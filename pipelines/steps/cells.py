@@ -38,11 +38,11 @@ def recorded(train: Rows) -> Part:
     if not names:
         raise DataError("no column is left to learn from")
     readings = {name: (train.readings or {}).get(name) or _plain(train, name) for name in names}
-    numbers, moments, texts = (
+    numbers, moments, texts, prose = (
         [name for name in names if readings[name].kind == kind]
-        for kind in ("number", "date", "text")
+        for kind in ("number", "date", "text", "words")
     )
-    order = [*numbers, *moments, *texts]
+    order = [*numbers, *moments, *texts, *prose]
     words = [(i, word) for i, name in enumerate(order) for word in readings[name].words]
     sentinels = [(i, value) for i, name in enumerate(order) for value in readings[name].sentinels]
     part = {
@@ -56,6 +56,8 @@ def recorded(train: Rows) -> Part:
         "sentinels": np.array([value for _, value in sentinels], np.float64),
         "sentinel_of": np.array([i for i, _ in sentinels], np.int64),
     }
+    if prose:
+        part["prose"] = np.array(prose, str)  # columns of free text
     parts, clocks = _calendar(train, part)
     return {**part, "clocks": np.array(clocks, str), "texts": np.array([*texts, *parts], str)}
 
@@ -116,6 +118,13 @@ def read(part: Part, raw: Mapping[str, tf.Tensor]) -> Read:
     else:
         numbers = tf.zeros((tf.shape(next(iter(raw.values())))[0], 0), tf.float64)
     return Read(numbers, _texts(part, raw, dated), unreadable)
+
+
+def prose(part: Part, raw: Mapping[str, tf.Tensor]) -> list[tf.Tensor]:
+    """The texts (B,) of each column of free text, stripped; b"": missing."""
+    order = [str(name) for name in part["columns"]]
+    names = [str(name) for name in part.get("prose", ())]
+    return [_text(part, order.index(name), raw[name]) for name in names]
 
 
 def of_rows(part: Part, train: Rows) -> tuple[np.ndarray, list[np.ndarray]]:

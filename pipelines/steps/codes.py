@@ -13,7 +13,7 @@ from pipelines.files.table_file import LARGEST
 
 _FEWEST, _MOST = 3, 300  # different values of a column of codes
 _ROWS_A_VALUE = 4  # at least, on average
-_BINS = 32  # pieces of the function of the number, as `zoo/tabular.py` has them
+_BINS = 32  # pieces of the function of the number; four folds of the rows bear no more
 _FOLDS = 5
 _PRIOR = 4.0  # rows without effect that the mean of each value is shrunk by
 _GAIN = 0.01  # of the target's variance

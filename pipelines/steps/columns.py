@@ -1,4 +1,4 @@
-"""The input form `columns` of tables: numbers, their ranks, missing cells and category ids apart.
+"""The input form `columns` of tables: numbers, ranks, missing cells, category ids and words apart.
 
 A column of whole numbers whose values say more than their order does, such as the number of a
 school, is a category beside the number (codes.py).
@@ -6,33 +6,72 @@ school, is a category beside the number (codes.py).
 
 import dataclasses
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import numpy as np
 import tensorflow as tf
 
-from pipelines.core.pipeline import Form, Part, Rows
-from pipelines.steps import cells, codes, tabular, unseen
+from pipelines.core.pipeline import DataError, Form, Part, Rows
+from pipelines.files.shown import shown
+from pipelines.steps import cells, codes, tabular, unseen, words
+from pipelines.storage.progress import progress
 from zoo.spec import Field
 
 _QUANTILES = 257  # per column of training cells; ranks are interpolated between them
 # Known values of a column of texts; rarer ones are unknown.
 _MOST_CATEGORIES, _ROWS_A_CATEGORY = 1000, 10
+_TEXTS_AT_ONCE = 2**13
 _LOG = logging.getLogger(__name__)
 
 
 def forms() -> dict[str, Form]:
     """`vector` and `columns`, for columns of floats (NaN: missing) and strings (b"": missing).
 
-    How their cells are read is in the rows' `readings`.
+    How their cells are read is in the rows' `readings`. `vector` takes no free text.
     """
-    vector = Form(fit=tabular.fit_columns, make_preprocess=tabular.encode, unseen=unseen.unseen)
-    return {"vector": vector, "columns": dataclasses.replace(columns_form(), unseen=unseen.unseen)}
+    vector = Form(
+        fit=tabular.fit_columns,
+        make_preprocess=tabular.encode,
+        unseen=unseen.unseen,
+        leaves_out=_without_texts,
+    )
+    separated = dataclasses.replace(
+        columns_form(), unseen=unseen.unseen, leaves_out=_as_the_part_began
+    )
+    return {"vector": vector, "columns": separated}
 
 
 def columns_form() -> Form:
-    """`numbers`, `ranks`, `missing` (B, n) float32 and `categories` (B, k) int32 with their ids."""
-    return Form(fit=fit_ranks, make_preprocess=separate, fields=_category_fields)
+    """`numbers`, `ranks`, `missing` (B, n) float32, `categories` (B, k) and `words` (B, t, length).
+
+    These are int32 with their ids: of the k columns each, and of the t columns of free text
+    together (words.py).
+    """
+    return Form(fit=fit_ranks, make_preprocess=separate, fields=_fields_with_ids)
+
+
+def _without_texts(train: Rows, part: Part | None) -> Collection[str]:
+    """Columns of free text. DataError: nothing else is left to learn from."""
+    if part is not None:
+        return _as_the_part_began(train, part)
+    texts = _free_texts(train)
+    if texts and len(texts) == len(train.fields) - 1:
+        raise DataError(
+            f"no column is left to learn {shown(train.target, 60)} from but free text "
+            f"({', '.join(shown(name, 60) for name in texts)}): --model=tabular takes its words"
+        )
+    return texts
+
+
+def _as_the_part_began(train: Rows, part: Part | None) -> Collection[str]:
+    """Columns of free text that a fitted part of an earlier version was made without."""
+    known = None if part is None else {str(name) for name in part["columns"]}
+    return [name for name in _free_texts(train) if known is not None and name not in known]
+
+
+def _free_texts(train: Rows) -> list[str]:
+    readings = train.readings or {}
+    return [name for name in train.fields if name in readings and readings[name].kind == "words"]
 
 
 def fit_ranks(train: Rows) -> Part:
@@ -50,10 +89,12 @@ def fit_ranks(train: Rows) -> Part:
     values = [codes.values(c, quantiles[i], target) for i, c in enumerate(numbers)]
     coded = [i for i, known in enumerate(values) if len(known)]
     if coded:
-        shown = ", ".join(f"{part['numbers'][i]} ({len(values[i])} values)" for i in coded)
-        _LOG.info("taken as categories besides as numbers: %s", shown)
+        listed = ", ".join(f"{part['numbers'][i]} ({len(values[i])} values)" for i in coded)
+        _LOG.info("taken as categories besides as numbers: %s", listed)
+    of_words = words.fit(_texts(part, train)) if "prose" in part else {}
     return {
         **part,
+        **of_words,
         "quantiles": quantiles,
         "coded": np.array(coded, np.int64),  # positions among the numbers
         "codes": np.concatenate([np.zeros(0), *(values[i] for i in coded)]),
@@ -69,6 +110,7 @@ def separate(part: Part):
     part = cells.current(part)
     quantiles, known = np.asarray(part["quantiles"], np.float64), tabular.known_categories(part)
     known_codes = _known_codes(part)
+    ids_of_words = words.ids(part) if "prose" in part else None
 
     def preprocess(raw: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         cells.check_names(part, raw)
@@ -86,15 +128,29 @@ def separate(part: Part):
                 ids.append(_ids(number == numbers, tf.gather(missing, [i], axis=1)))
         if ids:
             inputs["categories"] = tf.stack(ids, axis=1)  # (B, k)
+        if ids_of_words:
+            inputs["words"] = ids_of_words(cells.prose(part, raw))  # (B, t, length)
         return inputs
 
     return preprocess
 
 
-def _category_fields(part: Part) -> dict[str, Field]:
+def _texts(part: Part, train: Rows) -> Iterator[tf.Tensor]:
+    """The cells of the columns of free text, some at a time."""
+    starts = range(0, train.num_rows, _TEXTS_AT_ONCE)
+    for first in progress(starts, len(starts), "counting words"):
+        rows = slice(first, first + _TEXTS_AT_ONCE)
+        raw = {str(name): tf.constant(train.table[str(name)][rows]) for name in part["prose"]}
+        yield from cells.prose(part, raw)
+
+
+def _fields_with_ids(part: Part) -> dict[str, Field]:
     known = [*tabular.known_categories(part), *_known_codes(part)]
     sizes = tuple(len(values) + 2 for values in known)
-    return {"categories": Field((len(sizes),), "int32", ids=sizes)} if sizes else {}
+    fields = {"categories": Field((len(sizes),), "int32", ids=sizes)} if sizes else {}
+    if "prose" in part:
+        fields["words"] = words.field(part, len(part["prose"]))
+    return fields
 
 
 def _known_codes(part: Part) -> list[np.ndarray]:

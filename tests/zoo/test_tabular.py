@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
 
 import zoo
 from zoo import tabular
@@ -66,6 +68,53 @@ def test_linear_path_reaches_the_logits_beside_the_mlp():
     np.testing.assert_allclose(made, [[2, -3, 1]])
 
 
+def test_members_are_mlps_of_their_own_beside_one_linear_path():
+    model, x = of(NUMBERS, members=4, dropout=0.0), batch(numbers=[[2.0, -3], [1, 0]])
+    assert model.output_shape == (None, 4, 3)
+    random = np.random.default_rng(0)
+    for weight in model.weights:
+        weight.assign(random.normal(size=weight.shape))
+    of_path = {weight.path: weight.numpy() for weight in model.weights}
+    features = np.concatenate([x["numbers"], x["missing"], np.zeros((2, 12))], axis=1)
+    for member in range(4):
+        kernel, head = of_path["dense1/kernel"][member], of_path["logits/kernel"][member]
+        hidden = np.maximum(features @ kernel + of_path["dense1/bias"], 0)
+        expected = hidden @ head + of_path["logits/bias"]
+        expected += features[:, :4] @ of_path["linear/kernel"]
+        np.testing.assert_allclose(model(x)[:, member], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_words_reach_every_member_alike():
+    model = of({"words": Field((1, 4), "int32", ids=9)}, members=2, dropout=0.0)
+    x = {"words": np.array([[[5, 5, 0, 0]], [[0, 0, 0, 0]]])}
+    before = model(x).numpy()
+    table = model.get_layer("linear_words").embeddings
+    table.assign(np.arange(9)[:, None] * [1.0, 2, 3])
+    moved = 0.1 * 2 * 5 / np.sqrt(2)  # two words of score 5, over the root of their number
+    expected = [[[moved, 2 * moved, 3 * moved]] * 2, np.zeros((2, 3))]
+    np.testing.assert_allclose(model(x) - before, expected, atol=1e-5)
+
+
+def test_one_member_is_the_network_without_members():
+    shapes = {w.path: w.shape for w in of(NUMBERS).weights}
+    assert shapes["dense1/kernel"] == (2 * 2 + 2 * 6, 5)
+    assert shapes["logits/kernel"] == (5, 3)
+    assert of(NUMBERS, members=1).output_shape == (None, 3)
+    several = {w.path: w.shape for w in of(NUMBERS, members=2).weights}
+    assert {
+        path: (2, *s) if path in ("dense1/kernel", "logits/kernel") else s
+        for path, s in shapes.items()
+    } == several
+    with pytest.raises(ValueError, match="at least one member"):
+        of(NUMBERS, members=0)
+
+
+def test_kernels_of_members_begin_with_the_deviation_of_a_single_one():
+    one, several = of(NUMBERS, hidden=(400,)), of(NUMBERS, hidden=(400,), members=8)
+    of_one, of_each = (m.get_layer("dense1").kernel.numpy().std() for m in (one, several))
+    assert of_each == pytest.approx(of_one, rel=0.05)
+
+
 def test_parts_without_columns_are_left_out():
     for inputs in (NUMBERS, CATEGORIES, NUMBERS | CATEGORIES):
         assert of(inputs, frequencies=3).output_shape == (None, 3)
@@ -89,16 +138,44 @@ def started(task: str, outputs: int, x: np.ndarray, y: np.ndarray) -> np.ndarray
     return model(inputs).numpy()
 
 
+def ridge(x: np.ndarray, y: np.ndarray, penalty: float, new: np.ndarray) -> np.ndarray:
+    """Standardised answers to new rows, by the normal equations."""
+    centred, standard = x - x.mean(axis=0), (y - y.mean()) / y.std()
+    kernel = np.linalg.solve(centred.T @ centred + penalty * np.eye(2), centred.T @ standard)
+    return (new - x.mean(axis=0)) @ kernel
+
+
+def leave_one_out(x: np.ndarray, y: np.ndarray, penalty: float) -> float:
+    """The mean squared error of rows that are left out, each by a fit of its own."""
+    errors = []
+    for i in range(len(x)):
+        kept, scale = np.arange(len(x)) != i, y[np.arange(len(x)) != i]
+        answer = ridge(x[kept], scale, penalty, x[i : i + 1])[0] * scale.std() + scale.mean()
+        errors.append((answer - y[i]) ** 2)
+    return np.mean(errors)
+
+
 def test_linear_start_answers_as_ridge_regression_does():
     x = np.random.default_rng(0).normal(size=(40, 2)).astype(np.float32)
     y = (x @ [2.0, -1.0] + 5).astype(np.float32)
-    centred, standard = x - x.mean(axis=0), (y - y.mean()) / y.std()
-    by_hand = np.linalg.solve(centred.T @ centred + np.eye(2), centred.T @ standard)
-    answers = started("regression", 1, x, y)
-    np.testing.assert_allclose(answers[:, 0], centred @ by_hand, atol=1e-5)
+    for noise, rows in ((0.0, 40), (30.0, 12)):
+        seen, found = x[:rows], y[:rows] + np.float32(noise) * np.sin(np.arange(rows) * 2.0)
+        left_out = [leave_one_out(seen, found, a) for a in tabular._PENALTIES]
+        best = tabular._PENALTIES[np.argmin(left_out)]
+        assert best == pytest.approx(1e4 if noise else 1e-2)
+        answers = started("regression", 1, seen, found.astype(np.float32))
+        np.testing.assert_allclose(answers[:, 0], ridge(seen, found, best, seen), atol=1e-5)
     # Zeros and ones that are no classes are numbers too.
     answers = started("regression", 1, x, (y > 5).astype(np.float32))
     assert abs(answers.mean()) < 1e-5
+
+
+def test_penalty_is_chosen_on_evenly_spaced_rows_of_many(monkeypatch):
+    monkeypatch.setattr(tabular, "_FEW_CELLS", 100)  # of 4 columns and 40 rows: every second row
+    x = np.random.default_rng(0).normal(size=(40, 2)).astype(np.float32)
+    y = (x @ [2.0, -1.0] + 30 * np.sin(np.arange(40) * 2.0) * (np.arange(40) % 2)).astype("f")
+    answers = started("regression", 1, x, y)
+    np.testing.assert_allclose(answers[:, 0], ridge(x, y, 1e-2, x), atol=1e-5)
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -175,3 +252,44 @@ def test_linear_path_is_float32_under_mixed_precision():
         keras.config.set_dtype_policy(before)
     assert (model.get_layer("linear").input.dtype, model.output.dtype) == ("float32", "float32")
     assert model.get_layer("dense1").compute_dtype == "bfloat16"
+
+
+WORDS = {"words": Field((2, 3), "int32", ids=5)}
+
+
+def test_linear_start_takes_words_beside_numbers():
+    random = np.random.default_rng(0)
+    ids = random.integers(1, 5, (50, 2, 3))
+    ids[::7, 1] = 0
+    x = batch(numbers=random.normal(size=(50, 2)), ranks=np.zeros((50, 2)))
+    y = ((ids[:, 0] == 3).any(axis=1) ^ (x["numbers"][:, 0] > 1)).astype(np.int64)
+    model = zoo.get("tabular").build(DataSpec(NUMBERS | WORDS, "binary", 1), **SMALL)
+    made = tabular.linear_start(model, [({**x, "words": ids}, y)])
+    for weight in model.weights:
+        weight.assign(made.pop(weight.path, weight))
+    assert not made
+    model.get_layer("logits").kernel.assign(np.zeros((5, 1)))
+    # One column a word and text column: its number over the root of those of the text, by a share.
+    counts = np.stack([(ids == word).sum(axis=2) for word in range(1, 5)], axis=2)  # (50, 2, 4)
+    counts = counts / np.sqrt(np.maximum(counts.sum(axis=2, keepdims=True), 1))
+    there = (ids[:, :, 0] > 0).astype(float)
+    plain = np.column_stack([x["numbers"], x["missing"], there])
+    held_out = np.arange(50) % 5 == 4
+    losses = {}
+    for share in (0.5, 1, 2, 4):
+        whole = np.column_stack([plain, share * counts.reshape(50, -1)])
+        fitted = LogisticRegression(max_iter=1000).fit(whole[~held_out], y[~held_out])
+        losses[share] = log_loss(y[held_out], fitted.predict_proba(whole[held_out])), whole
+    _, whole = min(losses.values(), key=lambda one: one[0])
+    expected = LogisticRegression(max_iter=1000).fit(whole, y).decision_function(whole)
+    answers = model({**x, "words": ids}).numpy()[:, 0]
+    np.testing.assert_allclose(answers, expected, atol=0.02)
+    assert np.ptp(answers) > 2
+
+
+def test_words_alone_are_enough_and_begin_without_effect():
+    model = of(WORDS)
+    assert model.output_shape == (None, 3)
+    model.get_layer("linear").kernel.assign(np.zeros((2, 3)))
+    answers = model({"words": np.array([[[2, 3, 0]] * 2, [[4, 1, 1]] * 2])})
+    np.testing.assert_array_equal(answers[0], answers[1])

@@ -13,13 +13,23 @@ from trainers.devices.machine import Choices
 from trainers.errors import UsageError
 from trainers.evaluation.metrics import measures
 from trainers.tasks import registry as tasks
-from trainers.training import kernels, loss_scale, optimizers
+from trainers.training import kernels, loss_scale, members, optimizers
 from trainers.training.model import Objective, TrainedModel
 from trainers.ways import registry
 
 
 def build(settings: Settings, prepared: Prepared, policy: str) -> keras.Model:
-    """The model for this data under a dtype policy.
+    """The model for this data under a dtype policy, with one answer a row.
+
+    Raises:
+        UsageError: the model does not take this data.
+    """
+    model = trainable(settings, prepared, policy)
+    return members.combined(model, tasks.get(prepared.task))
+
+
+def trainable(settings: Settings, prepared: Prepared, policy: str) -> keras.Model:
+    """As `build`, with the outputs that are trained: of each member, where it has members.
 
     Raises:
         UsageError: the model does not take this data.
@@ -77,7 +87,7 @@ def compiled(
     keras.utils.clear_session(free_memory=False)
     keras.utils.set_random_seed(recipe.seed)
     with strategy.scope():
-        built = build(settings, prepared, policy)
+        built = trainable(settings, prepared, policy)
         model = TrainedModel(built.input, built.output, name=built.name)
         for way in ways:
             if way.check is not None:
@@ -95,7 +105,7 @@ def compiled(
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer, name="loss_scale_optimizer")
         model.compile(
             optimizer,
-            _objective(settings, prepared, keep_rows),
+            _objective(settings, prepared, model.output, keep_rows),
             ways,
             steps_per_execution=chosen.steps_per_execution,
             jit_compile=chosen.jit_compile and not keep_rows,  # XLA cannot find rows that repeat
@@ -109,12 +119,13 @@ def compiled(
     return model
 
 
-def _objective(settings: Settings, prepared: Prepared, keep_rows: bool) -> Objective:
+def _objective(settings: Settings, prepared: Prepared, output, keep_rows: bool) -> Objective:
     recipe, task = settings.recipe, tasks.get(prepared.task)
-    loss = task.loss(prepared, recipe.label_smoothing)
+    loss, answer = members.trained(task, task.loss(prepared, recipe.label_smoothing), output)
     scale = task.loss_scale(prepared) if task.loss_scale else 1.0
     return Objective(
         loss=lambda y, outputs, weight: scale * loss(y, outputs, weight),
+        answer=answer,
         metrics=measures(task, prepared),
         batch_size=recipe.batch_size,
         reduction=task.reduction,
@@ -127,7 +138,7 @@ def _objective(settings: Settings, prepared: Prepared, keep_rows: bool) -> Objec
 def _build_metrics(model: TrainedModel, signature: tuple) -> None:
     """Some metrics make their variables at their first update: here, under the strategy."""
     _, y, weight = (keras.tree.map_structure(_zeros, specs) for specs in signature)
-    outputs = keras.tree.map_structure(_zeros, model.output)
+    outputs = model.objective.answer(keras.tree.map_structure(_zeros, model.output))
     with keras.StatelessScope():  # nothing is counted
         for metric in model.metrics:
             metric.update_state(y, outputs, sample_weight=weight)

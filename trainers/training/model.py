@@ -13,14 +13,20 @@ from trainers.training import loss_scale
 from trainers.ways.way import Way
 
 
+def unchanged(outputs):
+    """Outputs that are what is measured."""
+    return outputs
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Objective:
     """What a step minimises and measures."""
 
     loss: Callable  # (y, outputs, weight) -> weighted losses, one an element: (B,) or (B, T)
-    metrics: Sequence[keras.metrics.Metric]  # of (y, outputs), weighted; the first is the loss
+    metrics: Sequence[keras.metrics.Metric]  # of (y, answer), weighted; the first is the loss
     batch_size: int  # of the update, over all replicas
     elements: int  # losses of one example: 1, or the positions of a sequence at its full length
+    answer: Callable = unchanged  # (outputs) -> what is measured of them
     reduction: str = "mean"  # over elements of the batch, or "sum"
     clip_norm: float = 0.0  # largest norm of all gradients together; 0: any
     keep_rows: bool = False  # gradients of embeddings stay rows of their tables
@@ -106,8 +112,9 @@ class TrainedModel(keras.Model):
     def measure(self, batch, outputs) -> None:
         """Adds a batch to the metrics."""
         _, y, weight = batch
+        answer = self.objective.answer(outputs)
         for metric in self.metrics:
-            metric.update_state(y, outputs, sample_weight=weight)
+            metric.update_state(y, answer, sample_weight=weight)
 
     def test_step(self, batch) -> None:
         """The metrics of a batch."""

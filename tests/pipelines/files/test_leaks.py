@@ -4,6 +4,7 @@ import numpy as np
 
 from pipelines.files import leaks
 from pipelines.files.columns import Column
+from pipelines.files.readings import Reading
 
 
 def column(name, values) -> Column:
@@ -34,3 +35,13 @@ def test_warnings_name_the_column_that_alone_predicts_the_target():
 def test_warnings_name_a_measure_that_counts_the_rows():
     [line] = leaks.warnings([column("time", np.arange(40.0))], np.full(40, True), np.zeros(40))
     assert line.startswith("time counts the rows: if it is their number and no measure, leave it")
+
+
+def test_warnings_say_nothing_of_the_order_of_free_texts():
+    rng = np.random.default_rng(0)
+    target = np.sort(rng.integers(0, 3, 400))
+    texts = column("note", np.array([b"text %d" % i for i in range(1000, 1400)], object))
+    noise, everywhere = column("noise", rng.normal(size=400)), np.full(400, True)
+    assert len(leaks.warnings([noise, texts], everywhere, target)) == 1
+    free = texts._replace(reading=Reading("words"))
+    assert leaks.warnings([noise, free], everywhere, target) == []

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
+from pipelines.core.pipeline import DataError
 from pipelines.files.readings import Reading
 from pipelines.steps import columns
 from tests.pipelines.tables import rows_of
@@ -144,3 +145,48 @@ def test_codes_of_a_table_of_numbers_are_categories_in_a_graph_too():
     expected = [[9], [1]]
     np.testing.assert_array_equal(preprocess(raw)["categories"], expected)
     np.testing.assert_array_equal(tf.function(preprocess)(raw)["categories"], expected)
+
+
+def with_texts(**columns):
+    rows = rows_of(**columns)
+    return rows._replace(
+        readings={"note": Reading("words", words=(b"", b"none")), "town": Reading("text")}
+    )
+
+
+NOTES = [b"not bad", b"bad", b"NONE", b"not"]
+
+
+def test_columns_form_has_the_words_of_free_text():
+    rows = with_texts(size=[1.0, 2, 3, 4], town=[b"a", b"b"] * 2, note=NOTES)
+    form = columns.forms()["columns"]
+    part = form.fit(rows)
+    assert form.fields(part)["words"] == Field((1, 2), "int32", ids=4)
+    raw = {
+        "size": tf.constant([1.0, 1, 1]),
+        "town": tf.constant(["a", "a", "a"]),
+        "note": tf.constant(["Not good", " none ", "bad"]),
+    }
+    made = form.make_preprocess(part)(raw)
+    assert set(made) == {"numbers", "ranks", "missing", "categories", "words"}
+    # 0: padding, 1: unknown, then "bad" and "not".
+    np.testing.assert_array_equal(made["words"][:, 0], [[3, 1], [0, 0], [2, 0]])
+    unknown, unreadable = form.unseen(part).find({**raw, "town": tf.constant(["a", "c", "a"])})
+    np.testing.assert_array_equal(unknown, [[0, 0, 0], [0, 1, 0], [0, 0, 0]])
+    assert not unreadable.numpy().any()
+    alone = with_texts(note=NOTES)
+    made = form.make_preprocess(form.fit(alone))({"note": tf.constant(NOTES)})
+    assert set(made) == {"words"}
+
+
+def test_forms_leave_out_free_text_that_they_or_their_part_know_nothing_of():
+    forms, rows = columns.forms(), with_texts(town=[b"a", b"b"] * 2, note=NOTES)
+    assert list(forms["vector"].leaves_out(rows, None)) == ["note"]
+    assert list(forms["columns"].leaves_out(rows, None)) == []
+    before = {"columns": np.array(["town"])}
+    for form in forms.values():
+        assert list(form.leaves_out(rows, before)) == ["note"]
+        # An earlier version took it for a category.
+        assert list(form.leaves_out(rows, {"columns": np.array(["town", "note"])})) == []
+    with pytest.raises(DataError, match=r"from but free text \(note\): --model=tabular takes"):
+        forms["vector"].leaves_out(with_texts(note=NOTES), None)

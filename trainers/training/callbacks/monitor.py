@@ -179,8 +179,9 @@ class Monitor(keras.callbacks.Callback):
         # Tensors, as everywhere else: a step may ask for what an array of NumPy does not have.
         tensors = {name: tf.constant(values) for name, values in raw.items()}
         outputs = self.model(prepared.preprocess(tensors), training=False)
+        answers = self.model.objective.answer(outputs)
         target = rows.table[rows.target][:_IMAGES]
-        texts = captions(prepared, np.asarray(outputs, np.float32), target)
+        texts = captions(prepared, np.asarray(answers, np.float32), target)
         if texts is not None:
             tf.summary.image("predictions", predictions_grid(visible(raw[image]), texts)[None])
 
