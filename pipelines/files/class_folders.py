@@ -1,4 +1,4 @@
-"""Class folders: the files of each class and split, before any image is read."""
+"""Class folders: the files of each class and split, before any of them is read."""
 
 import collections
 import os
@@ -8,13 +8,15 @@ from typing import NamedTuple
 
 from pipelines.core.pipeline import SPLITS, DataError, MissingDataError
 from pipelines.files import photo, split_folders, text_files
+from pipelines.files.folders import Kind, is_system, subfolders
 from pipelines.files.shown import shown
-from pipelines.files.split_folders import is_system, subfolders
 from pipelines.files.table_file import quoted
+
+_Paths = Sequence[pathlib.Path]
 
 
 class File(NamedTuple):
-    """One image file."""
+    """One file of the kind that is looked for."""
 
     path: pathlib.Path
     label: int
@@ -28,32 +30,37 @@ class Folder(NamedTuple):
     class_names: tuple[str, ...]
     files: tuple[File, ...]
     separate: tuple[str, ...]  # validation or test, where it has a folder of its own
-    others: collections.Counter  # suffix -> number of files that are not images
+    others: collections.Counter  # suffix -> number of files that are of another kind
     remarks: tuple[str, ...] = ()  # about the folders, for the log
 
 
-def scan(data_files: str | os.PathLike) -> Folder:
-    """Classes and files of a folder, sorted by name; no image is read.
+def _is_image(path: pathlib.Path) -> bool:
+    return path.suffix.lower() in photo.SUFFIXES or _begins_as_image(path)
+
+
+IMAGES = Kind("images", "cat/*.jpg", _is_image)
+
+
+def scan(data_files: str | os.PathLike, kind: Kind = IMAGES) -> Folder:
+    """Classes and files of a folder, sorted by name; none is read as a whole.
 
     Args:
         data_files: the folder, or one for each split: "train=photos/Training,test=photos/Testing".
+        kind: the files that are looked for.
 
     Raises:
-        DataError: a folder does not exist, has fewer than two classes, a class has no images, or
-            the folders may be splits as well as classes.
+        DataError: a folder does not exist, has fewer than two classes, a class has no such files,
+            or the folders may be splits as well as classes.
     """
-    chosen = _chosen(os.fspath(data_files))
-    if isinstance(chosen, pathlib.Path):
-        found = split_folders.layout(chosen)
-    else:
-        found = split_folders.explicit(chosen)
-    class_names = tuple(found.classes["train"])
-    _check_classes(found.above[0], found.classes["train"])
+    found = layout(chosen(data_files), kind)
+    classes = {split: _labelled(of_split, kind) for split, of_split in found.classes.items()}
+    class_names = tuple(classes["train"])
+    _check_classes(found.above[0], classes["train"], kind)
     files, others = [], collections.Counter()
-    for split in (name for name in SPLITS if name in found.classes):
-        of_split = _files(found.classes[split], class_names, split, others)
+    for split in (name for name in SPLITS if name in classes):
+        of_split = _files(classes[split], class_names, split, kind, others)
         if not of_split:
-            raise DataError(f"{split} has no images in folders of classes")
+            raise DataError(f"{split} has no {kind.noun} in folders of classes")
         files += of_split
     for folder in found.above:
         inside = list(folder.iterdir())
@@ -64,26 +71,46 @@ def scan(data_files: str | os.PathLike) -> Folder:
     return Folder(above, class_names, tuple(files), separate, others, found.remarks)
 
 
-def _chosen(data_files: str) -> pathlib.Path | dict[str, list[pathlib.Path]]:
-    """The folder whose layout is to be found out, or the folders that were named for splits."""
+def layout(
+    chosen: pathlib.Path | Mapping[str, list[pathlib.Path]], kind: Kind
+) -> split_folders.Layout:
+    """The folders of each class and split, those of `kind.without_label` among them."""
+    if isinstance(chosen, pathlib.Path):
+        return split_folders.layout(chosen, kind)
+    return split_folders.explicit(chosen)
+
+
+def chosen(data_files: str | os.PathLike) -> pathlib.Path | dict[str, list[pathlib.Path]]:
+    """The folder whose layout is to be found out, or the folders that were named for splits.
+
+    Raises:
+        DataError: there is no such folder.
+    """
+    data_files = os.fspath(data_files)
     whole = os.path.expanduser(data_files)
     if os.path.isdir(whole):
         return pathlib.Path(whole)
     named = {} if os.path.exists(whole) else text_files.by_split(data_files)
-    chosen = {split: [os.path.expanduser(p) for p in paths] for split, paths in named.items()}
-    for path in [path for paths in chosen.values() for path in paths] or [whole]:
+    found = {split: [os.path.expanduser(p) for p in paths] for split, paths in named.items()}
+    for path in [path for paths in found.values() for path in paths] or [whole]:
         if not os.path.isdir(path):  # False too where pathlib raises: a name of 5 000 characters
             there = os.path.exists(path)
             kind = DataError if there else MissingDataError
             raise kind(f"data_files={shown(path)} {'is a file' if there else 'does not exist'}")
-    return {split: [pathlib.Path(path) for path in paths] for split, paths in chosen.items()}
+    return {split: [pathlib.Path(path) for path in paths] for split, paths in found.items()}
 
 
-def _check_classes(top: pathlib.Path, classes: Mapping[str, Sequence[pathlib.Path]]) -> None:
+def _labelled(classes: Mapping[str, _Paths], kind: Kind) -> dict[str, _Paths]:
+    return {
+        name: paths for name, paths in classes.items() if name.lower() not in kind.without_label
+    }
+
+
+def _check_classes(top: pathlib.Path, classes: Mapping[str, _Paths], kind: Kind) -> None:
     """DataError: fewer than two classes."""
     if not classes:
         raise DataError(
-            f"{shown(top)} has no folders: expected one for each class, {shown(top)}/cat/*.jpg"
+            f"{shown(top)} has no folders: expected one for each class, {shown(top)}/{kind.example}"
         )
     if len(classes) == 1:
         [(name, (folder, *_))] = classes.items()
@@ -94,12 +121,13 @@ def _check_classes(top: pathlib.Path, classes: Mapping[str, Sequence[pathlib.Pat
 
 
 def _files(
-    classes: Mapping[str, Sequence[pathlib.Path]],
+    classes: Mapping[str, _Paths],
     class_names: Sequence[str],
     split: str,
+    kind: Kind,
     others: collections.Counter,
 ) -> list[File]:
-    """The image files of a split. DataError: a class that train has not, or of train, without."""
+    """The files of a split. DataError: a class that train has not, or of train, without."""
     files = []
     for name, folders in classes.items():
         if name not in class_names:
@@ -110,21 +138,24 @@ def _files(
         beside: collections.Counter = collections.Counter()
         label = class_names.index(name)
         of_class = [
-            File(path, label, split) for top in folders for path in _image_files(top, beside)
+            File(path, label, split) for top in folders for path in files_below(top, kind, beside)
         ]
         if not of_class and split == "train":
-            kinds = ", ".join(f"{number} {kind}" for kind, number in beside.most_common(5))
+            kinds = ", ".join(f"{number} {other}" for other, number in beside.most_common(5))
             there = f", only {kinds}" if kinds else ""
             raise DataError(
-                f"{shown(folders[0])} has no images{there}: class {quoted(name)} would be empty"
+                f"{shown(folders[0])} has no {kind.noun}{there}: class {quoted(name)} would be "
+                "empty"
             )
         others.update(beside)
         files += of_class
     return files
 
 
-def _image_files(top: pathlib.Path, others: collections.Counter) -> Iterator[pathlib.Path]:
-    """Image files of a folder and those below it, links followed; counts the other files."""
+def files_below(
+    top: pathlib.Path, kind: Kind, others: collections.Counter
+) -> Iterator[pathlib.Path]:
+    """Files of a kind in a folder and below it, links followed; counts the others by suffix."""
     seen = set()
     for here, folders, names in os.walk(top, followlinks=True):
         status = os.stat(here)
@@ -137,7 +168,7 @@ def _image_files(top: pathlib.Path, others: collections.Counter) -> Iterator[pat
         for path in (pathlib.Path(here, name) for name in sorted(names) if not is_system(name)):
             if path.exists() and not path.is_file():
                 others["not a file"] += 1  # a pipe or a socket: reading would block
-            elif path.suffix.lower() in photo.SUFFIXES or _begins_as_image(path):
+            elif kind.holds(path):
                 yield path
             else:
                 others[_kind(path)] += 1

@@ -1,8 +1,9 @@
-"""Tables that are something else: several labels in a cell, or texts alone; what to write."""
+"""Tables that are something else: several labels in a cell, or a text alone; what to write."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
+from pipelines.files import free_text
 from pipelines.files.column_cells import Cells
 from pipelines.files.shown import shown
 
@@ -52,15 +53,14 @@ def several_labels(name: str, cells: Cells) -> str:
 
 
 def only_texts(inputs: Mapping[str, Cells], targets: Collection[str]) -> str:
-    """What to say of a table of whose inputs nothing but texts is left; empty: it is none."""
+    """What to say of a table whose only input is a text; empty: it has others, or several texts."""
     some = (cells.head(_SAMPLE) for cells in inputs.values())
-    if not inputs or len(targets) != 1 or not all(map(_are_texts, some)):
+    if len(inputs) != 1 or len(targets) != 1 or not all(map(_are_texts, some)):
         return ""
-    names, target = ", ".join(shown(name, 60) for name in inputs), shown(next(iter(targets)), 60)
+    name, target = (shown(next(iter(names)), 60) for names in (inputs, targets))
     return (
-        f"{names} {'are texts' if len(inputs) > 1 else 'is a text'}, which a table's columns are "
-        f"not: write {target}, a tab and the text in each line of a .tsv file, and train on it "
-        "with --pipeline=text_lines"
+        f"{name} is a text, and the only input: train on it with --pipeline=text_table "
+        f"--target={target}"
     )
 
 
@@ -68,6 +68,6 @@ def _are_texts(cells: Sequence[str]) -> bool:
     present = [cell for cell in cells if cell]
     if len(present) < 2 or len(set(present)) <= 0.9 * len(present):
         return False
-    words = sum(len(cell.split()) for cell in present) / len(present)
+    words = free_text.mean_words(Counter(present))
     letters = sum(any(c.isalpha() for c in cell) for cell in present)
     return words >= _WORDS and letters > 0.9 * len(present)

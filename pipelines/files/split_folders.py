@@ -1,13 +1,13 @@
-"""Which folders of images are splits and which are classes; names only, no image is read."""
+"""Which folders of files are splits and which are classes; names only, no file is read."""
 
 import os
 import pathlib
 import re
-import unicodedata
 from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from pipelines.core.pipeline import SPLITS, DataError
+from pipelines.files.folders import Kind, is_system, subfolders
 from pipelines.files.shown import shown
 
 Folders = Mapping[str, pathlib.Path]  # name in composed Unicode -> path
@@ -24,13 +24,6 @@ _FILLERS = {
 }
 _SPELLED = {w: {w, *(w + filler for filler in _FILLERS)} for w in (*_WORDS, *_EITHER)}
 _TOKEN = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_A-Za-z]+")
-# Of Windows, macOS, Synology, QNAP, Linux, Python. All that begins with "." or "@" is too.
-_SYSTEM = {
-    *("thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "$extend", "recycler", "recycled"),
-    *("system volume information", "__macosx", "network trash folder", "temporary items"),
-    *("#recycle", "#snapshot", "lost+found", "__pycache__", "icon\r", "$winreagent"),
-}
-_FOUND = re.compile(r"found\.[0-9]{3}")  # what chkdsk makes
 
 
 class Layout(NamedTuple):
@@ -48,7 +41,7 @@ class _Role(NamedTuple):
     rest: tuple[str, ...]  # its other words, such as seg of seg_train
 
 
-def layout(top: pathlib.Path) -> Layout:
+def layout(top: pathlib.Path, kind: Kind) -> Layout:
     """The classes of a folder, by split where it has folders for splits; no file is opened.
 
     A split is recognised by a usual name (train, Training, seg_train, test_set, val2017), also
@@ -57,7 +50,7 @@ def layout(top: pathlib.Path) -> Layout:
     Raises:
         DataError: the folders may be splits as well as classes.
     """
-    tops = subfolders(top)
+    tops = {n: p for n, p in subfolders(top).items() if n.lower() not in kind.without_label}
     below = {name: subfolders(path) for name, path in tops.items()}
     roles = _roles(tops)
     if _are_splits_of_classes(below):
@@ -77,9 +70,9 @@ def layout(top: pathlib.Path) -> Layout:
         not roles[name].rest for name in train
     )
     if not (train and certain):
-        _check_classes(top, tops, below, roles)
+        _check_classes(top, tops, below, roles, kind)
         return explicit({"train": [top]})
-    remarks = _check_others(top, tops, roles, splits, inner)
+    remarks = _check_others(top, tops, roles, splits, inner, kind)
     return _by_split(top, {name: (splits[name], inner[name]) for name in splits}, tops, remarks)
 
 
@@ -98,27 +91,12 @@ def explicit(chosen: Mapping[str, list[pathlib.Path]]) -> Layout:
     )
 
 
-def subfolders(top: pathlib.Path) -> dict[str, pathlib.Path]:
-    """Folders in a folder, by their names in composed Unicode (macOS decomposes accents)."""
-    try:
-        paths = sorted(p for p in top.iterdir() if not is_system(p.name) and p.is_dir())
-    except OSError as error:
-        raise DataError(f"{shown(top)} cannot be read: {error.strerror}") from error
-    for path in paths:
-        try:
-            path.name.encode()
-        except UnicodeEncodeError as error:
-            raise DataError(f"folder {os.fsencode(path)!r}: its name is not UTF-8") from error
-    named = {unicodedata.normalize("NFC", path.name): path for path in paths}
-    if len(named) < len(paths):
-        raise DataError(f"{top}: two folders have the same name in different spellings")
-    return dict(sorted(named.items()))
-
-
-def is_system(name: str) -> bool:
-    """Whether a file or folder is the operating system's: @eaDir, $RECYCLE.BIN, Thumbs.db."""
-    small = name.lower()
-    return name.startswith((".", "@")) or small in _SYSTEM or bool(_FOUND.fullmatch(small))
+def without_classes(top: pathlib.Path) -> dict[str, pathlib.Path]:
+    """Split -> its folder, where all but those of other names have files alone: train/, test/."""
+    tops = subfolders(top)
+    roles = {name: role.split for name, role in _roles(tops).items() if role.split}
+    flat = {split: tops[name] for name, split in roles.items() if not subfolders(tops[name])}
+    return flat if "train" in flat and 1 < len(flat) == len(roles) else {}
 
 
 def _role(name: str) -> _Role:
@@ -190,7 +168,11 @@ def _splits_below(top: pathlib.Path, tops: Folders) -> Layout:
 
 
 def _check_classes(
-    top: pathlib.Path, tops: Folders, below: Mapping[str, Folders], roles: Mapping[str, _Role]
+    top: pathlib.Path,
+    tops: Folders,
+    below: Mapping[str, Folders],
+    roles: Mapping[str, _Role],
+    kind: Kind,
 ) -> None:
     """DataError where folders that would be classes may be splits."""
     flat = {role.split: name for name, role in roles.items() if role.split and not below[name]}
@@ -199,8 +181,8 @@ def _check_classes(
         names = _listed(sorted(flat.values()))
         raise DataError(
             f"{shown(top)}: {names} have no folders of classes in them: expected "
-            f"{shown(tops[flat['train']])}/cat/*.jpg; if they are the classes themselves, write "
-            f"--data_files=train={shown(top)}"
+            f"{shown(tops[flat['train']])}/{kind.example}; if they are the classes themselves, "
+            f"write --data_files=train={shown(top)}"
         )
     names = list(tops)
     for i, one in enumerate(names):
@@ -216,6 +198,7 @@ def _check_others(
     roles: Mapping[str, _Role],
     splits: Mapping[str, str],
     inner: Mapping[str, Folders],
+    kind: Kind,
 ) -> tuple[str, ...]:
     """What is said of folders beside those of splits. DataError: they may be splits or classes."""
     if len(set(splits.values())) < len(splits):
@@ -227,7 +210,7 @@ def _check_others(
     remarks = []
     known = {name for folders in inner.values() for name in folders}
     for name in (n for n in tops if n not in splits):
-        images = sum(1 for _ in _files(tops[name]))
+        number = sum(1 for _ in _files(tops[name]))
         shared = known & set(subfolders(tops[name]))
         if shared:
             raise DataError(
@@ -235,15 +218,15 @@ def _check_others(
                 f"classes in it ({_listed(sorted(shared))}); name the split of each folder that is "
                 f"used: {_option(tops, splits)},train={shown(tops[name])}"
             )
-        if roles[name].split and images:
+        if roles[name].split and number:
             raise DataError(
-                f"{shown(tops[name])} has no images in folders of classes; to leave it out, write "
-                f"{_option(tops, splits)}"
+                f"{shown(tops[name])} has no {kind.noun} in folders of classes; to leave it out, "
+                f"write {_option(tops, splits)}"
             )
-        if len(splits) == 1 and images:
+        if len(splits) == 1 and number:
             raise _unsure(top, tops, splits, _listed(list(inner[next(iter(splits))])))
         remarks.append(
-            f"warning: left out, neither a split nor a class: {shown(tops[name])} ({images} files)"
+            f"warning: left out, neither a split nor a class: {shown(tops[name])} ({number} files)"
         )
     return tuple(remarks)
 

@@ -55,8 +55,8 @@ def read(table: Table, options: Chosen, cut: Cut) -> tuple[dict[str, Rows], Sche
     target, known = options.target, [column.name for column in table.columns]
     wanted, kept = named(known, target, "target"), named(known, options.keep, "keep")
     if not wanted:
-        raise DataError(f"target={shown(target)} names no column; choose from {_names(known)}")
-    predicted = [_labelled(column, options) for column in table.columns if column.name in wanted]
+        raise DataError(f"target={shown(target)} names no column; choose from {listed(known)}")
+    predicted = [labelled(column, options) for column in table.columns if column.name in wanted]
     chosen = targets.choose(predicted, options.task)
     inputs = [column for column in table.columns if column.name not in wanted]
     reasons = _reasons(inputs, kept)
@@ -93,7 +93,7 @@ def read(table: Table, options: Chosen, cut: Cut) -> tuple[dict[str, Rows], Sche
         target_name=target,
     )
     by_split = _by_split(rows, digest, parts, table.separate, cut)
-    _warn_of_classes(by_split, schema)
+    warn_of_classes(by_split, schema)
     return by_split, schema
 
 
@@ -106,7 +106,8 @@ def _reasons(inputs: Sequence[Column], kept: Collection[str]) -> dict[str, str]:
     }
 
 
-def _names(names: Iterable[str]) -> str:
+def listed(names: Iterable[str]) -> str:
+    """Names of columns for a message, twenty at most."""
     return _listed(shown(name, NAME) for name in names)
 
 
@@ -115,13 +116,14 @@ def _warn(source: str, lines: Iterable[str]) -> None:
         _log.warning("%s: %s", source, line)
 
 
-def _labelled(column: Column, options: Chosen) -> Column:
+def labelled(column: Column, options: Chosen) -> Column:
+    """A target's column with one spelling of each class, unless they are to stay as written."""
     if options.labels not in ("", "as_written"):
         raise DataError(f"labels={shown(options.labels)}: expected as_written, or nothing")
     return column if options.labels else labels.merged(column)
 
 
-def _warn_of_classes(by_split: dict[str, Rows], schema: Schema) -> None:
+def warn_of_classes(by_split: dict[str, Rows], schema: Schema) -> None:
     """Says which classes training cannot learn, since no row of it has them."""
     if schema.target.ids is None:
         return

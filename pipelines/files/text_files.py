@@ -6,7 +6,7 @@ import glob
 import io
 import os
 import pathlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from pipelines.core.pipeline import SPLITS, DataError, MissingDataError
 from pipelines.files import encodings
@@ -110,6 +110,45 @@ def lines(path: str, encoding: str) -> Iterator[str]:
         raise DataError(_undecodable(path, encoding)) from error
     except LookupError as error:
         raise DataError(f"encoding={encoding!r} is unknown to Python") from error
+
+
+def filled(path: str, encoding: str) -> Iterator[tuple[int, str]]:
+    """(number, line) of those that are not blank, under the encoding that the file has.
+
+    Raises:
+        DataError: as of `encoding_of` and `lines`.
+    """
+    for number, line in enumerate(lines(path, encoding_of(path, encoding)), start=1):
+        if line.strip():
+            yield number, line
+
+
+def whole(path: str, encoding: str) -> str:
+    """The text of a file under the encoding that it has, without space around it.
+
+    Line ends of any system are line feeds. Raises a DataError as `encoding_of` and `lines` do.
+    """
+    found = lines(path, encoding_of(path, encoding))
+    return "\n".join(line.rstrip("\r\n") for line in found).strip()
+
+
+def sizes(paths: Iterable[str]) -> list[int]:
+    """Bytes of each file. DataError: one does not exist or may not be read."""
+    try:
+        return [os.path.getsize(path) for path in paths]
+    except OSError as error:
+        raise DataError(f"{shown(error.filename)} cannot be read: {error.strerror}") from error
+
+
+def check_size(paths: Sequence[str], most: int, what: str) -> None:
+    """DataError: the files have more bytes than are read into memory, or cannot be read."""
+    found = sizes(paths)
+    if sum(found) > most:
+        largest = paths[found.index(max(found))]
+        raise DataError(
+            f"{largest} has {max(found) / 2**30:.1f} GiB of {sum(found) / 2**30:.1f} in all; "
+            f"{what} of up to {most / 2**30:.0f} GiB are read"
+        )
 
 
 def _undecodable(path: str, encoding: str) -> str:

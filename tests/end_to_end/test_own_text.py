@@ -1,5 +1,6 @@
 """A file of labelled lines becomes a served model: trained, exported and asked by a stranger."""
 
+import csv
 import json
 
 import numpy as np
@@ -77,3 +78,58 @@ def test_text_lines_become_a_served_model(tmp_path):
 
     done = run_python("-m", "trainers.predict", "--workdir=run", "new.txt", cwd=tmp_path)
     assert [json.loads(line)["class_name"] for line in done.stdout.splitlines()] == answers[:300]
+
+
+def as_folder(top, rows) -> None:
+    for i, (label, text) in enumerate(rows):
+        path = top / ("train", "test")[i % 5 == 0] / label / f"{i}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{text}\n\n", encoding="utf-8")
+    (top / "train" / "unsup").mkdir()
+    for i, (_, text) in enumerate(sentences(300, seed=3)):
+        (top / "train" / "unsup" / f"{i}.txt").write_text(text, encoding="utf-8")
+
+
+def as_table(path, rows) -> None:
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("mood", "What was said"), *rows])
+
+
+def asked(folder: str, files: list[str], cwd) -> list[dict]:
+    done = run_python("-m", "trainers.predict", f"--workdir={folder}", *files, cwd=cwd)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.mark.slow
+def test_texts_of_one_layout_are_learnt_from_before_those_of_another(tmp_path):
+    rows, new = sentences(600, seed=1), sentences(20, seed=2)
+    as_folder(tmp_path / "said", rows)
+    as_table(tmp_path / "said.csv", rows)
+    folder = ("--pipeline=text_folder", "--data_files=said")
+    table = ("--pipeline=text_table", "--data_files=said.csv", "--target=mood")
+    small = ("--hparams=width=16,num_layers=1,num_heads=2,mlp_dim=24", "--batch_size=16")
+    bert = ("--model=bert_tiny", *small, "--pipeline_options=max_length=16")
+    runs = {
+        "masked": (*folder, *bert, "--task=masked_lm"),
+        "tuned": (*table, *bert, "--init_from=masked"),
+        "ngrams": (*folder, "--model=auto"),
+    }
+    said = {}
+    for name, words in runs.items():
+        command = ("-m", "trainers.run", *words, "--epochs=1", "--noreport_baseline")
+        said[name] = run_python(*command, f"--workdir={name}", cwd=tmp_path).stderr
+    assert "300 texts are of folders without labels" in said["masked"]
+    assert "initial weights from masked: new: pooler/kernel" in said["tuned"]
+    assert "--model=auto: text_ngram, the first choice for text_folder" in said["ngrams"]
+
+    for name, field in {"masked": "text", "tuned": "What_was_said", "ngrams": "text"}.items():
+        (tmp_path / "new.txt").write_text("".join(f"{t}\n" for _, t in new), encoding="utf-8")
+        with open(tmp_path / "new.csv", "w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([("id", field), *enumerate(text for _, text in new)])
+        instances = {"instances": [{field: text} for _, text in new]}
+        (tmp_path / "new.json").write_text(json.dumps(instances), encoding="utf-8")
+        answers = asked(name, ["new.txt", "new.csv", "new.json"], tmp_path)
+        key = "features" if name == "masked" else "probability"
+        one, two, three = np.array([answer[key] for answer in answers]).reshape(3, 20, -1)
+        np.testing.assert_allclose(one, two, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(one, three, rtol=1e-3, atol=1e-4)

@@ -380,3 +380,56 @@ def test_csv_takes_a_column_called_column_by_its_cells(tmp_path):
         tmp_path / "t.csv", [["column", "y"], *([str(i * i), str(i % 2)] for i in range(40))]
     )
     assert load_csv(path).state["inputs/vector"]["numbers"].tolist() == ["column"]
+
+
+def told(number: int, different: int = 300) -> list[list]:
+    """Rows of a number, a text that says the target, an address of the web, and the target."""
+    said = {1: ["a fine and quiet room", "quiet, fine"], 0: ["noise all night", "all of it noise"]}
+    rows = [["size", "note", "page", "y"]]
+    for i in range(number):
+        note = f"{said[i % 2][i // 2 % 2]} {i % different} of 9" if i % 10 else ""
+        rows.append([i / 7, note, f"https://example.org/a-page/{i}", i % 2])
+    return rows
+
+
+def test_csv_reads_free_text_as_words_where_the_form_takes_them(tmp_path, logged):
+    path = write(tmp_path / "t.csv", told(300))
+    prepared = load_csv(path, form="columns")
+    lines = logged()
+    assert prepared.raw == {"size": Field((), "float32"), "note": Field((), "string")}
+    assert "page (nearly every row has another text)" in "\n".join(lines)
+    [line] = [line.split() for line in lines if line.startswith("note  ")]
+    assert line == ["note", "words", "30", "270", "4.5", "words", "on", "average"]
+    known = prepared.state["inputs/columns"]["vocabulary"].tolist()
+    assert known[:2] == [b"9", b"of"]
+    assert set(known) >= {b"fine", b"quiet", b"noise", b","}
+    raw = {"size": tf.constant([1.0, 1]), "note": tf.constant(["QUIET, but far", "n/a"])}
+    words = prepared.preprocess(raw)["words"].numpy()
+    assert prepared.spec.inputs["words"] == Field((1, 8), "int32", ids=len(known) + 2)
+    expected = [known.index(b"quiet") + 2, known.index(b",") + 2, 1, 1, *[0] * 4]
+    np.testing.assert_array_equal(words[:, 0], [expected, [0] * 8])
+    stored = prepared.inputs_of("train")
+    assert stored.table["words"].shape == (stored.num_rows, 1, 8)
+    np.testing.assert_array_equal(
+        stored.table["words"],
+        prepared.preprocess({k: prepared.rows["train"].table[k] for k in prepared.raw})["words"],
+    )
+    # The same rows are split alike, and `vector` goes on without the text.
+    vector = load_csv(path)
+    assert list(vector.raw) == ["size"]
+    for split, rows in prepared.rows.items():
+        assert set(vector.rows[split].table) == {"size", "y"}
+        np.testing.assert_array_equal(vector.rows[split].table["size"], rows.table["size"])
+
+
+def test_csv_takes_free_text_as_a_category_where_it_is_asked_for(tmp_path, logged):
+    path = write(tmp_path / "t.csv", told(300, different=200))
+    assert set(load_csv(path, form="columns").spec.inputs) >= {"words"}
+    assert "note: free text; as a category: categories=note" in logged()
+    prepared = load_csv(path, form="columns", categories="note")
+    assert set(prepared.raw) == {"size", "note"}
+    assert "words" not in prepared.spec.inputs
+    alone = write(tmp_path / "alone.csv", [row[1:] for row in told(300)])
+    with pytest.raises(DataError, match=r"but free text \(note\): --model=tabular takes its words"):
+        load_csv(alone)
+    assert list(load_csv(alone, form="columns").raw) == ["note"]

@@ -1,7 +1,5 @@
 """Several labels in one cell of a target, and texts alone."""
 
-import re
-
 import pytest
 
 from pipelines.files import column_cells, misplaced
@@ -44,8 +42,10 @@ def only_texts(**inputs):
 
 
 def test_only_texts_names_the_pipeline_of_texts():
-    expected = "text is a text, .* write mood, a tab and the text .* --pipeline=text_lines"
-    assert re.match(expected, only_texts(text=TEXTS))
+    expected = "text is a text, and the only input: train on it with --pipeline=text_table "
+    assert only_texts(text=TEXTS) == f"{expected}--target=mood"
+    assert only_texts(text=["这部电影不算好", "她的新书很精彩"])
     assert only_texts(text=TEXTS, n=["1", "2", "3", "4"]) == ""
     assert only_texts(name=["Ann", "Bob"]) == ""
+    assert only_texts(title=TEXTS, text=TEXTS) == ""  # which the model `tabular` takes
     assert only_texts(text=["a b c"] * 9) == ""

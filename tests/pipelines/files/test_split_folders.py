@@ -3,14 +3,14 @@
 import pytest
 
 from pipelines import DataError
-from pipelines.files import split_folders
+from pipelines.files import class_folders, split_folders
 
 
 def made(top, *folders: str):
     for folder in folders:
         (top / folder).mkdir(parents=True)
         (top / folder / "1.png").touch()
-    return split_folders.layout(top).classes
+    return split_folders.layout(top, class_folders.IMAGES).classes
 
 
 def names(classes) -> dict[str, list[str]]:
@@ -47,3 +47,21 @@ def test_layout_takes_all_other_folders_for_classes(tmp_path):
 def test_layout_refuses_what_may_be_either(tmp_path):
     with pytest.raises(DataError, match=r"if its folders are splits.*--data_files=train="):
         made(tmp_path, "day/cat", "day/dog", "night/cat", "night/dog")
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (("train/1", "test/1"), {"train": "train", "test": "test"}),
+        (("Training/1", "dev/1", "notes/1"), {"train": "Training", "validation": "dev"}),
+        (("train/cat/1", "test/1"), {}),
+        (("train/1", "other/1"), {}),
+        (("cat/1", "dog/1"), {}),
+    ],
+)
+def test_without_classes_are_folders_of_splits_with_files_alone(names, expected, tmp_path):
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    found = split_folders.without_classes(tmp_path)
+    assert found == {split: tmp_path / name for split, name in expected.items()}

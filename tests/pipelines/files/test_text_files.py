@@ -157,3 +157,33 @@ def test_lines_name_the_line_of_a_fault_wherever_it_is_in_a_chunk(encoding, tmp_
         (tmp_path / "t").write_bytes(content)
         with pytest.raises(DataError, match=f"t:{line}: byte {content[caught.value.start]:#04x} "):
             list(lines(str(tmp_path / "t"), encoding))
+
+
+def test_filled_counts_blank_lines_and_leaves_them_out(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes("\ufeffone\r\n \r\n\r\nzwei ü\n".encode("utf-16-le"))
+    assert list(text_files.filled(str(path), "")) == [(1, "one\r\n"), (4, "zwei ü\n")]
+
+
+def test_whole_is_the_text_of_a_file_with_line_feeds(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"\xef\xbb\xbf\r\n one\r\n\r\ntwo\rthree\n\n")
+    assert text_files.whole(str(path), "cp1252") == "one\n\ntwo\nthree"
+    path.write_bytes(b"caf\xe9\n")
+    assert text_files.whole(str(path), "cp1252") == "café"
+    with pytest.raises(DataError, match=r"a\.txt:1: byte 0xe9 is not utf-8"):
+        text_files.whole(str(path), "")
+
+
+def test_check_size_names_the_largest_file(tmp_path):
+    for name, size in (("a", 2**30), ("b", 3 * 2**30)):
+        (tmp_path / name).touch()
+        os.truncate(tmp_path / name, size)  # sparse
+    paths = [str(tmp_path / name) for name in "ab"]
+    text_files.check_size(paths, 2**32, "tables")
+    with pytest.raises(DataError) as caught:
+        text_files.check_size(paths, 2**31, "tables")
+    expected = f"{paths[1]} has 3.0 GiB of 4.0 in all; tables of up to 2 GiB are read"
+    assert str(caught.value) == expected
+    with pytest.raises(DataError, match="gone cannot be read: No such file"):
+        text_files.check_size([str(tmp_path / "gone")], 1, "tables")

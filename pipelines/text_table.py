@@ -1,0 +1,238 @@
+"""Your own texts in a table: --pipeline=text_table --data_files=reviews.csv --target=stars."""
+
+import dataclasses
+import logging
+from collections.abc import Mapping
+
+import numpy as np
+
+from pipelines import DataError, Pipeline, Rows, Schema
+from pipelines.core import splits
+from pipelines.files import (
+    columns,
+    json_lines,
+    misplaced,
+    plain_table,
+    readings,
+    table,
+    table_cells,
+    table_file,
+    targets,
+    text_column,
+    texts,
+)
+from pipelines.files.columns import Column
+from pipelines.files.shown import shown
+from pipelines.files.table import Chosen, Cut
+from pipelines.files.table_cells import TableCells
+from pipelines.files.texts import Texts
+from pipelines.steps import text as text_steps
+from pipelines.steps.ngrams import ngrams_form
+from zoo.spec import Field
+
+_log = logging.getLogger(__name__)
+LIMITS = {
+    "vocab_size": (6, None),  # five pieces are special
+    "max_length": (2, None),
+    "num_ngrams": (1, 1_073_741_824),
+    "split_seed": (0, 2_147_483_648),
+}
+_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json")
+
+
+def pipeline(
+    *,
+    data_files: str,
+    target: str = "",
+    text: str = "",
+    task: str = "",
+    labels: str = "",
+    missing: str = "",
+    categories: str = "",
+    decimal: str = "",
+    vocab_size: int = 16_000,
+    max_length: int = 256,
+    tokenizer: str = "pieces",
+    ngrams: str = "auto",
+    num_ngrams: int = 800_000,
+    hash_ngrams: bool = False,
+    encoding: str = "",
+    split_seed: int = 0,
+    validation: float = 0.1,
+    test: float = 0.2,
+) -> Pipeline:
+    """A column of texts and one of labels, in text files with a header or with JSON on each line.
+
+    Without labels (--task=masked_lm) no target is needed, and each text is in the split in which it
+    is with labels.
+
+    Args:
+        data_files: files, folders or patterns separated by commas, or one for each split:
+            "train=a.csv,test=b.csv". A missing split is cut from train by the texts' content.
+        target: the column to predict, or several columns of 0 and 1, separated by commas.
+        text: the column of texts; empty: the only one of free text, or the only other one.
+        task: regression, binary, classification or multi_label; empty: inferred.
+        labels: as_written, if classes that differ only in case or spaces are different ones.
+        missing: cells of the target that mean missing, besides empty ones: "NA|?".
+        categories: the target, if it is classes though it looks like numbers.
+        decimal: point or comma, where the numbers of the target do not say.
+        vocab_size: largest number of pieces in the vocabulary, learnt from the training texts.
+        max_length: largest number of pieces of a text; longer texts lose their middle.
+        tokenizer: pieces, bytes (byte-pair encoding, without a loss) or word_pieces (BERT's).
+        ngrams: words (1 to 3), characters within words (1 to 5), both, or auto: both up to 4 MB.
+        num_ngrams: largest number of n-grams of each kind: those in the most training texts.
+        hash_ngrams: an n-gram's id is its hash among `num_ngrams`, and none are counted.
+        encoding: of files that are neither UTF-8 nor UTF-16 with a mark, such as cp1252.
+        split_seed: another seed gives another split by content.
+        validation: fraction of the texts, as is `test`.
+
+    Raises:
+        DataError: (when it is read) a file or line that cannot be read, no such column, or several
+            that may be the text.
+    """
+    cut, chosen = Cut(split_seed, validation, test), Chosen(target, task, labels=labels)
+
+    def read() -> tuple[dict[str, Rows], Schema]:
+        cells, nested = _cells(data_files, encoding)
+        wanted = text_column.targets(cells, target, data_files)
+        column = text_column.text(cells, nested, text, wanted, data_files)
+        asked = _asked(cells, wanted, categories, missing, decimal)
+        return _labelled(cells, column, asked, chosen, cut, data_files)
+
+    def read_texts() -> tuple[dict[str, Rows], Schema]:
+        cells, nested = _cells(data_files, encoding, fewest=1)
+        named = table.named(cells.names, target, "target")
+        column = text_column.text(cells, nested, text, named, data_files)
+        return _unlabelled(cells, column, cut, data_files)
+
+    forms = {
+        "pieces": text_steps.pieces_form(vocab_size, max_length, tokenizer=tokenizer),
+        "ngrams": ngrams_form(ngrams, num_ngrams, hash_ngrams),
+    }
+    unlabelled = Pipeline(name="text_table", source=data_files, read=read_texts, forms=forms)
+    return dataclasses.replace(unlabelled, read=read, unlabelled=lambda: unlabelled)
+
+
+def _asked(
+    cells: TableCells, wanted: list[str], categories: str, missing: str, decimal: str
+) -> dict[str, readings.Asked]:
+    """What the options say about the target."""
+    return readings.asked(
+        cells.names,
+        categories=table.named(cells.names, categories, "categories"),
+        targets=wanted,
+        missing=missing,
+        decimal=decimal,
+    )
+
+
+def _cells(data_files: str, encoding: str, fewest: int = 2) -> tuple[TableCells, Mapping[str, str]]:
+    """The cells of all files, and where columns of JSON hold lists or objects."""
+    paths = table_cells.paths(data_files, _SUFFIXES)
+    kinds = [json_lines.is_json(path, encoding) for _, path in paths]
+    if any(kinds) and not all(kinds):
+        one, other = (paths[kinds.index(kind)][1] for kind in (True, False))
+        raise DataError(f"{one} has JSON on each line, {other} has not: name files of one kind")
+    if all(kinds):
+        return json_lines.read(paths, encoding)
+    return table_cells.read(paths, encoding, fewest=fewest), {}
+
+
+def _contents(cells: TableCells, column: str) -> np.ndarray:
+    """The texts of all rows, in UTF-8: (N,). DataError: all are empty."""
+    coded = cells.columns[cells.names.index(column)].coded
+    contents = texts.column([cell.encode() for cell in coded.distinct])[coded.codes]
+    plain_table.release_memory()
+    if not (contents != b"").any():
+        raise DataError(f"the text {table_file.quoted(column)} is empty in every row")
+    return contents
+
+
+def _texts(cells: TableCells, contents: np.ndarray, rows: np.ndarray) -> Texts:
+    """The texts of some rows (M,), without labels."""
+    return Texts(
+        contents=contents[rows],
+        digest=splits.digests(contents[rows].tolist()),
+        labels=[""] * len(rows),
+        split_of=[cells.split_of[row] for row in rows],
+        where=lambda i: cells.where(int(rows[i])),
+        separate=tuple(cells.separate),
+    )
+
+
+def _unlabelled(
+    cells: TableCells, column: str, cut: Cut, source: str
+) -> tuple[dict[str, Rows], Schema]:
+    """The rows that have a text; logs a summary."""
+    contents = _contents(cells, column)
+    found = _texts(cells, contents, np.flatnonzero(contents != b""))
+    remarks = _left_out(column, len(contents) - len(found.contents))
+    field = table_file.field_name(column)
+    return texts.unlabelled(found, source, cut, remarks, field=field)
+
+
+def _predicted(
+    cells: TableCells, asked: Mapping[str, readings.Asked], options: Chosen, rows: np.ndarray
+) -> list[Column]:
+    """The columns of the target in some rows (M,)."""
+    wanted = table.named(cells.names, options.target, "target")
+    found = {name: cells.columns[cells.names.index(name)] for name in wanted}
+    several = misplaced.several_labels(wanted[0], found[wanted[0]]) if len(wanted) == 1 else ""
+    if several:
+        _log.warning(several)
+    read = [columns.infer(name, found[name], cells.where, asked[name]) for name in wanted]
+    return [table.labelled(c._replace(values=c.values[rows]), options) for c in read]
+
+
+def _labelled(
+    cells: TableCells,
+    column: str,
+    asked: Mapping[str, readings.Asked],
+    options: Chosen,
+    cut: Cut,
+    source: str,
+) -> tuple[dict[str, Rows], Schema]:
+    """The rows that have a text and a label; logs a summary."""
+    contents = _contents(cells, column)
+    with_text = np.flatnonzero(contents != b"")
+    predicted = _predicted(cells, asked, options, with_text)
+    chosen = targets.choose(predicted, options.task)
+    found = _texts(cells, contents, with_text[chosen.present])
+    if chosen.field.ids is not None:
+        found = found._replace(labels=[chosen.class_names[i] for i in chosen.values])
+    schema = _schema(column, options.target, chosen)
+    [field], name = schema.raw, options.target
+    table_of = {field: found.contents, name: chosen.values}
+    whole = Rows(len(found.contents), {**schema.raw, name: chosen.field}, name, table=table_of)
+    rows, digest = texts.by_split(whole, found, cut)
+    lines = [
+        *texts.summary(found, source, digest),
+        *(line for column in predicted for line in column.remark.splitlines()),
+        f"target {shown(name, table_file.NAME)}: {chosen.summary()}",
+        *_left_out(column, len(contents) - len(with_text)),
+        *_left_out(name, len(with_text) - len(found.contents)),
+    ]
+    _log.info("\n".join(lines))
+    table.warn_of_classes(rows, schema)
+    return rows, schema
+
+
+def _schema(column: str, target: str, chosen: targets.Target) -> Schema:
+    field = table_file.field_name(column)
+    if field == target:
+        raise DataError(
+            f"the text {table_file.quoted(column)} and the target are both {field} to a server; "
+            "rename one"
+        )
+    return Schema(
+        raw={field: Field((), "string")},
+        task=chosen.task,
+        target=chosen.field,
+        class_names=chosen.class_names,
+        outputs=chosen.outputs,
+        target_name=target,
+    )
+
+
+def _left_out(column: str, number: int) -> list[str]:
+    return [f"{number} rows without {shown(column, table_file.NAME)} are left out"] * (number > 0)
