@@ -1,0 +1,196 @@
+"""Vectors of words, from the words around each in running text (Mikolov et al. 2013)."""
+
+import dataclasses
+import functools
+import math
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from pipelines.steps.running_words import vocabulary, words_form
+from pipelines.steps.skip_grams import skip_grams
+from pipelines.steps.windows import in_windows
+from trainers.errors import UsageError
+from trainers.evaluation import statistics
+from trainers.serving import word_vectors
+from trainers.tasks.registry import Signature, Task
+from zoo.spec import Field
+
+METRICS = ("loss", "accuracy")
+LOWER_IS_BETTER = ("loss",)
+MAIN_METRIC = "accuracy"
+LABELS = False
+# negatives: drawn for each row of row_length words; they weigh negatives_per_pair for each pair.
+# subsample: words that are more frequent than this fraction are left out now and then; 0: never.
+OPTIONS = {
+    "vocab_size": 30_000,
+    "min_count": 5,
+    "window": 5,
+    "negatives": 64,
+    "negatives_per_pair": 5.0,
+    "subsample": 1e-4,
+    "row_length": 256,
+}
+LIMITS = {
+    "vocab_size": (1, None),
+    "min_count": (1, None),
+    "window": (1, 100),
+    "negatives": (1, None),
+    "negatives_per_pair": (0.01, None),
+    "subsample": (0, 1),
+    "row_length": (2, None),
+}
+_FORM = "words"
+
+
+class Accuracy(keras.metrics.Metric):
+    """The fraction of logits (B, T, N) that tell pairs from negatives, were both equally likely.
+
+    Args:
+        negatives_per_pair: how much likelier negatives are in the loss: under as many of both the
+            logits would be larger by its logarithm.
+    """
+
+    def __init__(self, negatives_per_pair: float):
+        super().__init__(name="accuracy")
+        self.total = self.add_variable((), "zeros", name="total")
+        self.count = self.add_variable((), "zeros", name="count")
+        self._more = negatives_per_pair
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        """Counts a batch."""
+        even = _even(y_true, sample_weight, self._more)
+        self.total.assign_add(tf.reduce_sum(_right(y_true, y_pred, self._more) * even))
+        self.count.assign_add(tf.reduce_sum(even))
+
+    def result(self):
+        """0 of nothing."""
+        return tf.math.divide_no_nan(self.total.value, self.count.value)
+
+
+def over(pipeline, schema, *, vocab_size, min_count, row_length, **sampling):
+    """The pipeline as rows of running words, with those around each and drawn ones as y.
+
+    Raises:
+        UsageError: the data is no text.
+    """
+    if "pieces" not in pipeline.forms or len(schema.raw) != 1:
+        raise UsageError(
+            f"task word_vectors takes texts; {pipeline.name} has the input forms "
+            f"{', '.join(pipeline.forms)}"
+        )
+    [field] = schema.raw
+    pipeline = dataclasses.replace(
+        pipeline,
+        forms={_FORM: words_form(vocab_size, min_count, row_length, field)},
+        make_example=skip_grams(**sampling),
+        arrange=functools.partial(in_windows, name=_FORM),
+    )
+    outputs = 2 * sampling["window"] + sampling["negatives"]
+    return pipeline, schema._replace(target=None, class_names=(), outputs=outputs)
+
+
+class Logistic(keras.losses.Loss):
+    """-log of the probability of each y (B, T, N), 0 or 1, under its logit."""
+
+    def call(self, y_true, y_pred):
+        """One value for each logit."""
+        return _losses(y_true, y_pred)
+
+
+def loss(prepared, label_smoothing: float) -> keras.losses.Loss:
+    """Logistic loss of each pair and each negative."""
+    del prepared
+    if label_smoothing:
+        raise UsageError("--label_smoothing is for classes; task word_vectors has none")
+    return Logistic(reduction=None)
+
+
+def metrics(prepared) -> list[keras.metrics.Metric]:
+    """How often pairs are told from negatives; 0.5 is chance."""
+    return [Accuracy(prepared.pipeline.task_options["negatives_per_pair"])]
+
+
+def signatures(entry, hparams, model, prepared) -> dict[str, Signature]:
+    """`embed` and `neighbours` for clients; `score`, a row of running words, for evaluation."""
+    del hparams
+    words = model.get_layer(entry.features)
+    more = prepared.pipeline.task_options["negatives_per_pair"]
+
+    def score(words, negatives, target, weight):
+        inputs = {"words": words, "negatives": negatives}
+        logits = tf.cast(model(inputs, training=False), tf.float32)  # (B, T, N)
+        even = _even(target, weight, more)
+        summed = {
+            "losses": _losses(target, logits) * weight,
+            "weight": weight,
+            "right": _right(target, logits, more) * even,
+            "even": even,
+        }
+        return {"logits": logits} | {k: tf.reduce_sum(v, [1, 2]) for k, v in summed.items()}
+
+    def scored(batch):
+        return {**batch.x, "target": batch.y, "weight": batch.weight}
+
+    target = Field((None, prepared.schema.outputs), "float32")
+    fields = {**prepared.spec.inputs, "target": target, "weight": target}
+    return {
+        **word_vectors.signatures(
+            prepared.preprocess,
+            lambda: tf.convert_to_tensor(words.embeddings),
+            lambda inputs: inputs["words"][:, 0],
+        ),
+        "score": Signature(score, fields, scored),
+    }
+
+
+def measured(answers, target) -> statistics.Statistics:
+    """The metrics as quotients of means over rows."""
+    del target
+    columns = np.stack([answers[name] for name in ("losses", "weight", "right", "even")], axis=1)
+
+    def of(means: np.ndarray, fractions: np.ndarray) -> dict[str, np.ndarray]:
+        del fractions
+        return {
+            "loss": statistics.ratio(means[:, 0], means[:, 1]),
+            "accuracy": statistics.ratio(means[:, 2], means[:, 3]),
+        }
+
+    return statistics.Statistics(columns.astype(np.float64), np.zeros(len(columns), np.int64), of)
+
+
+def vectors(prepared, weights) -> tuple[list[str], np.ndarray]:
+    """The known words, and the vector of each: (words, width)."""
+    known = vocabulary(prepared.state[f"inputs/{_FORM}"])
+    return known, weights["word_embedding/embeddings"][1:]  # the first is of padding
+
+
+def _losses(y: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    return tf.nn.sigmoid_cross_entropy_with_logits(tf.cast(y, logits.dtype), logits)
+
+
+def _right(y: tf.Tensor, logits: tf.Tensor, more: float) -> tf.Tensor:
+    """1 where a logit has the sign of its y, if both are as likely; half where it is 0."""
+    logits += math.log(more)
+    return 0.5 + 0.5 * tf.sign(logits) * tf.sign(tf.cast(y, logits.dtype) - 0.5)
+
+
+def _even(y: tf.Tensor, weight: tf.Tensor, more: float) -> tf.Tensor:
+    """Weights under which pairs and negatives weigh the same."""
+    return tf.where(tf.cast(y, tf.bool), weight, weight / more)
+
+
+TASK = Task(
+    over=over,
+    loss=loss,
+    metrics=metrics,
+    # One row has thousands of pairs, and a mean over them would move each vector by a thousandth
+    # of a step for a pair: what is learnt in a pass would depend on the size of a batch.
+    reduction="sum",
+    signatures=signatures,
+    measured="score",
+    kept=("losses", "weight", "right", "even"),
+    statistics=measured,
+    vectors=vectors,
+)
