@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from pipelines.core.prepared import Prepared
+from trainers.evaluation.records import fields as fields_of
 from trainers.evaluation.records import image_field, visible
 from trainers.reports import html
 from trainers.reports.html import Html, element, join
@@ -17,35 +18,40 @@ from trainers.tasks.registry import Mistakes
 _LARGEST_SIDE = 160  # pixels of a shown image
 _LETTERS = 400  # of a shown text
 _COLUMNS = 40  # of a shown row
+_MOVED = (
+    "Words that moved it: how much less probable the answer is without all occurrences of a word. "
+    "A minus is a word that spoke against the answer."
+)
 
 
 def mistakes_section(
     prepared: Prepared,
     mistakes: Mistakes,
     row: np.ndarray,
-    kept_rows: np.ndarray,
-    fields: Mapping[str, np.ndarray],
+    kept: Mapping[str, np.ndarray],
 ) -> Html:
     """The rows of a task's mistakes, as many of them as the run has kept.
 
     Args:
         row: (N,) row numbers of the evaluation that `mistakes` was made of.
-        kept_rows: (n,) numbers of the rows in `fields`.
+        kept: the run's examples, from `records.examples`.
     """
     if not len(mistakes.index):
         return html.section(mistakes.title, html.note("No test row is wrong."))
-    position = {number: i for i, number in enumerate(kept_rows.tolist())}
+    fields = fields_of(kept)
+    position = {number: i for i, number in enumerate(kept["row"].tolist())}
     shown = [i for i, j in enumerate(mistakes.index) if int(row[j]) in position]
     numbers = [int(row[mistakes.index[i]]) for i in shown]
     chosen = [position[number] for number in numbers]
-    body = gallery(
-        prepared,
-        {name: column[chosen] for name, column in fields.items()},
-        numbers,
-        [mistakes.entries[i] for i in shown],
-        mistakes.columns,
-    )
+    entries, columns = [mistakes.entries[i] for i in shown], mistakes.columns
     remark = [html.note(mistakes.remark)] if mistakes.remark else []
+    if "moved" in kept:
+        beside = [_text(kept["moved"][i]) for i in chosen]
+        entries = [(*entry, words) for entry, words in zip(entries, beside, strict=True)]
+        columns = (*columns, "words that moved it")
+        remark.append(html.note(_MOVED))
+    rows = {name: column[chosen] for name, column in fields.items()}
+    body = gallery(prepared, rows, numbers, entries, columns)
     return html.section(mistakes.title, *remark, body)
 
 

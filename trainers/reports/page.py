@@ -7,7 +7,7 @@ from typing import Any
 from trainers.config.settings import Settings
 from trainers.evaluation import records, statistics
 from trainers.evaluation.evaluate import Evaluation
-from trainers.reports import charts, examples, html, recipe
+from trainers.reports import charts, examples, html, recipe, words
 from trainers.reports.html import Html, count, element, number
 from trainers.store import logs
 from trainers.store.finished import Finished
@@ -51,11 +51,11 @@ def _of_the_task(past: Finished, test: Evaluation) -> list[Html]:
     """The sections that the task adds, and the rows of its mistakes."""
     prepared, task = past.prepared, registry.get(past.prepared.task)
     drawn = list(task.sections(prepared, test)) if task.sections else []
+    if task.vectors:
+        drawn += words.sections(*task.vectors(prepared, past.weights))
     if task.mistakes:
         mistakes = task.mistakes(prepared, test, records.how_many(prepared))
-        kept = past.examples
-        fields = records.fields(kept)
-        drawn.append(examples.mistakes_section(prepared, mistakes, test.row, kept["row"], fields))
+        drawn.append(examples.mistakes_section(prepared, mistakes, test.row, past.examples))
     return drawn
 
 
@@ -185,7 +185,8 @@ def _metrics(past: Finished, report: Report) -> Html:
         )
     reason, beaten = report.get("no_baseline"), not_beaten(past.prepared.task, report)
     notes = [f"No trained baseline: {reason}"] if reason else []
-    notes = [*([beaten] if beaten else []), remark, *notes]
+    together = both(past.prepared.task, report)
+    notes = [*(note for note in (beaten, together) if note), remark, *notes]
     return html.section(
         "Metrics", html.table(header, lines, kind="numbers"), *map(html.note, notes)
     )
@@ -205,6 +206,20 @@ def not_beaten(task: str, report: Report) -> str:
         return ""
     how = "is worse than" if high < 0 else "does not beat"
     return f"The model {how} the {beside['name']} in {main.replace('_', ' ')} on these test rows."
+
+
+def both(task: str, report: Report) -> str:
+    """What the mean of the model's logits and its first baseline's would be; else nothing."""
+    main, beside = registry.describe(task).main_metric, next(iter(report["baseline"].values()), {})
+    figures = beside.get("both", {})
+    if main not in figures.get("difference", {}):
+        return ""
+    value, (low, high) = figures["test"][main], figures["difference"][main]
+    return (
+        f"The mean of its logits and those of the {beside['name']} has a test "
+        f"{main.replace('_', ' ')} of {number(value)}: {html.signed(low, value)} to "
+        f"{html.signed(high, value)} beside the model alone."
+    )
 
 
 def _measured(report: Mapping[str, Any], split: str, metric: str) -> Html:

@@ -16,6 +16,7 @@ from trainers.tasks import registry
 from trainers.tasks.registry import Task
 
 _SPLITS = ("validation", "test")
+_NGRAMS = "text_ngram"  # the baseline whose logits are averaged with the model's
 
 logger = logging.getLogger(__name__)
 
@@ -91,10 +92,28 @@ def _compared(
     answers = records.evaluation_of(kept, {}, key)
     measured = task.statistics(answers.outputs, answers.target)
     own = statistics.bootstrap(measured)
-    return described | {
+    compared = described | {
         "test": {name: _rounded(value) for name, value in statistics.metrics(measured).items()},
         "intervals": _intervals(own),
         "difference": _intervals({name: of_model[name] - own[name] for name in own}),
+    }
+    if key == _NGRAMS and "logits" in answers.outputs:
+        compared["both"] = _both(task, past, answers.outputs["logits"], of_model)
+    return compared
+
+
+def _both(
+    task: Task, past: Finished, logits: np.ndarray, of_model: Mapping[str, np.ndarray]
+) -> dict[str, Any]:
+    """Metrics of the mean of the model's logits and these, and how much more that has."""
+    answers = records.evaluation_of(past.predictions["test"], {})
+    mean = (np.asarray(answers.outputs["logits"], np.float64) + logits) / 2
+    measured = task.statistics({**answers.outputs, "logits": mean}, answers.target)
+    own = statistics.bootstrap(measured)
+    return {
+        "test": {name: _rounded(value) for name, value in statistics.metrics(measured).items()},
+        "intervals": _intervals(own),
+        "difference": _intervals({name: own[name] - of_model[name] for name in own}),
     }
 
 

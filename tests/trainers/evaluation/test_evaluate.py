@@ -47,7 +47,7 @@ def test_a_score_signature_is_asked_with_x_and_weighted_as_in_training():
         return shifted, 2 * target, tf.cast(keys.index % 2, tf.float32)
 
     prepared = prepared.replace(example=example)
-    one = Signature(None, prepared.spec.inputs, lambda raw, x, target, keys: dict(x))
+    one = Signature(None, prepared.spec.inputs, lambda batch: dict(batch.x))
     found = evaluate.ask(lambda x: {"logits": x[:, :1]}, one, settings(), prepared, "validation")
     table, row = prepared.rows["validation"].table, np.arange(60)
     answers = table["x"][:, 0] + row % 7
@@ -65,7 +65,7 @@ def test_arranged_rows_are_asked_as_inputs():
         return rows._replace(num_rows=len(table["label"]), table=table)
 
     prepared = made_pipeline("binary").replace(arrange=arrange)
-    one = Signature(None, prepared.raw, lambda raw, x, target, keys: dict(x))
+    one = Signature(None, prepared.raw, lambda batch: dict(batch.x))
     found = evaluate.ask(lambda x: {"logits": x[:, :1]}, one, settings(), prepared, "test")
     table = prepared.rows["test"].table
     np.testing.assert_allclose(found.outputs["logits"], 10 * table["x"][::2, :1], rtol=1e-6)

@@ -66,13 +66,26 @@ def test_mistakes_are_shown_as_far_as_their_rows_were_kept():
         "Largest errors", "", np.array([2, 0, 1]), ("error",), [("c",), ("a",), ("b",)]
     )
     row = np.array([10, 11, 12])  # of the evaluation
-    fields = {"x": np.array([0.5, 0.25], np.float32)}
+    kept = {"row": np.array([10, 12]), "fields/x": np.array([0.5, 0.25], np.float32)}
     prepared = with_field(Field((), "float32"))
-    body = examples.mistakes_section(prepared, found, row, np.array([10, 12]), fields)
+    body = examples.mistakes_section(prepared, found, row, kept)
     assert re.findall(r'scope="row">(\d+)</th><td>(\w)</td><td>([\d.]+)', body) == [
         ("12", "c", "0.25"),
         ("10", "a", "0.5"),
     ]
     none = found._replace(index=np.array([], np.int64))
-    body = examples.mistakes_section(prepared, none, row, np.array([10, 12]), fields)
+    body = examples.mistakes_section(prepared, none, row, kept)
     assert "No test row is wrong." in body
+
+
+def test_mistakes_of_texts_have_the_words_that_moved_them():
+    found = Mistakes("Mistakes", "", np.array([1]), ("answered",), [("good",)])
+    texts = np.array([b"fine", b"not bad <at> all"], object)
+    moved = np.array([b"", b"bad -0.30, <at> +0.10"], object)
+    kept = {"row": np.array([0, 4]), "fields/text": texts, "moved": moved}
+    prepared = with_field(Field((), "string"))
+    body = examples.mistakes_section(prepared, found, np.array([0, 4]), kept)
+    assert (
+        "<td>good</td><td>bad -0.30, &lt;at&gt; +0.10</td><td>not bad &lt;at&gt; all</td>" in body
+    )
+    assert "without all occurrences of a word" in body

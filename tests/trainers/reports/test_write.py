@@ -76,6 +76,22 @@ def test_intervals_and_differences_are_of_the_same_resamples(tmp_path):
     assert np.isfinite([low, high]).all()
 
 
+def test_the_mean_of_both_logits_is_measured_beside_the_model(tmp_path):
+    """By hand: the mean with three times the logits is twice the logits, with equal answers."""
+    past = past_run(tmp_path, made_pipeline("binary"))
+    kept = past.predictions["test"]
+    kept["text_ngram/logits"] = 3 * kept["outputs/logits"]
+    past.report["baseline"] = {"text_ngram": {"name": "n-gram model", "meaning": "others"}}
+    both = write.write(past)["baseline"]["text_ngram"]["both"]
+    logits, target = 2 * kept["outputs/logits"][:, 0].astype(np.float64), kept["target"]
+    loss = (np.logaddexp(0, logits) - logits * target).mean()
+    assert both["test"]["loss"] == pytest.approx(loss, rel=1e-5)
+    assert both["test"]["accuracy"] == pytest.approx(((logits > 0) == target).mean())
+    assert both["difference"]["accuracy"] == [0.0, 0.0]
+    low, high = both["difference"]["loss"]
+    assert low < loss - write.write(past)["test"]["loss"] < high
+
+
 @pytest.mark.usefixtures("_fake_data", "_unchecked_export")
 def test_a_page_that_cannot_be_drawn_loses_no_run(tmp_path, monkeypatch, caplog):
     def fail(*arguments):

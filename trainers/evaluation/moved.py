@@ -1,0 +1,90 @@
+"""Which words of a text moved the model's answer most: the text is asked again without each."""
+
+import pathlib
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from pipelines.core.prepared import Prepared
+from trainers.evaluation import records
+from trainers.evaluation.evaluate import Evaluation
+from trainers.store import saved_model
+from trainers.tasks.registry import Task
+
+_MOST = 200  # different words of a text that are left out in turn, the longest ones
+_SHOWN = 5
+_BATCH = 64  # texts that are asked at once
+_LEAST = 0.005  # change of the probability that is shown
+# Runs of letters and digits; each character of scripts without spaces is a word.
+_WORD = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]|[^\W_]+")
+
+
+def beside_mistakes(
+    exported: pathlib.Path,
+    prepared: Prepared,
+    task: Task,
+    kept: Mapping[str, np.ndarray],
+    test: Evaluation,
+) -> dict[str, np.ndarray]:
+    """`moved` (n,) for the examples that a run keeps: the words that moved each mistake.
+
+    Args:
+        exported: a version's directory, whose model is asked.
+        kept: from `records.examples`.
+        test: answers to the test split.
+
+    Returns:
+        Nothing where rows are no single texts, or answers no probabilities.
+    """
+    fields = records.fields(kept)
+    [name, *others] = prepared.raw
+    is_text = not others and prepared.raw[name].dtype == "string" and name in fields
+    if not is_text or task.mistakes is None or task.scored != "logits" or not prepared.class_names:
+        return {}
+    wrong = test.row[task.mistakes(prepared, test, records.how_many(prepared)).index]
+    model = saved_model.load(exported)
+    serve = model.signatures[task.measured]
+
+    def ask(texts: list[bytes]) -> np.ndarray:
+        parts = [texts[i : i + _BATCH] for i in range(0, len(texts), _BATCH)]
+        return np.concatenate([serve(**{name: tf.constant(p)})["logits"].numpy() for p in parts])
+
+    lines = [
+        described(ask, text) if row in wrong else ""
+        for row, text in zip(kept["row"], fields[name].tolist(), strict=True)
+    ]
+    return {"moved": np.array([line.encode() for line in lines], object)}
+
+
+def described(ask: Callable[[list[bytes]], np.ndarray], text: bytes) -> str:
+    """The words without which the answer's probability changes most, with the change.
+
+    A plus is a word that speaks for the answer that was given.
+
+    Args:
+        ask: texts to logits (B, classes), or (B, 1) of the second of two.
+    """
+    written = text.decode("utf-8", "replace")
+    words = sorted(set(_WORD.findall(written)), key=lambda word: (-len(word), word))[:_MOST]
+    without = [_without(written, word).encode() for word in words]
+    probabilities = _probabilities(ask([text, *without]))
+    answer = probabilities[0].argmax()
+    change = probabilities[0, answer] - probabilities[1:, answer]
+    best = np.argsort(-np.abs(change), kind="stable")[:_SHOWN]
+    return ", ".join(f"{words[i]} {change[i]:+.2f}" for i in best if abs(change[i]) >= _LEAST)
+
+
+def _without(written: str, word: str) -> str:
+    """A text without all occurrences of a word."""
+    return _WORD.sub(lambda found: " " if found.group() == word else found.group(), written)
+
+
+def _probabilities(logits: Any) -> np.ndarray:
+    logits = np.asarray(logits, np.float64)
+    if logits.shape[1] == 1:
+        logits = np.concatenate([np.zeros_like(logits), logits], axis=1)
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
