@@ -11,7 +11,7 @@ from pathlib import Path
 
 import tensorflow_datasets as tfds
 
-from pipelines import Pipeline, classes
+from pipelines import Pipeline, Rows, classes
 from pipelines.core import splits
 from pipelines.steps import text
 from pipelines.steps.ngrams import ngrams_form
@@ -45,7 +45,7 @@ _PACKAGES = {
     "xml": ("xml",),
 }
 _SHORTEST = 20  # characters; leaves out "See base class."
-_VERSION = f"python{sys.version_info.major}.{sys.version_info.minor}"
+PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 
 class Docstrings(tfds.core.GeneratorBasedBuilder):
@@ -53,7 +53,7 @@ class Docstrings(tfds.core.GeneratorBasedBuilder):
 
     VERSION = tfds.core.Version("1.0.0")
     BUILDER_CONFIGS = [  # noqa: RUF012
-        tfds.core.BuilderConfig(name=_VERSION, description=f"of {_VERSION}")
+        tfds.core.BuilderConfig(name=PYTHON, description=f"of {PYTHON}")
     ]
     BUILT_IN = True  # needs no network
 
@@ -70,13 +70,18 @@ class Docstrings(tfds.core.GeneratorBasedBuilder):
         return {"train": self._generate_examples()}
 
     def _generate_examples(self):
-        packages: dict[str, set[str]] = {}
-        for package, entries in _PACKAGES.items():
-            for docstring in read_docstrings(Path(sysconfig.get_path("stdlib")), entries):
-                packages.setdefault(docstring, set()).add(package)
-        distinct = {key: min(names) for key, names in packages.items() if len(names) == 1}
+        distinct = distinct_docstrings(Path(sysconfig.get_path("stdlib")))
         for i, (docstring, package) in enumerate(sorted(distinct.items())):
             yield i, {"text": docstring, "label": package}
+
+
+def distinct_docstrings(library: Path) -> dict[str, str]:
+    """Docstrings of the packages, each with the one package that has it."""
+    packages: dict[str, set[str]] = {}
+    for package, entries in _PACKAGES.items():
+        for docstring in read_docstrings(library, entries):
+            packages.setdefault(docstring, set()).add(package)
+    return {key: min(names) for key, names in packages.items() if len(names) == 1}
 
 
 def read_docstrings(library: Path, entries: tuple[str, ...]) -> Iterator[str]:
@@ -87,19 +92,29 @@ def read_docstrings(library: Path, entries: tuple[str, ...]) -> Iterator[str]:
         for file in files:
             if {"test", "tests"} & set(file.relative_to(library).parts):
                 continue
-            for node in ast.walk(ast.parse(file.read_bytes())):
-                if isinstance(
-                    node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-                ):
-                    docstring = ast.get_docstring(node) or ""
-                    if len(docstring) >= _SHORTEST:
-                        yield docstring
+            yield from docstrings_in(file.read_bytes())
+
+
+def docstrings_in(source: bytes) -> Iterator[str]:
+    """Docstrings of a module, its classes and functions."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            docstring = ast.get_docstring(node) or ""
+            if len(docstring) >= _SHORTEST:
+                yield docstring
+
+
+def cut(rows: Rows, split_seed: int) -> dict[str, Rows]:
+    """All rows as about 70 / 10 / 20 % for training / validation / test, by content."""
+    digest = splits.digests(rows.table["text"])
+    return splits.by_content(rows, digest, seed=split_seed, validation=0.1, test=0.2)
 
 
 def pipeline(
     *,
     vocab_size: int = 4_000,
     max_length: int = 128,
+    tokenizer: str = "pieces",
     ngrams: str = "auto",
     num_ngrams: int = 800_000,
     hash_ngrams: bool = False,
@@ -107,27 +122,34 @@ def pipeline(
 ) -> Pipeline:
     """About 70 / 10 / 20 % for training / validation / test, by content.
 
+    Without labels, the text of the whole library (`library_text`) without the docstrings that are
+    validated and tested on here.
+
     Args:
         vocab_size: largest number of pieces in the vocabulary, learnt from the training texts.
         max_length: largest number of pieces of a text; longer texts lose their middle.
+        tokenizer: pieces, bytes (byte-pair encoding, without a loss) or word_pieces (BERT's).
         ngrams: words (1 to 3), characters within words (1 to 5), both, or auto: both up to 4 MB.
         num_ngrams: largest number of n-grams of each kind: those in the most training texts.
         hash_ngrams: an n-gram's id is its hash among `num_ngrams`, and none are counted.
         split_seed: another seed gives another split.
     """
 
-    def cut(rows):
-        digest = splits.digests(rows["all"].table["text"])
-        return splits.by_content(rows["all"], digest, seed=split_seed, validation=0.1, test=0.2)
+    def unlabelled() -> Pipeline:
+        from pipelines import library_text  # which imports this file
+
+        sizes = {"vocab_size": vocab_size, "max_length": max_length}
+        return library_text.pipeline(**sizes, tokenizer=tokenizer, split_seed=split_seed)
 
     return Pipeline(
         name="docstrings",
-        source=f"docstrings/{_VERSION}:1.0.0",
+        source=f"docstrings/{PYTHON}:1.0.0",
         splits={"all": "train"},
         schema=classes({"text": Field((), "string")}, tuple(_PACKAGES)),
-        cut=cut,
+        cut=lambda rows: cut(rows["all"], split_seed),
+        unlabelled=unlabelled,
         forms={
-            "pieces": text.pieces_form(vocab_size, max_length),
+            "pieces": text.pieces_form(vocab_size, max_length, tokenizer=tokenizer),
             "ngrams": ngrams_form(ngrams, num_ngrams, hash_ngrams),
         },
     )

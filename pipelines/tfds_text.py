@@ -1,5 +1,7 @@
 """Any text-classification set of TFDS by name: --pipeline=tfds_text --dataset=ag_news_subset."""
 
+import dataclasses
+from collections.abc import Collection
 from typing import Any
 
 import tensorflow_datasets as tfds
@@ -16,6 +18,7 @@ LIMITS = {
     "num_ngrams": (1, 1_073_741_824),
     "validation_percent": (1, 100),
 }
+_MORE = "unsupervised"  # what TFDS calls the split of texts without labels
 
 
 def pipeline(
@@ -24,6 +27,7 @@ def pipeline(
     field: str = "",
     vocab_size: int = 16_000,
     max_length: int = 256,
+    tokenizer: str = "pieces",
     ngrams: str = "auto",
     num_ngrams: int = 800_000,
     hash_ngrams: bool = False,
@@ -31,41 +35,76 @@ def pipeline(
 ) -> Pipeline:
     """Validation is the end of the training split; test is TFDS's `test`, or else `validation`.
 
+    Without labels, texts of the split `unsupervised` are trained on too where there is one, and
+    others of it are validation and test.
+
     Args:
         dataset: TFDS's name, with a configuration and version if needed: "glue/sst2".
         field: name of the text; required if there are several.
         vocab_size: largest number of pieces in the vocabulary, learnt from the training texts.
         max_length: largest number of pieces of a text; longer texts lose their middle.
+        tokenizer: pieces, bytes (byte-pair encoding, without a loss) or word_pieces (BERT's).
         ngrams: words (1 to 3), characters within words (1 to 5), both, or auto: both up to 4 MB.
         num_ngrams: largest number of n-grams of each kind: those in the most training texts.
         hash_ngrams: an n-gram's id is its hash among `num_ngrams`, and none are counted.
         validation_percent: percentage of the training split.
 
     Raises:
-        DataError: (once its description is read) it does not have texts with one class each.
+        DataError: (once its description is read) it has no texts, or needs classes and has not one
+            for each text.
     """
 
     def declare(info: Any) -> tuple[Schema, dict[str, str]]:
         features = info.features
-        texts = [name for name, f in features.items() if isinstance(f, tfds.features.Text)]
         labels = [name for name, f in features.items() if getattr(f, "num_classes", None)]
-        if len(labels) != 1 or not texts:
+        if len(labels) != 1 or not _texts(features):
             raise DataError(f"{dataset} has no text with one label; it has {sorted(features)}")
-        if field not in texts and (field or len(texts) > 1):
-            raise DataError(
-                f"{dataset} has texts {', '.join(texts)}: "
-                f"choose --pipeline_options=field={texts[0]}"
-            )
-        raw = {field or texts[0]: Field((), "string")}
+        raw = {_chosen(dataset, features, field): Field((), "string")}
         schema = classes(raw, tuple(features[labels[0]].names), target=labels[0])
         return schema, by_percent(dataset, info.splits, validation_percent)
 
-    return Pipeline(
+    def declare_texts(info: Any) -> tuple[Schema, dict[str, str]]:
+        raw = {_chosen(dataset, info.features, field): Field((), "string")}
+        return Schema(raw, "masked_lm", None), _splits(dataset, info.splits, validation_percent)
+
+    labelled = Pipeline(
         name="tfds_text",
         source=dataset,
         declare=declare,
         forms={
-            "pieces": text.pieces_form(vocab_size, max_length, field),
+            "pieces": text.pieces_form(vocab_size, max_length, field, tokenizer),
             "ngrams": ngrams_form(ngrams, num_ngrams, hash_ngrams, field),
         },
     )
+    unlabelled = dataclasses.replace(labelled, declare=declare_texts)
+    return dataclasses.replace(labelled, unlabelled=lambda: unlabelled)
+
+
+def _texts(features: Any) -> list[str]:
+    return [name for name, f in features.items() if isinstance(f, tfds.features.Text)]
+
+
+def _chosen(dataset: str, features: Any, field: str) -> str:
+    """The name of the text. DataError: there is none, or several and none was chosen."""
+    texts = _texts(features)
+    if not texts:
+        raise DataError(f"{dataset} has no text; it has {sorted(features)}")
+    if field not in texts and (field or len(texts) > 1):
+        raise DataError(
+            f"{dataset} has texts {', '.join(texts)}: choose --pipeline_options=field={texts[0]}"
+        )
+    return field or texts[0]
+
+
+def _splits(dataset: str, available: Collection[str], validation: int) -> dict[str, str]:
+    """TFDS's names of our splits where no labels are needed: no test text is trained on."""
+    kept, half = 100 - max(2, validation), 100 - max(1, validation // 2)
+    more = _MORE in available
+    if more or (available and not {"test", "validation"} & set(available)):
+        cut = _MORE if more else "train"
+        return {
+            "train": f"train[:{kept}%]" + (f"+{_MORE}[:{kept}%]" if more else ""),
+            "validation": f"{cut}[{kept}%:{half}%]",
+            "test": f"{cut}[{half}%:]",
+        }
+    return by_percent(dataset, available, validation)

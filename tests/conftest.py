@@ -76,11 +76,35 @@ def _small_texts() -> str:
     return str(path)
 
 
+def _small_text_folder() -> str:
+    """Forty texts in each of two folders, a file each."""
+    folder = _FILES / "reviews"
+    for i, name in enumerate(("bad", "good")):
+        (folder / name).mkdir(parents=True)
+        for j in range(40):
+            text = f"{['dull', '好看'][i]}\n\n{'and so on ' * (j % 7)}{j}"
+            (folder / name / f"{j}.txt").write_text(text, encoding="utf-8")
+    return str(folder)
+
+
+def _small_table_of_texts() -> str:
+    """Eighty texts, a line end in some, with their class beside them."""
+    lines = [
+        f'{i},"{["dull", "好看"][i % 2]},\n{"and so on " * (i % 7)}{i}",{["bad", "good"][i % 2]}\n'
+        for i in range(80)
+    ]
+    path = _FILES / "reviews.csv"
+    path.write_text("id,review,mood\n" + "".join(lines), encoding="utf-8")
+    return str(path)
+
+
 # A data set whose options cannot all be left out, with the options to test it with.
 OPTIONS = {
     "csv": {"data_files": _small_table(), "target": "target"},
     "image_folder": {"data_files": _small_image_folder(), "image_size": 20, "padding": 1},
+    "text_folder": {"data_files": _small_text_folder()},
     "text_lines": {"data_files": _small_texts()},
+    "text_table": {"data_files": _small_table_of_texts(), "target": "mood", "text": "review"},
     "tfds_image": {"dataset": "shapes"},
     "tfds_table": {"dataset": "breast_cancer", "data_dir": str(_FILES)},
     "tfds_text": {"dataset": "imdb_reviews"},
@@ -92,6 +116,11 @@ TABLES = {
     "classification": {"data_files": _POINTS, "target": "right", "task": "classification"},
     "multi_label": {"data_files": _POINTS, "target": "right,upper"},
     "regression": {"data_files": _POINTS, "target": "far"},
+}
+# Options of tasks over the few words of random texts.
+TASK_OPTIONS = {
+    "word_vectors": {"row_length": 8, "window": 2, "negatives": 3, "subsample": 0.05},
+    "cooccurrence": {"window": 2},
 }
 _PAIR = Field((2,), "float32")
 NUM_ROWS = {"train": 70, "validation": 21, "test": 13, "all": 104}
@@ -116,12 +145,13 @@ def built_in_data(tmp_path_factory) -> str:
 def fake_rows(pipeline: Pipeline, schema: Schema, seed: int = 0) -> dict[str, Rows]:
     """Random rows of the fields that the schema declares."""
     random = np.random.default_rng(seed)
-    fields = {**schema.raw, schema.target_name: schema.target}
+    target = None if schema.target is None else schema.target_name
+    fields = dict(schema.raw) if target is None else {**schema.raw, target: schema.target}
     return {
         split: Rows(
             NUM_ROWS[split],
             fields,
-            schema.target_name,
+            target,
             table={
                 name: _fake_column(random, NUM_ROWS[split], field) for name, field in fields.items()
             },
@@ -237,6 +267,8 @@ def tiny_settings(model: str, workdir, **changes):
     entry = zoo.get(model)
     given = {"epochs": 2, "batch_size": 16, "hparams": dict(entry.tiny), "workdir": str(workdir)}
     given["report_baseline"] = False
+    task = changes.get("task") or next(iter(entry.tasks), "")
+    given["task_options"] = TASK_OPTIONS.get(task, {})
     if entry.recipe.pipeline in OPTIONS:
         given["pipeline_options"] = OPTIONS[entry.recipe.pipeline]
     return settings_module.resolve(model, given | changes)

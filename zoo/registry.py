@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 from zoo.spec import DataSpec, Recipe, nearest
 
-_FACTS = ("inputs", "tasks", "head", "positions", "parameters")  # literals of both types below
+# Literals of both types below.
+_FACTS = ("inputs", "tasks", "head", "positions", "features", "parameters")
 _NOT_HPARAMS = ("name", "tiny", "adapt", *_FACTS)
 
 
@@ -28,6 +29,7 @@ class Listing(NamedTuple):
     tasks: tuple[str, ...] = ()
     head: tuple[str, ...] = ()
     positions: tuple[str, ...] = ()
+    features: str = ""
     parameters: int | None = None
 
 
@@ -44,6 +46,7 @@ class Model(NamedTuple):
     tasks: tuple[str, ...]  # tasks that it can be trained for, the default first; empty: any
     head: tuple[str, ...]  # regular expressions on paths of weights that depend on the task
     positions: tuple[str, ...]  # the same for weights with one row per position of a sequence
+    features: str  # the layer whose output represents a row, or each of its positions
     parameters: int | None  # at full size on the recipe's data
 
 
@@ -60,6 +63,7 @@ def register(
     adapt: Callable | None = None,
     head: tuple[str, ...] = (),
     positions: tuple[str, ...] = (),
+    features: str = "",
     parameters: int | None = None,
     **hparams: Any,
 ) -> Callable[[Callable], Callable]:
@@ -77,13 +81,25 @@ def register(
         adapt: adapt(model, batches) returns initial weights by path, computed from training rows.
         head: regular expressions on paths of weights that --init_from may leave new.
         positions: the same for tables with one row per position, which --init_from cuts or extends.
+        features: the layer whose output represents a row (B, width) or its positions (B, T, width).
         parameters: at full size on the recipe's data; a test counts them.
         **hparams: sizes in which this variant differs from the builder's defaults.
     """
 
     def decorate(build: Callable) -> Callable:
         _MODELS[name] = Model(
-            name, build, recipe, hparams, tiny, adapt, inputs, tasks, head, positions, parameters
+            name=name,
+            build=build,
+            recipe=recipe,
+            hparams=hparams,
+            tiny=tiny,
+            adapt=adapt,
+            inputs=inputs,
+            tasks=tasks,
+            head=head,
+            positions=positions,
+            features=features,
+            parameters=parameters,
         )
         return build
 

@@ -4,35 +4,15 @@ import keras
 from keras import ops
 
 import zoo
-from zoo.spec import DataSpec, Field, Recipe
-
-
-def attention(
-    x: keras.KerasTensor, mask: keras.KerasTensor, *, num_heads: int, dropout: float, name: str
-) -> keras.KerasTensor:
-    """Multi-head self-attention (Vaswani et al. 2017, section 3.2): (B, T, width) to the same.
-
-    Args:
-        mask: (B, T) bool, False at padding, which gets no attention.
-    """
-    width = x.shape[-1]
-    head_dim = width // num_heads
-    qkv = keras.layers.Dense(3 * width, name=f"{name}_query_key_value")(x)  # (B, T, 3 * width)
-    qkv = keras.layers.Reshape((-1, 3, num_heads, head_dim), name=f"{name}_split")(qkv)
-    qkv = ops.transpose(qkv, (2, 0, 3, 1, 4))  # (3, B, num_heads, T, head_dim)
-    # Unstacked, not sliced: the backward pass of three slices reads the whole tensor three times.
-    query, key, value = ops.unstack(qkv, 3)
-    query = query * head_dim**-0.5
-    scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))  # (B, num_heads, T, T)
-    # Softmax in float32; a masked position gets a weight of exactly zero.
-    mask_bias = ops.cast(ops.logical_not(mask), "float32")[:, None, None, :] * -1e9
-    weights = ops.softmax(ops.cast(scores, "float32") + mask_bias)
-    weights = ops.cast(weights, value.dtype)
-    if dropout:
-        weights = keras.layers.Dropout(dropout, name=f"{name}_dropout")(weights)
-    y = ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))  # (B, T, num_heads, head_dim)
-    y = keras.layers.Reshape((-1, width), name=f"{name}_join")(y)  # (B, T, width)
-    return keras.layers.Dense(width, name=f"{name}_output")(y)
+from zoo.layers import (
+    attention,
+    check_heads,
+    field_of_tokens,
+    gather,
+    positions_of,
+    token_logits,
+)
+from zoo.spec import DataSpec, Recipe
 
 
 def encoder_block(
@@ -42,27 +22,36 @@ def encoder_block(
     num_heads: int,
     mlp_dim: int,
     dropout: float,
+    rotary: bool,
+    rms_norm: bool,
+    gated: bool,
     name: str,
 ) -> keras.KerasTensor:
     """Attention and MLP, each normalised before and added to its input (Xiong et al. 2020)."""
-    y = keras.layers.LayerNormalization(epsilon=1e-6, name=f"{name}_attention_norm")(x)
-    y = attention(y, mask, num_heads=num_heads, dropout=dropout, name=f"{name}_attention")
+    y = normalise(x, rms_norm, name=f"{name}_attention_norm")
+    y = attention(
+        y, mask, num_heads=num_heads, dropout=dropout, rotary=rotary, name=f"{name}_attention"
+    )
     x = x + (keras.layers.Dropout(dropout, name=f"{name}_dropout1")(y) if dropout else y)
-    y = keras.layers.LayerNormalization(epsilon=1e-6, name=f"{name}_dense_norm")(x)
-    y = keras.layers.Dense(mlp_dim, activation="relu", name=f"{name}_dense1")(y)  # (B, T, mlp_dim)
-    y = keras.layers.Dense(x.shape[-1], name=f"{name}_dense2")(y)  # (B, T, width)
+    y = normalise(x, rms_norm, name=f"{name}_dense_norm")
+    z = keras.layers.Dense(mlp_dim, activation="relu", name=f"{name}_dense1")(y)  # (B, T, mlp_dim)
+    if gated:
+        z = z * keras.layers.Dense(mlp_dim, name=f"{name}_gate")(y)
+    y = keras.layers.Dense(x.shape[-1], name=f"{name}_dense2")(z)  # (B, T, width)
     return x + (keras.layers.Dropout(dropout, name=f"{name}_dropout2")(y) if dropout else y)
 
 
-def embed(tokens: keras.KerasTensor, field: Field, width: int) -> keras.KerasTensor:
-    """Sum of token and position embeddings: (B, T) to (B, T, width)."""
-    # Positions are computed from the tokens: a layer on a constant is neither trained nor saved.
-    positions = ops.cumsum(ops.ones_like(tokens[:1, :]), axis=1) - 1  # (1, T)
-    normal = keras.initializers.RandomNormal(stddev=width**-0.5)
-    x = keras.layers.Embedding(field.ids, width, normal, name="token_embedding")(tokens)
-    normal = keras.initializers.RandomNormal(stddev=width**-0.5)
-    position = keras.layers.Embedding(field.length, width, normal, name="position_embedding")
-    return x + position(positions)
+def normalise(x: keras.KerasTensor, rms_norm: bool, *, name: str) -> keras.KerasTensor:
+    """Layer norm, or its form without mean and bias (Zhang and Sennrich 2019)."""
+    kind = keras.layers.RMSNormalization if rms_norm else keras.layers.LayerNormalization
+    return kind(epsilon=1e-6, name=name)(x)
+
+
+def average(x: keras.KerasTensor, mask: keras.KerasTensor) -> keras.KerasTensor:
+    """The mean over real tokens, in float32: (B, T, width) and (B, T) to (B, width)."""
+    real = ops.cast(mask, "float32")[..., None]  # (B, T, 1)
+    total = ops.sum(ops.cast(x, "float32") * real, axis=1)  # (B, width)
+    return total / ops.maximum(ops.sum(real, axis=1), 1.0)
 
 
 @zoo.register(
@@ -87,6 +76,7 @@ def embed(tokens: keras.KerasTensor, field: Field, width: int) -> keras.KerasTen
     },
     head=("logits",),
     positions=("position_embedding",),
+    features="norm",
     parameters=1_083_265,
 )
 def transformer_encoder(
@@ -98,39 +88,55 @@ def transformer_encoder(
     mlp_dim: int = 128,
     dropout: float = 0.2,
     word_dropout: float = 0.3,
+    rotary: bool = False,
+    rms_norm: bool = False,
+    gated: bool = False,
 ) -> keras.Model:
     """A pre-norm Transformer encoder over tokens, averaged over the text, with a linear head.
+
+    Where the data has `masked_positions`, its answers are logits of the tokens there, by the
+    transposed matrix of the token embedding.
 
     Args:
         width: of the embeddings and of every block; a multiple of `num_heads`.
         mlp_dim: units of the hidden layer of each block's MLP.
         word_dropout: fraction of tokens whose embedding is zero in a training step.
+        rotary: positions turn queries and keys (Su et al. 2021); no position is embedded.
+        rms_norm: normalises by the root mean square alone.
+        gated: the MLP's hidden units are multiplied by gates (Shazeer 2020, ReGLU).
 
     Raises:
-        ValueError: the data is not one field of tokens, or `num_heads` does not divide `width`.
+        ValueError: the data has no tokens, or `num_heads` does not divide `width`, into even parts
+            where they are rotary.
     """
-    if [bool(field.ids and field.length) for field in spec.inputs.values()] != [True]:
-        raise ValueError(
-            f"transformer_encoder takes one input of tokens, the data has {dict(spec.inputs)}"
-        )
-    if width % num_heads:
-        raise ValueError(f"width {width} does not divide over {num_heads} heads")
+    field = field_of_tokens(spec, "transformer_encoder")
+    check_heads(width, num_heads, rotary=rotary)
 
     inputs = zoo.keras_inputs(spec)
-    [tokens], [field] = inputs.values(), spec.inputs.values()  # (B, T), 0 is padding
+    tokens = inputs["tokens"]  # (B, T), 0 is padding
     mask = ops.not_equal(tokens, 0)  # (B, T)
-    x = embed(tokens, field, width)  # (B, T, width)
+    normal = keras.initializers.RandomNormal(stddev=width**-0.5)
+    embedding = keras.layers.ReversibleEmbedding(
+        field.ids, width, embeddings_initializer=normal, name="token_embedding"
+    )
+    x = embedding(tokens)  # (B, T, width)
+    if not rotary:
+        normal = keras.initializers.RandomNormal(stddev=width**-0.5)
+        position = keras.layers.Embedding(field.length, width, normal, name="position_embedding")
+        x = x + position(positions_of(tokens))
     if word_dropout:
         whole = (None, None, 1)  # all numbers of an embedding or none
         x = keras.layers.Dropout(word_dropout, noise_shape=whole, name="word_dropout")(x)
     sizes = {"num_heads": num_heads, "mlp_dim": mlp_dim, "dropout": dropout}
+    kind = {"rotary": rotary, "rms_norm": rms_norm, "gated": gated}
     for i in range(num_layers):
-        x = encoder_block(x, mask, **sizes, name=f"block{i + 1}")  # (B, T, width)
-    x = keras.layers.LayerNormalization(epsilon=1e-6, name="norm")(x)
-    # The mean over real tokens, in float32.
-    real = ops.cast(mask, "float32")[..., None]  # (B, T, 1)
-    total = ops.sum(ops.cast(x, "float32") * real, axis=1)  # (B, width)
-    x = total / ops.maximum(ops.sum(real, axis=1), 1.0)  # (B, width)
+        x = encoder_block(x, mask, **sizes, **kind, name=f"block{i + 1}")  # (B, T, width)
+    x = normalise(x, rms_norm, name="norm")
+    if "masked_positions" in inputs:
+        x = gather(x, inputs["masked_positions"])  # (B, M, width)
+        logits = token_logits(x, embedding, name="token_bias")  # (B, M, ids)
+        return keras.Model(inputs, logits, name="transformer_encoder")
+    x = average(x, mask)  # (B, width)
     if dropout:
         x = keras.layers.Dropout(dropout, dtype="float32", name="dropout")(x)
     logits = keras.layers.Dense(spec.num_outputs, dtype="float32", name="logits")(x)  # (B, outputs)

@@ -1,7 +1,7 @@
 """The declaration of a data set. Nothing here reads a file or imports TensorFlow."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from zoo.spec import Field
@@ -85,6 +85,8 @@ class Form:
     fit: Callable[[Rows], Part] | None = None  # training rows -> part of the state
     make_preprocess: Callable[[Part], Preprocess] | None = None
     fields: Callable[[Part], Mapping[str, Field]] | None = None  # of inputs with ids or a length
+    # Training rows and the part that a run fitted before, or None -> columns that are left out.
+    leaves_out: Callable[[Rows, Part | None], Collection[str]] | None = None
     unseen: Callable[[Part], Unseen] | None = None  # None: any value is as good as another
 
 
@@ -113,6 +115,12 @@ class Pipeline:
     augment: Augment | None = None  # training only
     tta_views: Callable[[Tensors], list[tuple[float, Tensors]]] | None = None  # (weight, raw) each
     example: Example | None = None  # None: inputs and target as they are, weight 1
+    # The same, made for the fields that `preprocess` returns and the form's part of the state.
+    make_example: Callable[[Mapping[str, Field], Part], Example] | None = None
+    # The same data for tasks that need no labels, of which there may be more; None: all rows as
+    # they are, their labels left alone.
+    unlabelled: Callable[[], "Pipeline"] | None = None
+    task_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # set with the task
 
 
 def classes(

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -73,9 +73,12 @@ class Prepared:
         form = self.pipeline.forms[self.form]
         return form.unseen and form.unseen(self.state.get(f"inputs/{self.form}", {}))
 
-    @property
+    @functools.cached_property
     def example(self) -> Example:
         """The pipeline's `example`, or one that returns inputs and target unchanged."""
+        if self.pipeline.make_example is not None:
+            part = self.state.get(f"inputs/{self.form}", {})
+            return self.pipeline.make_example(self.serving_inputs, part)
         return self.pipeline.example or _unchanged
 
     @functools.cached_property
@@ -171,6 +174,8 @@ def prepare(
 ) -> Prepared:
     """Cuts the rows into splits, fits missing parts of the state, and checks the rows.
 
+    Columns that the input form leaves out are in neither rows nor schema of the result.
+
     Args:
         rows: from `pipelines.storage.tfds.load`, as is the schema.
         form: name of the input form; empty: the pipeline's default.
@@ -184,6 +189,11 @@ def prepare(
         rows = pipeline.cut(rows)
     checks.check_splits(pipeline, rows)
     state, chosen = dict(state or {}), pipeline.forms[form]
+    if chosen.leaves_out is not None:
+        left = set(chosen.leaves_out(rows["train"], state.get(f"inputs/{form}")))
+        rows = {split: _without(part, left) for split, part in rows.items()}
+        raw = {name: field for name, field in schema.raw.items() if name not in left}
+        schema = schema._replace(raw=raw)
     if chosen.fit is not None and f"inputs/{form}" not in state:
         part = chosen.fit(rows["train"])
         if part:  # images of 8 bits have none
@@ -204,6 +214,17 @@ def served(pipeline: Pipeline, schema: Schema, *, form: str = "", state: State) 
     schema = schema._replace(outputs=outputs)
     form = _form_name(pipeline, form)
     return Prepared(pipeline=pipeline, schema=schema, form=form, state=state)
+
+
+def _without(rows: Rows, names: Collection[str]) -> Rows:
+    """The rows of a table without some of its columns."""
+    if not names:
+        return rows
+    fields, table, readings = (
+        {name: value for name, value in columns.items() if name not in names}
+        for columns in (rows.fields, rows.table, rows.readings or {})
+    )
+    return rows._replace(fields=fields, table=table, readings=readings)
 
 
 def _form_name(pipeline: Pipeline, form: str) -> str:

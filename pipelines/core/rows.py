@@ -1,7 +1,7 @@
 """Reading rows of a split, and turning them into inputs."""
 
 import collections
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent import futures
 from typing import TYPE_CHECKING
 
@@ -176,10 +176,15 @@ def _preprocessed(prepared: "Prepared", rows: Rows) -> Iterator[Table]:
         return inputs if rows.target is None else {**inputs, rows.target: chunk[rows.target]}
 
     read = progress(chunks(rows), -(-rows.num_rows // CHUNK), f"{prepared.name}: preprocessing")
+    return threaded(made, read)
+
+
+def threaded(function: Callable, items: Iterable) -> Iterator:
+    """The function of each item, in order, some of them ahead on two threads."""
     waiting: collections.deque = collections.deque()
     with futures.ThreadPoolExecutor(_THREADS) as threads:
-        for chunk in read:
-            waiting.append(threads.submit(made, chunk))
+        for item in items:
+            waiting.append(threads.submit(function, item))
             if len(waiting) > _THREADS:
                 yield waiting.popleft().result()
         while waiting:

@@ -91,11 +91,19 @@ def in_memory(chunks: Iterable[Table], rows: Rows, lengths: Mapping[str, int]) -
     return _inputs(rows, whole, ragged)._replace(take=take)
 
 
-def on_disk(chunks: Iterable[Table], rows: Rows, lengths: Mapping[str, int], name: str) -> Rows:
+def on_disk(
+    chunks: Iterable[Table],
+    rows: Rows,
+    lengths: Mapping[str, int],
+    name: str,
+    *,
+    as_many: bool = True,
+) -> Rows:
     """Rows that are read from memory-mapped files, which are written if they do not exist.
 
     Args:
         name: of their folder in `rows.cache`, from `key`.
+        as_many: whether each stored row gives one; else their number is that of the lengths.
     """
     cache = caches.folder(rows.cache)
     folder = cache / f"arranged-{name}"
@@ -107,7 +115,7 @@ def on_disk(chunks: Iterable[Table], rows: Rows, lengths: Mapping[str, int], nam
                     _remove_abandoned(cache, lock)
                 _write_whole(folder, chunks, lengths)
     try:
-        columns, ragged = _open(folder, rows.num_rows, lengths)
+        columns, ragged = _open(folder, rows.num_rows if as_many else None, lengths)
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"{folder} is damaged: remove it; the next run writes it again") from error
 
@@ -175,7 +183,7 @@ def _rename(writing: pathlib.Path, folder: pathlib.Path) -> None:
 
 
 def _open(
-    folder: pathlib.Path, num_rows: int, lengths: Mapping[str, int]
+    folder: pathlib.Path, num_rows: int | None, lengths: Mapping[str, int]
 ) -> tuple[dict[str, np.ndarray], dict[str, _Ragged]]:
     """The columns and the padded inputs of a folder. ValueError: its files do not fit together."""
     described = json.loads((folder / "arranged.json").read_text(encoding="utf-8"))
@@ -189,7 +197,7 @@ def _open(
     }
     counts = [len(column) for column in columns.values()]
     counts += [len(part.starts) - 1 for part in ragged.values()]
-    if any(count != num_rows for count in counts):
+    if any(count != (counts[0] if num_rows is None else num_rows) for count in counts):
         raise ValueError(f"{counts} rows, expected {num_rows}")
     if any(len(part.values) != part.starts[-1] for part in ragged.values()):
         raise ValueError("values are missing")
@@ -225,7 +233,7 @@ def _inputs(rows: Rows, columns: Mapping[str, np.ndarray], ragged: Mapping[str, 
         fields[rows.target] = rows.fields[rows.target]
     lengths = {name: np.diff(part.starts) for name, part in ragged.items()}
     return Rows(
-        rows.num_rows,
+        len(next(iter((*lengths.values(), *columns.values())))),
         fields,
         rows.target,
         are_inputs=True,

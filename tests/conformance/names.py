@@ -15,6 +15,7 @@ import zoo
 from pipelines.core.prepared import Prepared
 from tests.conftest import OPTIONS, TABLES, tiny_settings, use_fake_data
 from trainers.config.settings import Settings
+from trainers.tasks import registry as tasks
 from trainers.training import data
 
 _FIRST = ("transformer_encoder", "cifar_cnn", "mlp_binary")  # of their kinds, the last win
@@ -53,7 +54,7 @@ def heavy() -> list:
         return [pytest.mark.slow, *more]
 
     models = [pytest.param(Case(name), id=name, marks=marks(name)) for name in zoo.names()]
-    return [*models, *_tables(set(by_task))]
+    return [*models, *_tables(set(by_task)), *_unlabelled(set(by_task))]
 
 
 def _tables(covered: set[str]) -> Iterator:
@@ -61,6 +62,19 @@ def _tables(covered: set[str]) -> Iterator:
     for task in sorted(TABLES.keys() - covered):
         changes = {"pipeline": "csv", "pipeline_options": TABLES[task]}
         yield pytest.param(Case("mlp", changes), id=f"mlp-{task}")
+
+
+def over_texts(task: str) -> Case:
+    """A task without labels that no model has as its first."""
+    short = {"max_length": 16}  # so that there are windows enough
+    return Case("transformer_encoder", {"task": task, "pipeline_options": short})
+
+
+def _unlabelled(covered: set[str]) -> Iterator:
+    for task in sorted(set(tasks.names()) - covered):
+        if not tasks.describe(task).labels:
+            name = f"transformer_encoder-{task}"
+            yield pytest.param(over_texts(task), id=name, marks=pytest.mark.slow)
 
 
 def _kind(name: str) -> tuple[str, bool]:

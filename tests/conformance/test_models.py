@@ -12,6 +12,7 @@ import zoo
 from pipelines.core.stream import stream
 from tests.conformance.names import fake_data, heavy, loaded
 from trainers.tasks import registry as tasks
+from trainers.training import members
 from trainers.training.compile import build
 
 
@@ -34,7 +35,7 @@ def name(request):
 def test_listing_is_what_is_registered(name):
     listed, entry = zoo.describe(name), zoo.get(name)
     assert listed.recipe == entry.recipe
-    for fact in ("inputs", "tasks", "head", "positions", "parameters"):
+    for fact in ("inputs", "tasks", "head", "positions", "features", "parameters"):
         assert getattr(listed, fact) == getattr(entry, fact)
     assert listed.summary
     assert {**listed.hparams, **entry.hparams} == dict(listed.hparams)
@@ -49,12 +50,14 @@ def test_parameter_count_is_the_registered_one(name):
     entry, spec = zoo.get(name), fake_data(name).spec
     options = pipelines.describe(entry.recipe.pipeline).options
     sizes = {"tokens": options.get("vocab_size"), "ngrams": options.get("num_ngrams", 0) + 1}
+    sizes["words"] = sizes["pair"] = tasks.describe(spec.task).options.get("vocab_size", 0) + 1
     inputs = {  # not what random words have
         name: field._replace(ids=sizes[name]) if name in sizes else field
         for name, field in spec.inputs.items()
     }
     spec = spec._replace(inputs=inputs)
-    assert entry.build(spec, **entry.hparams).count_params() == entry.parameters
+    with tf.Graph().as_default():  # where weights have shapes and no values
+        assert entry.build(spec, **entry.hparams).count_params() == entry.parameters
 
 
 @pytest.mark.parametrize("size", [1, 3])
@@ -68,17 +71,21 @@ def test_outputs_are_finite_float32_of_the_declared_number(name, size):
 
 
 def test_weights_all_get_a_gradient(name):
-    model, (x, y, _), prepared = tiny(name), batch(name, 16), fake_data(name)
-    loss = tasks.get(prepared.task).loss(prepared, 0.0)
-    with tf.GradientTape() as tape:
-        value = tf.reduce_mean(loss(y, model(x, training=True)))
-    for variable, gradient in zip(
-        model.trainable_variables,
-        tape.gradient(value, [v.value for v in model.trainable_variables]),
-        strict=True,
-    ):
-        assert gradient is not None, variable.path
-        assert np.abs(tf.convert_to_tensor(gradient)).max() > 0, variable.path
+    """In the first step, or in the second: a factor that begins at zero hides the other one."""
+    model, (x, y, weight), prepared = tiny(name), batch(name, 16), fake_data(name)
+    task, seen = tasks.get(prepared.task), set()
+    loss, _ = members.trained(task, task.loss(prepared, 0.0), model.output)
+    for _ in range(2):
+        with tf.GradientTape() as tape:
+            value = tf.reduce_mean(loss(y, model(x, training=True), weight))
+        gradients = tape.gradient(value, [v.value for v in model.trainable_variables])
+        for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
+            assert gradient is not None, variable.path
+            gradient = tf.convert_to_tensor(gradient)
+            if np.abs(gradient).max() > 0:
+                seen.add(variable.path)
+            variable.assign_sub(0.1 * gradient)
+    assert seen == {v.path for v in model.trainable_variables}
 
 
 def test_patterns_of_head_and_positions_match_some_weights(name):
@@ -122,6 +129,8 @@ def test_model_overfits_one_batch(case):
     model = build(settings, prepared, "float32")
     x, y, _ = next(iter(stream(prepared, "train", batch_size=8, training=False, seed=0)))
     task = tasks.get(prepared.task)
+    if prepared.task == "word_vectors":
+        pytest.skip("the same two words are a pair here and drawn there: no model is right")
     loss, scale = task.loss(prepared, 0.0), task.loss_scale or (lambda prepared: 1.0)
     loss.reduction = "sum_over_batch_size"
     rate = keras.optimizers.Adam(0.01)

@@ -19,7 +19,7 @@ from trainers import run as command
 from trainers.store import checkpoint, files, sealed, state
 from trainers.store.finished import finished
 from trainers.tasks import registry as tasks
-from trainers.training import run
+from trainers.training import data, run
 
 pytestmark = pytest.mark.usefixtures("_fake_data", "_unchecked_export")
 
@@ -47,7 +47,7 @@ def points_of(folder) -> dict:
 @pytest.mark.parametrize("case", heavy())
 def test_run_leaves_its_weights_predictions_report_and_curves(case, tmp_path):
     report = run.run(case.settings(tmp_path))
-    past = finished(tmp_path)
+    past, prepared = finished(tmp_path), data.load(case.settings(tmp_path), tmp_path)
     served = tf.saved_model.load(str(tmp_path / report["export"]))
     exported = {v.name.removesuffix(":0"): v.numpy() for v in served.weights}
     assert past.weights.keys() == exported.keys()
@@ -56,7 +56,7 @@ def test_run_leaves_its_weights_predictions_report_and_curves(case, tmp_path):
     for split in ("validation", "test"):
         kept = past.predictions[split]
         columns = ["row", *(f"outputs/{name}" for name in tasks.get(report["task"]).kept)]
-        num_rows = past.facts["data"]["rows"][split]
+        num_rows = prepared.num_rows(split)
         assert [len(kept[column]) for column in columns] == [num_rows] * len(columns)
     assert past.examples["row"][0] == 0
     assert report == sealed.read(tmp_path / "report.json")
@@ -67,7 +67,7 @@ def test_run_leaves_its_weights_predictions_report_and_curves(case, tmp_path):
     facts = sealed.read(tmp_path / "run.json")
     assert facts["settings"]["recipe"]["batch_size"] == 16
     assert len(facts["data"]["fingerprint"]) == 16
-    steps = 2 * (facts["data"]["rows"]["train"] // 16)
+    steps = 2 * (prepared.num_rows("train") // 16)
     assert checkpoint.steps(tmp_path / "checkpoints")[-1] == steps
     validation = [line for line in lines_of(tmp_path) if line["split"] == "validation"]
     assert [line["epoch"] for line in validation] == [1, 2]

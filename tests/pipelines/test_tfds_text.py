@@ -3,9 +3,10 @@
 import pytest
 
 import pipelines
-from pipelines import DataError
+from pipelines import DataError, tfds_text
 from pipelines.storage import tfds
 from pipelines.storage.builders import find_builder
+from trainers.tasks import registry
 from zoo.spec import Field
 
 
@@ -44,3 +45,32 @@ def test_tfds_text_takes_classes_and_their_names_from_tfds():
     schema, _ = declared(dataset="ag_news_subset", field="description", validation_percent=20)
     assert schema.class_names == ("World", "Sports", "Business", "Sci/Tech")
     assert (schema.task, schema.outputs) == ("classification", 4)
+
+
+@pytest.mark.parametrize(
+    ("available", "percent", "expected"),
+    [
+        (
+            ("train", "test", "unsupervised"),
+            10,
+            ("train[:90%]+unsupervised[:90%]", "unsupervised[90%:95%]", "unsupervised[95%:]"),
+        ),
+        (("train", "test"), 10, ("train[:90%]", "train[90%:]", "test")),
+        (("train", "validation"), 10, ("train[:90%]", "train[90%:]", "validation")),
+        (("train",), 1, ("train[:98%]", "train[98%:99%]", "train[99%:]")),
+        ((), 10, ("train[:90%]", "train[90%:]", "test")),  # not prepared: nobody knows
+    ],
+)
+def test_tfds_text_without_labels_trains_on_no_test_text(available, percent, expected):
+    found = tfds_text._splits("a_set", available, percent)
+    assert tuple(found[name] for name in ("train", "validation", "test")) == expected
+
+
+def test_tfds_text_without_labels_takes_sets_that_have_none():
+    pipeline = registry.source("masked_lm", pipelines.get("tfds_text", dataset="tiny_shakespeare"))
+    schema, _ = pipeline.declare(find_builder(pipeline.source, None).info)
+    assert schema.raw == {"text": Field((), "string")}
+    assert schema.target is None
+    pipeline = registry.source("masked_lm", pipelines.get("tfds_text", dataset="mnist"))
+    with pytest.raises(DataError, match="mnist has no text; it has"):
+        pipeline.declare(find_builder("mnist", None).info)

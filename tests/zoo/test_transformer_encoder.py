@@ -6,7 +6,7 @@ import pytest
 
 import zoo
 from tests.conftest import fake_pipeline
-from zoo import transformer_encoder as encoder
+from zoo.layers import attention
 from zoo.spec import DataSpec, Field
 
 SPEC = DataSpec({"tokens": Field((None,), "int32", ids=50, length=24)}, "classification", 3)
@@ -49,7 +49,7 @@ def test_an_empty_text_has_a_finite_answer():
 
 def test_attention_is_that_of_keras():
     x, mask = keras.Input((None, 16)), keras.Input((None,), dtype="bool")
-    y = encoder.attention(x, mask, num_heads=2, dropout=0.0, name="a")
+    y = attention(x, mask, num_heads=2, dropout=0.0, name="a")
     ours = keras.Model([x, mask], y)
     theirs = keras.layers.MultiHeadAttention(num_heads=2, key_dim=8)
     random = np.random.default_rng(1)
@@ -101,7 +101,9 @@ def test_the_encoder_s_paths_do_not_depend_on_the_head(task):
 def test_refuses_what_it_cannot_take():
     with pytest.raises(ValueError, match="does not divide over 3 heads"):
         build(num_heads=3)
-    with pytest.raises(ValueError, match="one input of tokens"):
+    with pytest.raises(ValueError, match="even width, not 18 over 2 heads"):
+        build(width=18, rotary=True)
+    with pytest.raises(ValueError, match="takes an input of tokens"):
         build(fake_pipeline("cifar10").spec)
     with pytest.raises(ValueError, match="linear takes"):
         zoo.get("linear").build(SPEC._replace(inputs={"tokens": Field((None,), "int32")}))
@@ -123,3 +125,53 @@ def test_linear_on_numbers_is_scikit_learn_s_form():
     np.testing.assert_allclose(
         model({"x": x}), x.reshape(5, 6) @ kernel + bias, rtol=1e-5, atol=1e-6
     )
+
+
+def test_variants_of_the_block_by_hand_in_float64():
+    """Rotary positions, RMS norm and a gated MLP, each in NumPy from its paper."""
+    model = build(num_layers=1, rotary=True, rms_norm=True, gated=True, dropout=0.0)
+    random = np.random.default_rng(3)
+    for variable in model.weights:
+        variable.assign(variable.numpy() + random.normal(scale=0.1, size=variable.shape))
+    w = {v.path: v.numpy().astype(np.float64) for v in model.weights}
+    assert "position_embedding/embeddings" not in w
+
+    def norm(x, name):
+        return x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-6) * w[f"{name}/scale"]
+
+    def dense(x, name):
+        return x @ w[f"{name}/kernel"] + w[f"{name}/bias"]
+
+    def turned(x):
+        angle = np.arange(12)[:, None] / 10_000 ** (np.arange(4) / 4)
+        pairs = (x[:, :4] + 1j * x[:, 4:]) * np.exp(1j * angle)
+        return np.concatenate([pairs.real, pairs.imag], axis=-1)
+
+    x = w["token_embedding/embeddings"][TOKENS[0]]
+    y = norm(x, "block1_attention_norm")
+    query, key, value = np.split(dense(y, "block1_attention_query_key_value"), 3, axis=-1)
+    heads = []
+    for part in (slice(0, 8), slice(8, 16)):
+        scores = turned(query[:, part]) @ turned(key[:, part]).T / np.sqrt(8)
+        share = np.exp(scores - scores.max(-1, keepdims=True))
+        heads.append(share / share.sum(-1, keepdims=True) @ value[:, part])
+    x = x + dense(np.concatenate(heads, axis=-1), "block1_attention_output")
+    y = norm(x, "block1_dense_norm")
+    y = np.maximum(dense(y, "block1_dense1"), 0) * dense(y, "block1_gate")
+    x = norm(x + dense(y, "block1_dense2"), "norm")
+    logits = dense(x.mean(0), "logits")
+    np.testing.assert_allclose(answer(model, TOKENS[:1])[0], logits, rtol=1e-4, atol=1e-5)
+
+
+def test_masked_tokens_meet_the_transposed_embedding():
+    field = {"masked_positions": Field((None,), "int32")}
+    model = build(SPEC._replace(inputs={**SPEC.inputs, **field}, task="masked_lm"))
+    positions = np.array([[3, 0], [1, 1], [11, 2], [5, 6]], np.int32)
+    logits = model({"tokens": TOKENS, "masked_positions": positions})
+    x = keras.Model(model.input, model.get_layer("norm").output)(
+        {"tokens": TOKENS, "masked_positions": positions}
+    ).numpy()
+    x = np.take_along_axis(x, positions[..., None], 1)
+    table = model.get_layer("token_embedding").get_weights()[0]
+    assert logits.shape == (4, 2, 50)
+    np.testing.assert_allclose(logits, x @ table.T, rtol=1e-4, atol=1e-5)

@@ -9,21 +9,29 @@ from trainers.errors import UsageError
 
 _FIRST = {
     **dict.fromkeys(("csv", "tfds_table", "breast_cancer"), "tabular"),
-    **dict.fromkeys(("text_lines", "tfds_text", "imdb", "docstrings"), "text_ngram"),
+    **dict.fromkeys(("text_lines", "text_folder", "text_table"), "text_ngram"),
+    **dict.fromkeys(("tfds_text", "imdb", "docstrings"), "text_ngram"),
+}
+_FIRST_OF_TASK = {  # instead, which those of the data are not for
+    "masked_lm": "bert_mini",
+    "word_vectors": "word2vec",
+    "cooccurrence": "glove",
 }
 SUMMARY = (
-    "The first choice for the data set: tabular for tables, text_ngram for texts; in a run's "
-    "folder its own."
+    "The first choice for the data set: tabular for tables, text_ngram for texts; bert_mini for "
+    "--task=masked_lm, word2vec for word_vectors, glove for cooccurrence; in a run's folder its "
+    "own."
 )
 _LOG = logging.getLogger(__name__)
 
 
-def model_for(pipeline: str | None, workdir: str | None) -> str:
+def model_for(pipeline: str | None, workdir: str | None, task: str | None = None) -> str:
     """A registered name.
 
     Args:
         pipeline: name of the data set.
         workdir: folder of the run; empty or None: the default, whose name has the model in it.
+        task: that is asked for; empty or None: the data's own.
 
     Raises:
         UsageError: no data set is given, or none of the models is the obvious one for it.
@@ -38,6 +46,9 @@ def model_for(pipeline: str | None, workdir: str | None) -> str:
         return recorded["model"]
     if not pipeline:
         raise UsageError("--model=auto needs the data set: --pipeline=csv --data_files=table.csv")
+    if task in _FIRST_OF_TASK:
+        _LOG.info("--model=auto: %s, the first choice for task %s", _FIRST_OF_TASK[task], task)
+        return _FIRST_OF_TASK[task]
     if pipeline not in _FIRST:
         kinds = f"it is for tables and texts ({', '.join(_FIRST)})"
         if pipeline not in pipelines.names():

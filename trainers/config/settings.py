@@ -1,25 +1,15 @@
 """The settings of a run, checked before TensorFlow is imported."""
 
 import dataclasses
-import os
 import pathlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import pipelines
 import zoo
-from trainers.config import auto, fields, optimizers
+from trainers.config import auto, checks, fields, optimizers
 from trainers.config.fields import check_name, check_option
-from trainers.errors import UsageError
-from trainers.tasks import registry as tasks
-from trainers.ways import registry as ways
 from zoo.spec import Recipe, setting
-
-# Flags that name the data, for the pipelines that take them, with an example of each.
-_DATA_EXAMPLES = {"dataset": "mnist", "data_files": "table.csv", "target": "price"}
-# What --init_from takes besides paths: no source of the model's own, and the model's `adapt`.
-START_SOURCES = ("none", "statistics")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,13 +24,16 @@ class Settings:
         {}, "sizes of the model that differ from its own: units=32,dropout=0.2", kind="options"
     )
     task: str = setting("", "what to train the model for (default: its own, else the data set's)")
+    task_options: Mapping[str, Any] = setting(
+        {}, "options of the task: mask_rate=0.3", kind="options"
+    )
     dataset: str = setting("", "TFDS name, for pipelines that take any: mnist, svhn_cropped")
     data_files: str = setting(
         "",
-        "your own data, a file or folder, for csv, image_folder, text_lines",
+        "your own data, a file or folder: csv, image_folder, text_lines, text_folder, text_table",
         changes_numbers=False,  # the fingerprint of the data says whether it is the same
     )
-    target: str = setting("", "the column to predict, for tables: price")
+    target: str = setting("", "the column to predict, for tables and texts in tables: price")
     data_dir: str = setting(
         "",
         "TFDS's data folder (default: TFDS_DATA_DIR, then TFDS's own)",
@@ -56,7 +49,8 @@ class Settings:
     )
     init_from: tuple[str, ...] = setting(
         (),
-        "sources of initial weights in order: a finished run (with its vocabulary), a .keras file",
+        "sources of initial weights in order: a finished run (with its vocabulary), a .keras file, "
+        "word vectors as text (.txt, .vec)",
         kind="paths",
     )
     init_new: tuple[str, ...] = setting(
@@ -183,8 +177,8 @@ def resolve(model: str, changes: Mapping[str, Any]) -> Settings:
     for name in changes:
         check_name("setting", name, sorted(FIELDS.keys() - {"model"}))
     if model == "auto":
-        model = auto.model_for(changes.get("pipeline"), changes.get("workdir"))
-    described = _described(zoo.describe, model)
+        model = auto.model_for(*(changes.get(name) for name in ("pipeline", "workdir", "task")))
+    described = checks.known(zoo.describe, model)
     asked = {"model": model, **optimizers.defaults(described.recipe, changes), **changes}
     accepted = {name: fields.accept(FIELDS[name], value) for name, value in asked.items()}
     recipe = Recipe(**{k: v for k, v in accepted.items() if k in RECIPE_FIELDS})
@@ -194,107 +188,8 @@ def resolve(model: str, changes: Mapping[str, Any]) -> Settings:
         check_name(f"hparam of {model}", name, sorted(described.hparams))
         check_option(f"--hparams: {name}", value, described.hparams[name])
     optimizers.check(recipe)
-    _check_task(settings, described.tasks)
-    _check_pipeline(settings)
-    _check_ways(settings)
-    _check_run(settings)
+    checks.check_task(settings, described.tasks)
+    checks.check_pipeline(settings)
+    checks.check_ways(settings)
+    checks.check_run(settings)
     return settings
-
-
-def task_of(settings: Settings, own: str) -> str:
-    """The task of a run: that of --task, else the model's first, else the data's `own`.
-
-    Raises:
-        UsageError: the model is not for it.
-    """
-    of_model = zoo.describe(settings.model).tasks
-    task = settings.task or next(iter(of_model), own)
-    if of_model and task not in of_model:
-        raise UsageError(f"{settings.model} is for {' or '.join(of_model)}, not for task {task}")
-    return task
-
-
-def pipeline_arguments(settings: Settings) -> dict[str, Any]:
-    """The options that the pipeline's function is called with."""
-    described = pipelines.describe(settings.recipe.pipeline)
-    offered = {*described.options, *described.required}
-    flags = {name: getattr(settings, name) for name in ("data_dir", *_DATA_EXAMPLES)}
-    flags = {name: value for name, value in flags.items() if value and name in offered}
-    return flags | dict(settings.pipeline_options)
-
-
-def _described(describe: Callable[[str], Any], name: str) -> Any:
-    try:
-        return describe(name)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
-
-
-def _check_task(settings: Settings, of_model: tuple[str, ...]) -> None:
-    for task in of_model:
-        check_name(f"task of {settings.model}", task, tasks.names())
-    if settings.task:
-        check_name("task", settings.task, tasks.names())
-        task_of(settings, settings.task)
-    metrics = {name for task in tasks.names() for name in tasks.describe(task).metrics}
-    check_name("monitor", settings.recipe.monitor, sorted(metrics))
-
-
-def _check_pipeline(settings: Settings) -> None:
-    name = settings.recipe.pipeline
-    described = _described(pipelines.describe, name)
-    offered = {*described.options, *described.required}
-    for option, value in settings.pipeline_options.items():
-        check_name(f"option of pipeline {name}", option, sorted(offered))
-        label, limits = f"--pipeline_options: {option}", described.limits.get(option, (None, None))
-        default = described.options.get(option)
-        check_option(label, pipelines.accepted(value, default), default, limits)
-    for flag in _DATA_EXAMPLES:
-        if getattr(settings, flag) and flag not in offered:
-            takers = [
-                p for p, d in pipelines.listing().items() if flag in {*d.options, *d.required}
-            ]
-            raise UsageError(f"pipeline {name} takes no --{flag}; {', '.join(takers)} do")
-    for option in described.required:
-        if option not in pipeline_arguments(settings):
-            example = _DATA_EXAMPLES.get(option, "...")
-            raise UsageError(f"pipeline {name} needs --{option}=..., e.g. --{option}={example}")
-
-
-def _check_ways(settings: Settings) -> None:
-    for name in settings.way:
-        check_name("way", name, ways.names())
-    for key, value in settings.way_options.items():
-        name, _, option = key.partition(".")
-        check_name("way in --way_options, which --way lacks:", name, settings.way)
-        described = ways.describe(name)
-        check_name(f"option of way {name}", option, sorted(described.options))
-        limits = described.limits.get(option, (None, None))
-        check_option(f"--way_options: {key}", value, described.options[option], limits)
-
-
-def _check_run(settings: Settings) -> None:
-    parts = ways.batch_divisor(settings.way, settings.way_options)
-    if settings.recipe.batch_size % ((settings.replicas or 1) * parts):
-        by = f", each in {parts} parts" if parts > 1 else ""
-        raise UsageError(
-            f"--batch_size={settings.recipe.batch_size} does not divide over "
-            f"--replicas={settings.replicas}: every replica takes an equal share{by}"
-        )
-    for flag, paths in (("workdir", (settings.workdir,)), ("init_from", settings.init_from)):
-        for path in paths:
-            if "://" in path:
-                raise UsageError(
-                    f"--{flag}={path}: runs live on a local disk; copy a finished run elsewhere"
-                )
-    if (settings.run_dir / "run.json").exists():  # it has its initial weights already
-        return
-    for path in settings.init_from:
-        source = pathlib.Path(os.path.expanduser(path))
-        is_file = source.suffix == ".keras" and source.is_file()
-        if path not in START_SOURCES and not is_file and not (source / "run.json").is_file():
-            state = "it is neither" if source.exists() else "it does not exist"
-            raise UsageError(
-                f"--init_from={path}: expected a run's folder, or a file of Keras 3's "
-                f"model.save('name.keras'); {state}"
-            )

@@ -9,7 +9,7 @@ from pipelines.core import specs
 from pipelines.core.keys import Keys
 from pipelines.core.padding import cut_to_need
 from trainers.serving import unseen
-from trainers.tasks.registry import Signature
+from trainers.tasks.registry import Batch, Signature
 
 
 def from_raw(outputs: Callable) -> Callable:
@@ -46,10 +46,9 @@ def from_raw(outputs: Callable) -> Callable:
     return signatures
 
 
-def raw_fields(raw, x, target, keys) -> dict[str, tf.Tensor]:
+def raw_fields(batch: Batch) -> dict[str, tf.Tensor]:
     """The raw fields as they are: `arguments` of a signature that a client asks."""
-    del x, target, keys
-    return dict(raw)
+    return dict(batch.raw)
 
 
 def traced(signatures: Mapping[str, Signature]) -> dict[str, Callable]:
@@ -88,9 +87,11 @@ def arguments_of(
     def made(stored, target, index):
         keys = Keys(tf.constant(seed, tf.int64), tf.constant(0, tf.int64), index)
         inputs = stored if are_inputs else prepared.preprocess(stored)
-        x, y, weight = prepared.example(cut_to_need(inputs, prepared.padded), target, keys)
-        arguments = one.arguments({} if are_inputs else stored, x, target, keys)
-        return arguments, y, weight
+        inputs = cut_to_need(inputs, prepared.padded)
+        x, y, weight = prepared.example(inputs, target, keys)
+        raw = {} if are_inputs else stored
+        batch = Batch(raw, inputs, target, keys, x, y, weight)
+        return dict(one.arguments(batch)), y, weight
 
     target_spec = None
     if target is not None:

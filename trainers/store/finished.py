@@ -11,7 +11,8 @@ import numpy as np
 import pipelines
 from pipelines.core.pipeline import Pipeline, Schema, State
 from pipelines.core.prepared import Prepared, served
-from trainers.config.settings import Settings, pipeline_arguments
+from trainers.config.checks import pipeline_arguments
+from trainers.config.settings import Settings
 from trainers.errors import ArtefactError
 from trainers.store import arrays, report_file, run_folder, schema, state
 from trainers.tasks import registry as tasks
@@ -68,7 +69,9 @@ class Finished:
     @functools.cached_property
     def prepared(self) -> Prepared:
         """The pipeline with its state, and without rows: what is served."""
-        pipeline, _ = tasks.get(self.schema.task).over(self._declared(), self.schema)
+        declared = tasks.source(self.schema.task, self._declared())
+        options = self.settings.task_options
+        pipeline, _ = tasks.over(self.schema.task, declared, self.schema, options)
         return served(pipeline, self.schema, form=self.form, state=self.state)
 
     def _declared(self) -> Pipeline:

@@ -54,7 +54,8 @@ _KNOWN = {  # module as Keras writes it: its classes; None: all of them
     "keras.src.ops.nn": None,
     "keras.src.ops.numpy": None,
 }
-_OURS = {"zoo.rnn": {"Recurrence"}}  # registered as zoo>Recurrence where its file is imported
+# Registered as zoo>Recurrence and so on, where their files are imported.
+_OURS = {"zoo.layers": {"Bias"}, "zoo.rnn": {"Recurrence"}, "zoo.word2vec": {"Band"}}
 _TENSOR = "__keras_tensor__"
 _VALUES = {_TENSOR, "__tensor__", "__numpy__", "__slice__", "__ellipsis__"}
 _DTYPES = {"bool", "uint8", "int32", "int64", "float16", "bfloat16", "float32", "float64"}

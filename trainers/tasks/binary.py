@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import tensorflow as tf
+from keras import ops
 
 from trainers.errors import UsageError
 from trainers.evaluation import baselines, statistics
@@ -31,6 +32,13 @@ def over(pipeline, schema):
             f"{pipeline.name} has task {schema.task}, target {target} and {len(names)} class names"
         )
     return pipeline, schema._replace(task="binary", outputs=1)
+
+
+def combine(logits):
+    """The logit of the members' mean probability: (B, members, 1) to (B, 1)."""
+    # The difference of both mean log-probabilities, neither of which rounds to 1.
+    yes, no = (ops.logsumexp(ops.log_sigmoid(x), axis=1) for x in (logits, -logits))
+    return yes - no
 
 
 def loss(prepared, label_smoothing: float) -> keras.losses.Loss:
@@ -147,6 +155,7 @@ TASK = Task(
     over=over,
     loss=loss,
     metrics=metrics,
+    combine=combine,
     signatures=signatures.from_raw(outputs),
     class_weights=True,
     statistics=measured,

@@ -1,8 +1,11 @@
 """One class for each row, out of two or more."""
 
+import math
+
 import keras
 import numpy as np
 import tensorflow as tf
+from keras import ops
 
 from trainers.errors import UsageError
 from trainers.evaluation import baselines, statistics
@@ -43,6 +46,11 @@ def over(pipeline, schema):
             f"{pipeline.name} has {_described(schema)}"
         )
     return pipeline, schema._replace(task="classification", outputs=len(names))
+
+
+def combine(logits):
+    """The logarithm of the members' mean probabilities: (B, members, classes) to (B, classes)."""
+    return ops.logsumexp(ops.log_softmax(logits), axis=1) - math.log(logits.shape[1])
 
 
 def loss(prepared, label_smoothing: float) -> keras.losses.Loss:
@@ -139,6 +147,7 @@ TASK = Task(
     over=over,
     loss=loss,
     metrics=metrics,
+    combine=combine,
     signatures=signatures.from_raw(outputs),
     class_weights=True,
     statistics=measured,

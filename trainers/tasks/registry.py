@@ -1,7 +1,8 @@
 """The registry of tasks: a task is one file of this package, its metrics read without an import.
 
 `names()` and `listing()` read the literals `METRICS`, `LOWER_IS_BETTER` and `MAIN_METRIC` of each
-file, since importing one imports TensorFlow; `get(name)` imports the file and returns its `TASK`.
+file, and `LABELS`, `OPTIONS` and `LIMITS` where it has them, since importing one imports
+TensorFlow; `get(name)` imports the file and returns its `TASK`.
 """
 
 import ast
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple
 from zoo.spec import Field, nearest
 
 _LITERALS = ("METRICS", "LOWER_IS_BETTER", "MAIN_METRIC")
+_OPTIONAL = ("LABELS", "OPTIONS", "LIMITS")
 
 
 class Listing(NamedTuple):
@@ -24,6 +26,21 @@ class Listing(NamedTuple):
     metrics: tuple[str, ...]  # the loss first
     lower_is_better: tuple[str, ...]  # of these metrics
     main_metric: str  # the report begins with it
+    labels: bool = True  # whether it needs those of the data
+    options: Mapping[str, Any] = {}  # name -> default: arguments of `over`
+    limits: Mapping[str, tuple[float | None, float | None]] = {}  # of options that are numbers
+
+
+class Batch(NamedTuple):
+    """Some rows, from which a signature makes its arguments."""
+
+    raw: Mapping[str, Any]  # fields as a client sends them; empty where rows are stored as inputs
+    inputs: Mapping[str, Any]  # what `preprocess` returns of them
+    target: Any  # as stored; None where the data has none
+    keys: Any  # pipelines.core.keys.Keys of the rows, of epoch 0
+    x: Mapping[str, Any]  # what the pipeline's `example` returns, as are y and weight
+    y: Any
+    weight: Any
 
 
 class Signature(NamedTuple):
@@ -35,7 +52,7 @@ class Signature(NamedTuple):
 
     function: Callable  # function(**arguments) -> {name: tensor}
     fields: Mapping[str, Field]  # of the arguments, without batch dimension
-    arguments: Callable  # arguments(raw, x, target, keys) -> {argument: tensor}
+    arguments: Callable[[Batch], Mapping[str, Any]]  # argument -> tensor
     # Whether classes, flags and texts must be the same to the last one in another process. Those
     # that follow from scores may differ where two scores tie; the scores are compared instead.
     exact: bool = False
@@ -85,7 +102,7 @@ class Task:
     evaluation.evaluate.Evaluation and may be left out: the report then goes without that part.
     """
 
-    over: Callable  # (pipeline, schema) -> (pipeline, schema): lays the task over any data
+    over: Callable  # (pipeline, schema, **options) -> (pipeline, schema): the task over any data
     loss: Callable  # (prepared, label_smoothing) -> keras Loss of (y, output), reduction None
     metrics: Callable  # (prepared) -> weighted Keras metrics of (y, output), by their names
     signatures: Callable  # (entry, hparams, model, prepared) -> {name: Signature}
@@ -94,6 +111,8 @@ class Task:
     kept: tuple[str, ...] = ("logits",)  # its outputs that evaluation keeps of every row
 
     head: Callable = _unchanged  # (model, prepared) -> model in the task's units
+    # Outputs of a model's members (B, members, outputs) to one answer (B, outputs), by keras.ops.
+    combine: Callable | None = None
     reduction: str = "mean"  # of the loss over the elements of a batch; or "sum"
     loss_scale: Callable | None = None  # (prepared) -> factor on the training loss alone
     class_weights: bool = False  # whether --class_weights has a meaning: y is a class
@@ -104,6 +123,9 @@ class Task:
     sections: Callable | None = None  # (prepared, evaluation) -> [reports.html.Html]
     mistakes: Callable | None = None  # (prepared, evaluation, number) -> Mistakes
     captions: Callable | None = None  # (prepared, output, target) -> [(answer, truth)]
+    # (prepared, weights by path) -> words and their vectors (words, width): a file of them, tables
+    # in the report and TensorBoard's projector are made of these
+    vectors: Callable | None = None
 
 
 def names() -> list[str]:
@@ -117,6 +139,26 @@ def describe(name: str) -> Listing:
         close = nearest(name, names()) or names()
         raise ValueError(f"unknown task {name!r}; nearest: {', '.join(close)}; all: --list")
     return listing()[name]
+
+
+def options_of(name: str, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a task: those that were chosen, and its defaults."""
+    return {**describe(name).options, **chosen}
+
+
+def over(name: str, pipeline, schema, options: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Pipeline and schema under a task: its `over`, with these options of it and its defaults."""
+    options = options_of(name, options)
+    pipeline, schema = get(name).over(pipeline, schema, **options)
+    pipeline = dataclasses.replace(pipeline, task_options=options)
+    return pipeline, schema._replace(task=name)
+
+
+def source(name: str, pipeline):
+    """What a task reads: the data set, or the same without labels where it needs none."""
+    if name and not describe(name).labels and pipeline.unlabelled is not None:
+        return dataclasses.replace(pipeline.unlabelled(), options=pipeline.options)
+    return pipeline
 
 
 def get(name: str) -> Task:
@@ -164,5 +206,13 @@ def _read(path: pathlib.Path) -> Listing:
             f"{path.name}: METRICS begins with 'loss' and holds those of LOWER_IS_BETTER and "
             f"MAIN_METRIC; it is {metrics}"
         )
-    summary = (ast.get_docstring(tree) or "").partition("\n")[0]
-    return Listing(summary, tuple(metrics), tuple(lower), main)
+    more = {name: ast.literal_eval(values[name]) for name in _OPTIONAL if name in values}
+    return Listing(
+        (ast.get_docstring(tree) or "").partition("\n")[0],
+        tuple(metrics),
+        tuple(lower),
+        main,
+        more.get("LABELS", True),
+        more.get("OPTIONS", {}),
+        more.get("LIMITS", {}),
+    )

@@ -5,6 +5,7 @@ import dataclasses
 import keras
 import numpy as np
 import tensorflow as tf
+from keras import ops
 
 from trainers.errors import UsageError
 from trainers.evaluation import baselines, statistics
@@ -80,6 +81,11 @@ def head(model: keras.Model, prepared) -> keras.Model:
     mean, std = units(prepared)
     rescale = keras.layers.Rescaling(std, mean - origin(prepared), dtype="float32", name="units")
     return keras.Model(model.input, rescale(model.output), name=model.name)
+
+
+def combine(values):
+    """The mean of the members' answers: (B, members, 1) to (B, 1)."""
+    return ops.mean(values, axis=1)
 
 
 def units(prepared) -> tuple[float, float]:
@@ -204,6 +210,7 @@ TASK = Task(
     loss_scale=loss_scale,
     metrics=metrics,
     head=head,
+    combine=combine,
     signatures=served,
     statistics=measured,
     constant=constant,

@@ -1,5 +1,6 @@
 """The data of a run: loaded, under its task, with the state that the run fitted or adopts."""
 
+import logging
 import pathlib
 from collections.abc import Sequence
 
@@ -7,14 +8,18 @@ import pipelines
 import zoo
 from pipelines.core.pipeline import Pipeline, Schema
 from pipelines.core.prepared import Prepared, prepare
+from pipelines.files.shown import shown
 from pipelines.storage import builders, tfds
-from trainers.config.settings import Settings, pipeline_arguments, task_of
+from trainers.config.checks import check_task_options, pipeline_arguments, task_of
+from trainers.config.settings import Settings
 from trainers.errors import UsageError
 from trainers.evaluation.metrics import measures
 from trainers.store import run_folder
 from trainers.store import state as state_file
 from trainers.tasks import registry as tasks
 from trainers.training.start.run import adopted_state
+
+_LOG = logging.getLogger(__name__)
 
 
 def load(settings: Settings, folder: pathlib.Path | None) -> Prepared:
@@ -28,7 +33,7 @@ def load(settings: Settings, folder: pathlib.Path | None) -> Prepared:
         UsageError: the data does not suit the settings.
         ArtefactError: the data is not that which the run began with.
     """
-    pipeline = pipelines.get(settings.recipe.pipeline, **pipeline_arguments(settings))
+    pipeline = declared(settings)
     if pipeline.schema is not None:
         under_task(settings, pipeline, pipeline.schema)  # refused before anything is read
     pipeline, rows, schema = tfds.load(pipeline, data_dir=settings.data_dir or None)
@@ -36,8 +41,13 @@ def load(settings: Settings, folder: pathlib.Path | None) -> Prepared:
     form, stored = zoo.describe(settings.model).inputs, None
     if folder and run_folder.is_begun(folder):  # else what lies there may be of other data
         stored = state_file.load(folder, default_form=next(iter(pipeline.forms)))
-    state = adopted_state(settings, pipeline, schema, form) if stored is None else stored
+    state = (
+        adopted_state(settings, pipeline, schema, rows.get("train"), form)
+        if stored is None
+        else stored
+    )
     prepared = prepare(pipeline, schema, rows, form=form, state=state)
+    _say_what_is_left_out(settings, schema, prepared)
     # Only now is it known how many outputs there are: top_5_accuracy needs more than five.
     _check_monitor(
         settings, prepared, [m.name for m in measures(tasks.get(prepared.task), prepared)]
@@ -53,12 +63,25 @@ def load(settings: Settings, folder: pathlib.Path | None) -> Prepared:
     return prepared
 
 
+def _say_what_is_left_out(settings: Settings, schema: Schema, prepared: Prepared) -> None:
+    left = [shown(name, 60) for name in schema.raw if name not in prepared.raw]
+    if left:
+        takes = "the run began without" if settings.model == "tabular" else "--model=tabular takes"
+        _LOG.info("left out: %s (free text, which %s)", ", ".join(left), takes)
+
+
+def declared(settings: Settings) -> Pipeline:
+    """The data set as the run's task reads it. Nothing is read."""
+    pipeline = pipelines.get(settings.recipe.pipeline, **pipeline_arguments(settings))
+    return tasks.source(task_of(settings, ""), pipeline)
+
+
 def check_present(settings: Settings) -> None:
     """MissingDataError where the data of a run would have to be downloaded again; nothing is.
 
     Files of one's own are missed when they are read.
     """
-    pipeline = pipelines.get(settings.recipe.pipeline, **pipeline_arguments(settings))
+    pipeline = declared(settings)
     if pipeline.read is None:
         builders.check_prepared(pipeline.source, settings.data_dir or None)
 
@@ -73,12 +96,12 @@ def under_task(settings: Settings, pipeline: Pipeline, schema: Schema) -> tuple[
             not fit the task.
     """
     name = task_of(settings, schema.task)
-    task = tasks.get(name)
-    pipeline, schema = task.over(pipeline, schema)
-    if settings.recipe.class_weights and not task.class_weights:
+    check_task_options(settings, name)
+    pipeline, schema = tasks.over(name, pipeline, schema, settings.task_options)
+    if settings.recipe.class_weights and not tasks.get(name).class_weights:
         raise UsageError(f"--class_weights: task {name} has no classes")
     _check_monitor(settings, pipeline, tasks.describe(name).metrics)
-    return pipeline, schema._replace(task=name)
+    return pipeline, schema
 
 
 def _check_monitor(

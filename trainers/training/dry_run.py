@@ -13,7 +13,7 @@ from pipelines.core.prepared import Prepared
 from pipelines.core.stream import stream
 from pipelines.storage import builders
 from trainers.config import sizes
-from trainers.config.settings import FIELDS, Settings, pipeline_arguments, values
+from trainers.config.settings import FIELDS, Settings, values
 from trainers.devices import loop, machine, precision
 from trainers.devices.strategy import check_batch_size, choose
 from trainers.evaluation import unseen
@@ -75,10 +75,9 @@ def _resolved(settings: Settings) -> dict:
 
 
 def _prepared(settings: Settings) -> Prepared:
-    arguments = pipeline_arguments(settings)
-    name = arguments.get("dataset")
-    if name is None:
-        pipeline = pipelines.get(settings.recipe.pipeline, **arguments)
+    name = settings.dataset
+    if not name:
+        pipeline = data.declared(settings)
         if pipeline.read is not None:
             return data.load(settings, None)
         name = pipeline.source

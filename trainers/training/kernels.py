@@ -37,7 +37,7 @@ def install(model: keras.Model) -> None:
             _normalise_batch(layer)
         elif isinstance(layer, keras.layers.LayerNormalization) and on_cpu:
             _normalise_rows(layer)
-        elif type(layer) is keras.layers.Embedding:
+        elif type(layer) in (keras.layers.Embedding, keras.layers.ReversibleEmbedding):
             _look_up(layer)
         elif type(layer) is keras.layers.Dropout and on_cpu:
             _drop(layer)
@@ -142,9 +142,10 @@ def _look_up(layer: keras.layers.Embedding) -> None:
     if layer.lora_enabled or layer.quantization_mode:
         return
 
-    def call(inputs):
-        if tf.distribute.get_strategy().num_replicas_in_sync > 1 or not inputs.dtype.is_integer:
-            return slow(inputs)
+    def call(inputs, **options):
+        several = tf.distribute.get_strategy().num_replicas_in_sync > 1
+        if several or not inputs.dtype.is_integer or any(options.values()):  # in reverse
+            return slow(inputs, **options)
         table = keras_patches.variable_in(layer.embeddings)
         return tf.cast(tf.gather(table, inputs), layer.compute_dtype)
 

@@ -18,10 +18,10 @@ from trainers.config import sizes
 from trainers.config.settings import Settings
 from trainers.devices import machine, precision, strategy
 from trainers.errors import ArtefactError, UsageError, data_errors
-from trainers.evaluation import baselines, evaluate, records, unseen
+from trainers.evaluation import baselines, evaluate, moved, records, unseen
 from trainers.reports import write
 from trainers.serving import export
-from trainers.store import arrays, report_file, run_folder, state
+from trainers.store import arrays, report_file, run_folder, state, word_vectors
 from trainers.store.claim import claim
 from trainers.store.finished import SPLITS
 from trainers.store.run_folder import Run
@@ -133,9 +133,13 @@ def _test(trained: _Fitted, started: float) -> dict[str, Any]:
     exported = export.published(settings, trained.weights, folder) or export.export(
         settings, prepared, trained.weights, first, folder
     )
+    if task.vectors:
+        word_vectors.write(folder, *task.vectors(prepared, trained.weights))
     tested = {s: evaluate.evaluate(exported, settings, prepared, s) for s in SPLITS}
     compared = baselines.baselines(settings, prepared, folder, fitted)
-    arrays.write(folder / "examples.npz", records.examples(prepared, task, tested["test"]))
+    examples = records.examples(prepared, task, tested["test"])
+    examples |= moved.beside_mistakes(exported, prepared, task, examples, tested["test"])
+    arrays.write(folder / "examples.npz", examples)
     (folder / "predictions").mkdir(exist_ok=True)
     for split in SPLITS:
         predictions = records.predictions(tested[split], compared, split)

@@ -41,6 +41,8 @@ def test_pipelines_package_is_imported_without_tensorflow():
     [
         ("csv", {"data_files": "gone.csv", "target": "y"}, "gone.csv is not a file"),
         ("image_folder", {"data_files": "gone"}, "gone does not exist"),
+        ("text_folder", {"data_files": "gone"}, "gone does not exist"),
+        ("text_table", {"data_files": "gone.csv", "target": "y"}, "gone.csv is not a file"),
         ("text_lines", {"data_files": "gone.tsv"}, "gone.tsv is not a file"),
         ("tfds_table", {"dataset": "penguin"}, "nearest: penguins"),
         ("tfds_text", {"dataset": "imdb_review"}, "nearest: imdb_reviews"),

@@ -63,6 +63,33 @@ def test_prepare_fits_only_the_parts_that_are_missing():
     assert "target" not in adopted  # the caller's is left as it was
 
 
+def test_prepare_goes_without_the_columns_that_the_form_leaves_out():
+    seen = []
+
+    def leaves_out(train: Rows, part):
+        seen.append((list(train.fields), part))
+        return ["note"]
+
+    noted = {
+        split: rows._replace(
+            table={**rows.table, "note": np.array([b"a"] * 12, object)},
+            fields={**rows.fields, "note": Field((), "string")},
+            readings={"x": "number", "note": "words"},
+        )
+        for split, rows in rows_of().items()
+    }
+    schema = REGRESSION._replace(raw={"x": NUMBER, "note": Field((), "string")})
+    without = Form(preprocess=PLAIN["plain"].preprocess, leaves_out=leaves_out)
+    prepared = prepare(declared(forms={"without": without}), schema, noted)
+    assert seen == [(["x", "y", "note"], None)]
+    assert prepared.raw == {"x": NUMBER}
+    for rows in prepared.rows.values():
+        assert set(rows.table) == set(rows.fields) == {"x", "y"}
+        assert rows.readings == {"x": "number"}
+    kept = prepare(declared(), schema, noted)
+    assert set(kept.raw) == set(kept.rows["test"].table) - {"y"} == {"x", "note"}
+
+
 def test_prepare_takes_the_form_that_is_asked_for():
     def squares(raw):
         return {"squares": raw["x"][:, None] ** 2}

@@ -8,7 +8,10 @@ from trainers.config.settings import resolve
 from trainers.errors import ArtefactError, UsageError
 from trainers.store import sealed
 
-REQUIRED = {"text_lines": {"data_files": "a.tsv"}, "tfds_text": {"dataset": "imdb_reviews"}}
+REQUIRED = {
+    **{name: {"data_files": "a.tsv"} for name in ("text_lines", "text_folder", "text_table")},
+    "tfds_text": {"dataset": "imdb_reviews"},
+}
 CSV = {"pipeline": "csv", "data_files": "a/houses.csv", "target": "price"}
 
 
@@ -31,6 +34,15 @@ def test_auto_is_the_tabular_model_for_tables_everywhere(caplog):
 )
 def test_auto_is_the_model_of_ngrams_for_every_set_of_texts(name):
     assert resolve("auto", {"pipeline": name, **REQUIRED.get(name, {})}).model == "text_ngram"
+
+
+def test_auto_is_an_encoder_for_texts_without_labels(caplog):
+    with caplog.at_level("INFO"):
+        settings = resolve("auto", {"pipeline": "imdb", "task": "masked_lm"})
+    assert settings.model == "bert_mini"
+    assert "--model=auto: bert_mini, the first choice for task masked_lm" in caplog.text
+    for task, model in (("word_vectors", "word2vec"), ("cooccurrence", "glove")):
+        assert resolve("auto", {"pipeline": "library_text", "task": task}).model == model
 
 
 def test_auto_in_the_folder_of_a_run_is_the_model_of_the_run(tmp_path):

@@ -67,6 +67,7 @@ def test_every_field_is_a_flag_of_its_type(tmp_path):
         "init_new": ("logits,conv[12]", ("logits", "conv[12]")),
         "way": ("", ()),
         "way_options": ("", {}),
+        "task_options": ("", {}),
         "replicas": ("2", 2),
     }
     for name, field in FIELDS.items():

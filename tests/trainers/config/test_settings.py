@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import zoo
-from trainers.config import settings as module
-from trainers.config.settings import FIELDS, Settings, recorded_identity, resolve, task_of
+from trainers.config import checks
+from trainers.config.checks import task_of
+from trainers.config.settings import FIELDS, Settings, recorded_identity, resolve
 from trainers.errors import UsageError
 from trainers.training.start import statistics
 from zoo.spec import Recipe
@@ -43,7 +44,7 @@ REFUSED = [  # changes to cifar_cnn, and what the message says
     ({"init_from": ("hf://someone/model.keras",)}, "local disk"),
     ({"init_from": ("nowhere",)}, "it does not exist"),
     ({"init_from": ("nowhere/model.keras",)}, "it does not exist"),
-    ({"init_from": ("/",)}, r"model.save\('name.keras'\); it is neither"),
+    ({"init_from": ("/",)}, r"model.save\('name.keras'\); it is none of these"),
     ({"init_new": ("(",)}, "regular expression"),
     ({"epochs": "3"}, "--epochs takes an integer, received '3'"),
     ({"epoch": 3}, "unknown setting 'epoch'; nearest: epochs"),
@@ -61,7 +62,7 @@ def test_resolve_refuses_in_one_line(changes, message):
 def test_init_from_takes_only_files_of_keras_3(tmp_path):
     for name in ("model.h5", "model.weights.h5", "model.keras.zip", "saved_model.pb"):
         (tmp_path / name).touch()
-        with pytest.raises(UsageError, match=r"model\.save\('name\.keras'\); it is neither"):
+        with pytest.raises(UsageError, match=r"model\.save\('name\.keras'\); it is none of these"):
             resolve("cifar_cnn", {"init_from": str(tmp_path / name)})
 
 
@@ -158,12 +159,12 @@ def test_identity_recorded_before_a_field_existed_has_its_default():
 
 
 def test_start_sources_by_name_are_those_that_exist():
-    assert module.START_SOURCES == ("none", statistics.NAME)
+    assert checks.START_SOURCES == ("none", statistics.NAME)
 
 
 def test_data_flags_reach_the_pipelines_that_take_them():
     changes = {"pipeline": "tfds_image", "dataset": "mnist", "data_dir": "d"}
     settings = resolve("cifar_cnn", {**changes, "pipeline_options": {"padding": 2}})
-    assert module.pipeline_arguments(settings) == {"dataset": "mnist", "padding": 2}
+    assert checks.pipeline_arguments(settings) == {"dataset": "mnist", "padding": 2}
     settings = resolve("mlp_binary", {"pipeline": "mnist_parity", "data_dir": "d"})
-    assert module.pipeline_arguments(settings) == {"data_dir": "d"}
+    assert checks.pipeline_arguments(settings) == {"data_dir": "d"}

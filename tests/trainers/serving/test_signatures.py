@@ -39,8 +39,10 @@ def test_arguments_see_raw_x_target_and_keys():
         noise = uniform(keys.named("noise"), 0)
         return {"x": inputs["x"] + noise[:, None]}, target + 1, noise
 
-    def arguments(raw, x, target, keys):
-        return {"raw": raw["x"], "x": x["x"], "target": target, "index": keys.index}
+    def arguments(batch):
+        raw, x = batch.raw["x"], batch.x["x"]
+        both = {"inputs": batch.inputs["x"], "y": batch.y, "weight": batch.weight}
+        return {"raw": raw, "x": x, "target": batch.target, "index": batch.keys.index, **both}
 
     table = prepared.rows["test"].table
     one = Signature(None, PAIR, arguments)
@@ -51,7 +53,10 @@ def test_arguments_see_raw_x_target_and_keys():
         np.testing.assert_array_equal(found["raw"], stored["x"])
         np.testing.assert_array_equal(found["target"], table["label"][index])
         np.testing.assert_array_equal(found["index"], index)
+        np.testing.assert_array_equal(found["inputs"], stored["x"])
         np.testing.assert_array_equal(y, table["label"][index] + 1)
+        np.testing.assert_array_equal(found["y"], y)
+        np.testing.assert_array_equal(found["weight"], weight)
         np.testing.assert_allclose(found["x"], stored["x"] + weight.numpy()[:, None], rtol=1e-6)
     # The draw of row 7 does not depend on its batch.
     many, _, _ = function({"x": table["x"][[4, 7]]}, table["label"][[4, 7]], np.array([4, 7]))
@@ -65,9 +70,9 @@ def test_rows_that_are_inputs_have_no_raw_fields():
     )
     seen = []
 
-    def arguments(raw, x, target, keys):
-        seen.append(raw)
-        return dict(x)
+    def arguments(batch):
+        seen.append(batch.raw)
+        return dict(batch.x)
 
     function = arguments_of(
         Signature(None, PAIR, arguments),
@@ -87,7 +92,7 @@ def test_data_without_a_target_passes_none():
         example=lambda x, target, keys: (x, x["x"], tf.ones_like(keys.index))
     )
     function = arguments_of(
-        Signature(None, PAIR, lambda raw, x, target, keys: raw if target is None else {}),
+        Signature(None, PAIR, lambda batch: batch.raw if batch.target is None else {}),
         prepared,
         seed=0,
         target=None,

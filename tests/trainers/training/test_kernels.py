@@ -9,6 +9,7 @@ import tensorflow as tf
 
 import zoo
 from pipelines.core.stream import stream
+from tests.conformance.names import fake_data
 from tests.conftest import fake_pipeline, tiny_settings
 from trainers.devices import strategy as strategies
 from trainers.training import compile as assembly
@@ -265,7 +266,7 @@ def test_models_compute_and_save_what_they_do_without(name, tmp_path):
     if "activation" in zoo.describe(name).hparams:
         hparams["activation"] = "gelu"
     settings = tiny_settings(name, tmp_path, hparams=hparams)
-    pipeline = fake_pipeline(settings.recipe.pipeline, zoo.describe(name).inputs)
+    pipeline = fake_data(name)
     plain, fast = (assembly.build(settings, pipeline, "float32") for _ in range(2))
     kernels.install(fast)
     fast.set_weights(plain.get_weights())

@@ -1,14 +1,17 @@
 """Initial weights from a finished run, and the part of its state that its inputs were made by."""
 
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from pipelines.core.pipeline import Part, Pipeline, Schema, State
+from pipelines.core.pipeline import Part, Pipeline, Rows, Schema, State
 from trainers.config.settings import Settings
 from trainers.errors import ArtefactError, UsageError
 from trainers.store.finished import Finished, finished
+
+# Forms of one text, whatever its column is called.
+_OF_TEXTS = ("pieces", "ngrams", "words", "pairs")
 
 
 def weights(folder: pathlib.Path) -> Mapping[str, np.ndarray]:
@@ -16,13 +19,16 @@ def weights(folder: pathlib.Path) -> Mapping[str, np.ndarray]:
     return finished(folder).weights
 
 
-def adopted_state(settings: Settings, pipeline: Pipeline, schema: Schema, form: str) -> State:
+def adopted_state(
+    settings: Settings, pipeline: Pipeline, schema: Schema, train: Rows | None, form: str
+) -> State:
     """The part of the state that makes inputs, from the first run that --init_from lists.
 
     Weights mean something only under the vocabulary or statistics that they were trained with. The
     target is fitted on the new run's own rows.
 
     Args:
+        train: the rows that it trains on, where they are cut already, as those of tables are.
         form: the input form of the new run; empty: the pipeline's default.
 
     Returns:
@@ -44,15 +50,28 @@ def adopted_state(settings: Settings, pipeline: Pipeline, schema: Schema, form: 
             f"--init_from={folder} was trained on {past.settings.recipe.pipeline}, which has no "
             f"fitted state for the input form {form!r} of {pipeline.name}"
         )
-    _check_fields(folder, past, pipeline, schema)
+    left = chosen.leaves_out(train, past.state[name]) if chosen.leaves_out else ()
+    if not (form in _OF_TEXTS and _is_one_text(past.schema) and _is_one_text(schema)):
+        _check_fields(folder, past, pipeline, schema, left)
     _check_options(folder, settings, past.state[name])
     return {name: past.state[name]}
 
 
-def _check_fields(folder: pathlib.Path, past: Finished, pipeline: Pipeline, schema: Schema) -> None:
+def _is_one_text(schema: Schema) -> bool:
+    return [field.dtype for field in schema.raw.values()] == ["string"]
+
+
+def _check_fields(
+    folder: pathlib.Path,
+    past: Finished,
+    pipeline: Pipeline,
+    schema: Schema,
+    left_out: Collection[str],
+) -> None:
     theirs, ours = (
         {name: field.dtype for name, field in each.raw.items()} for each in (past.schema, schema)
     )
+    ours = {name: dtype for name, dtype in ours.items() if name not in left_out}
     if theirs != ours:
         raise ArtefactError(
             f"--init_from={folder} made its inputs of {', '.join(theirs)}, {pipeline.name} has "

@@ -9,13 +9,14 @@ import numpy as np
 
 import zoo
 from pipelines.core.plan import order_version
+from trainers.config.checks import VECTOR_FILES
 from trainers.config.settings import Settings
 from trainers.errors import ArtefactError, UsageError
 from trainers.store import checkpoint
 from trainers.store.checkpoint import Checkpoint
 from trainers.store.run_folder import Run
 from trainers.training.callbacks.saver import NEW_PROGRESS
-from trainers.training.start import keras_file, match, statistics
+from trainers.training.start import keras_file, match, statistics, vectors
 from trainers.training.start import run as run_source
 
 _LOG = logging.getLogger(__name__)
@@ -60,6 +61,9 @@ def initialise(model: keras.Model, run: Run) -> None:
         if source == statistics.NAME:
             arrays = statistics.weights(model, run)
             matched = match.exactly(unset, arrays)
+        elif source.endswith(VECTOR_FILES) and not pathlib.Path(source).expanduser().is_dir():
+            paths = {v.path for v in model.weights}
+            matched = vectors.matched(source, paths, unset, run.prepared)
         else:
             arrays = _read(source, run)
             matched = match.all_or_refused(

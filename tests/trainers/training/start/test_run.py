@@ -15,11 +15,16 @@ TEXT = Schema({"text": Field((), "string")}, "binary", Field((), "int64", ids=2)
 PART = {"vocabulary": np.array([b"a", b"b"]), "vocab_size": np.int64(500)}
 
 
-def pieces(fit=lambda rows: pytest.fail("fitted anew")) -> Pipeline:
+def pieces(fit=lambda rows: pytest.fail("fitted anew"), leaves_out=None) -> Pipeline:
     return Pipeline(
         name="docstrings",
         source="docstrings",
-        forms={"pieces": Form(fit=fit), "ngrams": Form(fit=fit), "raw": Form()},
+        forms={
+            "pieces": Form(fit=fit, leaves_out=leaves_out),
+            "ngrams": Form(fit=fit),
+            "columns": Form(fit=fit),
+            "raw": Form(),
+        },
     )
 
 
@@ -27,7 +32,7 @@ def pieces(fit=lambda rows: pytest.fail("fitted anew")) -> Pipeline:
 def adopted(tmp_path, monkeypatch):
     """A function that adopts from a run of this state and schema."""
 
-    def adopt(*, form="", state=None, schema=TEXT, options=(), sources=("past",)):
+    def adopt(*, form="", state=None, schema=TEXT, options=(), sources=("past",), leaves_out=None):
         (tmp_path / "past").mkdir(exist_ok=True)
         (tmp_path / "past" / "run.json").touch()
         (tmp_path / "a.keras").touch()
@@ -44,7 +49,7 @@ def adopted(tmp_path, monkeypatch):
             settings=types.SimpleNamespace(recipe=recipe),
         )
         monkeypatch.setattr(run, "finished", lambda folder: past)
-        return run.adopted_state(settings, pieces(), schema, form)
+        return run.adopted_state(settings, pieces(leaves_out=leaves_out), schema, None, form)
 
     return adopt
 
@@ -66,9 +71,25 @@ def test_a_run_without_that_part_is_refused(adopted):
 
 
 def test_a_run_that_read_other_fields_is_refused(adopted):
-    other = TEXT._replace(raw={"title": Field((), "string")})
-    with pytest.raises(ArtefactError, match="made its inputs of text, docstrings has title"):
+    other = TEXT._replace(raw={"title": Field((), "string"), "text": Field((), "string")})
+    with pytest.raises(ArtefactError, match="made its inputs of text, docstrings has title, text"):
         adopted(schema=other)
+
+
+def test_a_text_may_have_another_name(adopted):
+    other = TEXT._replace(raw={"review": Field((), "string")})
+    assert adopted(schema=other) == {"inputs/pieces": PART}
+    state = {"inputs/columns": PART}
+    with pytest.raises(ArtefactError, match="made its inputs of text, docstrings has review"):
+        adopted(form="columns", state=state, schema=other)
+
+
+def test_columns_that_the_form_leaves_out_may_differ(adopted):
+    more = TEXT._replace(raw={**TEXT.raw, "note": Field((), "string")})
+    with pytest.raises(ArtefactError, match="made its inputs of text, docstrings has text, note"):
+        adopted(schema=more)
+    without = lambda train, part: ["note"] if part is PART else []
+    assert adopted(schema=more, leaves_out=without) == {"inputs/pieces": PART}
 
 
 def test_an_option_that_the_part_records_may_not_differ(adopted):
@@ -76,3 +97,7 @@ def test_an_option_that_the_part_records_may_not_differ(adopted):
         adopted(options={"vocab_size": 700})
     assert adopted(options={"vocab_size": 500}) == {"inputs/pieces": PART}
     assert adopted(options={"max_length": 64}) == {"inputs/pieces": PART}
+    part = {"merges": np.zeros((0, 2), np.int32), "tokenizer": np.array("bytes")}
+    with pytest.raises(UsageError, match=r"tokenizer=pieces, but .* trained with tokenizer=bytes"):
+        adopted(options={"tokenizer": "pieces"}, state={"inputs/pieces": part})
+    assert adopted(state={"inputs/pieces": part}) == {"inputs/pieces": part}

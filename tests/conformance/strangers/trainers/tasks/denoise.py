@@ -78,14 +78,11 @@ def signatures(entry, hparams, model, prepared):
         largest = largest_error(clean, restored)
         return {"restored": restored, "squared": squared, "largest": largest}
 
-    def raw_fields(raw, x, target, keys):
-        del x, target, keys
-        return raw
+    def raw_fields(batch):
+        return batch.raw
 
-    def noisy_and_clean(raw, x, target, keys):
-        del target, keys
-        [clean] = prepared.preprocess(raw).values()
-        return {"noisy": x[name], "clean": clean}
+    def noisy_and_clean(batch):
+        return {"noisy": batch.x[name], "clean": batch.y}
 
     return {
         "denoise": Signature(denoise, dict(prepared.raw), raw_fields, exact=True),

@@ -1,0 +1,57 @@
+"""How many positions a network computes for IMDB's texts: padded, batched by length, and packed.
+
+    TFDS_DATA_DIR=... python benchmarks/positions.py [--max_length=512] [--batch_size=32]
+
+Padded rows have `max_length` positions each. Batched by length, as every text is that has a class,
+a batch is as wide as its longest text needs (pipelines/core/padding.py). Packed, as under
+--task=masked_lm, texts stand one after another, and longer ones are not cut.
+"""
+
+import numpy as np
+from absl import app, flags
+
+from trainers.errors import import_tensorflow
+
+_LENGTH = flags.DEFINE_integer("max_length", 512, "Positions of a row.", lower_bound=16)
+_BATCH = flags.DEFINE_integer("batch_size", 32, "Rows of a step.", lower_bound=1)
+_EPOCHS = 3  # over which widths are averaged
+
+
+def main(argv: list[str]) -> None:
+    """Prints positions of an epoch, and of those the ones that are text."""
+    del argv
+    import_tensorflow()
+    from pipelines.core.padding import widths_of
+    from pipelines.core.stream import default_plan
+    from trainers.config.settings import resolve
+    from trainers.training import data
+
+    def prepared(**changes):
+        options = {"max_length": _LENGTH.value, "vocab_size": 16_000}
+        changes |= {"pipeline": "imdb", "pipeline_options": options}
+        return data.load(resolve("transformer_encoder", changes), None)
+
+    labelled = prepared()
+    lengths = {"tokens": labelled.inputs_of("train").lengths["tokens"]}
+    options = {"batch_size": _BATCH.value, "training": True, "seed": 0}
+    plan = default_plan(labelled, "train", **options)
+    computed = 0
+    for epoch in range(_EPOCHS):
+        rows = plan.rows(epoch, 0, plan.steps)
+        widths = widths_of(rows, lengths, {"tokens": _LENGTH.value})
+        computed += int(widths.sum()) * _BATCH.value / _EPOCHS
+    text, padded = int(lengths["tokens"].sum()), plan.steps * _BATCH.value * _LENGTH.value
+    print(f"{len(lengths['tokens'])} texts, {text} tokens, cut at {_LENGTH.value}")
+    print(f"padded            {padded:12d} positions, {text / padded:.3f} of them text")
+    print(
+        f"batched by length {computed:12.0f} positions, {text / computed:.3f} of them text: "
+        f"{padded / computed:.2f} times fewer"
+    )
+    windows = prepared(task="masked_lm").inputs_of("train")
+    tokens = int(np.sum(windows.lengths["tokens"]))
+    positions = windows.num_rows * _LENGTH.value
+    print(f"packed            {positions:12d} positions, {tokens / positions:.4f} of them text")
+
+
+if __name__ == "__main__":
+    app.run(main)

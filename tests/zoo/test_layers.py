@@ -1,0 +1,46 @@
+"""Shared layers by value."""
+
+import keras
+import numpy as np
+
+from zoo.layers import Bias, gather, positions_of, turn
+
+
+def test_rotary_products_depend_on_the_distance_alone():
+    """And each pair of numbers is turned by its own angle, by hand."""
+    random = np.random.default_rng(0)
+    one, other = random.normal(size=(2, 8)).astype(np.float32)
+    query, key = (np.tile(v, (1, 1, 9, 1)) for v in (one, other))
+    products = np.einsum("bhqd,bhkd->qk", turn(query), turn(key))
+    for distance in range(-8, 9):
+        diagonal = np.diagonal(products, distance)
+        np.testing.assert_allclose(diagonal, diagonal[0], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(products[0, 0], one @ other, rtol=1e-5)
+    turned = keras.ops.convert_to_numpy(turn(query))[0, 0]
+    for i, frequency in enumerate(1 / 10_000 ** (np.arange(4) / 4)):
+        # Numbers i and i + 4 as one complex number, turned by position times frequency.
+        expected = (one[i] + 1j * one[i + 4]) * np.exp(1j * frequency * np.arange(9))
+        np.testing.assert_allclose(turned[:, i], expected.real, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(turned[:, i + 4], expected.imag, rtol=1e-4, atol=1e-5)
+
+
+def test_gather_takes_each_rows_own_positions_in_a_model_of_any_length():
+    x, positions = keras.Input((None, 3)), keras.Input((None,), dtype="int32")
+    model = keras.Model([x, positions], gather(x, positions))
+    for rows, length in ((4, 7), (2, 3)):
+        values = np.random.default_rng(1).normal(size=(rows, length, 3)).astype(np.float32)
+        index = np.random.default_rng(2).integers(0, length, (rows, 5)).astype(np.int32)
+        expected = np.take_along_axis(values, index[..., None], 1)
+        np.testing.assert_array_equal(model([values, index]), expected)
+
+
+def test_positions_count_from_zero():
+    tokens = np.ones((3, 5), np.int32)
+    np.testing.assert_array_equal(positions_of(tokens), np.arange(5)[None])
+
+
+def test_bias_is_added_to_each_component():
+    layer = Bias()
+    layer.build((None, 3))
+    layer.bias.assign([1.0, 2.0, 3.0])
+    np.testing.assert_array_equal(layer(np.ones((2, 4, 3))), np.full((2, 4, 3), [2.0, 3.0, 4.0]))

@@ -1,0 +1,137 @@
+"""What settings name and must fit: tasks, options of data, ways and tasks, paths."""
+
+import os
+import pathlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pipelines
+import zoo
+from trainers.config.fields import check_name, check_option
+from trainers.errors import UsageError
+from trainers.tasks import registry as tasks
+from trainers.ways import registry as ways
+
+if TYPE_CHECKING:
+    from trainers.config.settings import Settings
+
+# Flags that name the data, for the pipelines that take them, with an example of each.
+_DATA_EXAMPLES = {"dataset": "mnist", "data_files": "table.csv", "target": "price"}
+# What --init_from takes besides paths: no source of the model's own, and the model's `adapt`.
+START_SOURCES = ("none", "statistics")
+VECTOR_FILES = (".txt", ".vec")  # suffixes of word vectors, which --init_from takes too
+
+
+def task_of(settings: "Settings", own: str) -> str:
+    """The task of a run: that of --task, else the model's first, else the data's `own`.
+
+    Raises:
+        UsageError: the model is not for it.
+    """
+    of_model = zoo.describe(settings.model).tasks
+    task = settings.task or next(iter(of_model), own)
+    if of_model and task not in of_model:
+        raise UsageError(f"{settings.model} is for {' or '.join(of_model)}, not for task {task}")
+    return task
+
+
+def check_task_options(settings: "Settings", task: str) -> None:
+    """UsageError: --task_options has what the task does not take."""
+    described = tasks.describe(task)
+    for name, value in settings.task_options.items():
+        check_name(f"option of task {task}", name, sorted(described.options))
+        limits = described.limits.get(name, (None, None))
+        check_option(f"--task_options: {name}", value, described.options[name], limits)
+
+
+def pipeline_arguments(settings: "Settings") -> dict[str, Any]:
+    """The options that the pipeline's function is called with."""
+    described = pipelines.describe(settings.recipe.pipeline)
+    offered = {*described.options, *described.required}
+    flags = {name: getattr(settings, name) for name in ("data_dir", *_DATA_EXAMPLES)}
+    flags = {name: value for name, value in flags.items() if value and name in offered}
+    return flags | dict(settings.pipeline_options)
+
+
+def known(describe: Callable[[str], Any], name: str) -> Any:
+    """What `describe` says of a name. UsageError: there is no such name."""
+    try:
+        return describe(name)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def check_task(settings: "Settings", of_model: tuple[str, ...]) -> None:
+    """UsageError: a task that is unknown, or that the model is not for; an option or monitor."""
+    for task in of_model:
+        check_name(f"task of {settings.model}", task, tasks.names())
+    if settings.task:
+        check_name("task", settings.task, tasks.names())
+    asked = task_of(settings, "")
+    if asked:  # else the data says which it is
+        check_task_options(settings, asked)
+    metrics = {name for task in tasks.names() for name in tasks.describe(task).metrics}
+    check_name("monitor", settings.recipe.monitor, sorted(metrics))
+
+
+def check_pipeline(settings: "Settings") -> None:
+    """UsageError: an unknown data set, an option of it or a flag of data that it does not take."""
+    name = settings.recipe.pipeline
+    described = known(pipelines.describe, name)
+    offered = {*described.options, *described.required}
+    for option, value in settings.pipeline_options.items():
+        check_name(f"option of pipeline {name}", option, sorted(offered))
+        label, limits = f"--pipeline_options: {option}", described.limits.get(option, (None, None))
+        default = described.options.get(option)
+        check_option(label, pipelines.accepted(value, default), default, limits)
+    for flag in _DATA_EXAMPLES:
+        if getattr(settings, flag) and flag not in offered:
+            takers = [
+                p for p, d in pipelines.listing().items() if flag in {*d.options, *d.required}
+            ]
+            raise UsageError(f"pipeline {name} takes no --{flag}; {', '.join(takers)} do")
+    for option in described.required:
+        if option not in pipeline_arguments(settings):
+            example = _DATA_EXAMPLES.get(option, "...")
+            raise UsageError(f"pipeline {name} needs --{option}=..., e.g. --{option}={example}")
+
+
+def check_ways(settings: "Settings") -> None:
+    """UsageError: an unknown way, or an option of one."""
+    for name in settings.way:
+        check_name("way", name, ways.names())
+    for key, value in settings.way_options.items():
+        name, _, option = key.partition(".")
+        check_name("way in --way_options, which --way lacks:", name, settings.way)
+        described = ways.describe(name)
+        check_name(f"option of way {name}", option, sorted(described.options))
+        limits = described.limits.get(option, (None, None))
+        check_option(f"--way_options: {key}", value, described.options[option], limits)
+
+
+def check_run(settings: "Settings") -> None:
+    """UsageError: a batch that does not divide, or a path that cannot be a run or its start."""
+    parts = ways.batch_divisor(settings.way, settings.way_options)
+    if settings.recipe.batch_size % ((settings.replicas or 1) * parts):
+        by = f", each in {parts} parts" if parts > 1 else ""
+        raise UsageError(
+            f"--batch_size={settings.recipe.batch_size} does not divide over "
+            f"--replicas={settings.replicas}: every replica takes an equal share{by}"
+        )
+    for flag, paths in (("workdir", (settings.workdir,)), ("init_from", settings.init_from)):
+        for path in paths:
+            if "://" in path:
+                raise UsageError(
+                    f"--{flag}={path}: runs live on a local disk; copy a finished run elsewhere"
+                )
+    if (settings.run_dir / "run.json").exists():  # it has its initial weights already
+        return
+    for path in settings.init_from:
+        source = pathlib.Path(os.path.expanduser(path))
+        is_file = source.suffix in (".keras", *VECTOR_FILES) and source.is_file()
+        if path not in START_SOURCES and not is_file and not (source / "run.json").is_file():
+            state = "it is none of these" if source.exists() else "it does not exist"
+            raise UsageError(
+                f"--init_from={path}: expected a run's folder, word vectors (.txt, .vec), or a "
+                f"file of Keras 3's model.save('name.keras'); {state}"
+            )

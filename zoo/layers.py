@@ -1,0 +1,116 @@
+"""Layers and blocks that two or more families share."""
+
+import keras
+from keras import ops
+
+from zoo.spec import DataSpec, Field
+
+
+def field_of_tokens(spec: DataSpec, model: str) -> Field:
+    """The input `tokens`. ValueError: the data has none, with the model's name."""
+    field = spec.inputs.get("tokens")
+    if field is None or not (field.ids and field.length):
+        raise ValueError(f"{model} takes an input of tokens, the data has {dict(spec.inputs)}")
+    return field
+
+
+def check_heads(width: int, num_heads: int, *, rotary: bool = False) -> None:
+    """ValueError unless heads of equal size fill the width, of even size if they are rotary."""
+    if width % num_heads:
+        raise ValueError(f"width {width} does not divide over {num_heads} heads")
+    if rotary and width // num_heads % 2:
+        raise ValueError(f"rotary heads have an even width, not {width} over {num_heads} heads")
+
+
+def attention(
+    x: keras.KerasTensor,
+    mask: keras.KerasTensor,
+    *,
+    num_heads: int,
+    dropout: float,
+    name: str,
+    rotary: bool = False,
+    initializer: keras.initializers.Initializer | str = "glorot_uniform",
+) -> keras.KerasTensor:
+    """Multi-head self-attention (Vaswani et al. 2017, section 3.2): (B, T, width) to the same.
+
+    Args:
+        mask: (B, T) bool, False at padding, which gets no attention.
+        rotary: queries and keys are turned by their positions (`turn`).
+        initializer: of the kernels.
+    """
+    width = x.shape[-1]
+    head_dim = width // num_heads
+    project = keras.layers.Dense(
+        3 * width, kernel_initializer=initializer, name=f"{name}_query_key_value"
+    )
+    qkv = project(x)  # (B, T, 3 * width)
+    qkv = keras.layers.Reshape((-1, 3, num_heads, head_dim), name=f"{name}_split")(qkv)
+    qkv = ops.transpose(qkv, (2, 0, 3, 1, 4))  # (3, B, num_heads, T, head_dim)
+    # Unstacked, not sliced: the backward pass of three slices reads the whole tensor three times.
+    query, key, value = ops.unstack(qkv, 3)
+    if rotary:
+        query, key = turn(query), turn(key)
+    query = query * head_dim**-0.5
+    scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))  # (B, num_heads, T, T)
+    # Softmax in float32; a masked position gets a weight of exactly zero.
+    mask_bias = ops.cast(ops.logical_not(mask), "float32")[:, None, None, :] * -1e9
+    weights = ops.softmax(ops.cast(scores, "float32") + mask_bias)
+    weights = ops.cast(weights, value.dtype)
+    if dropout:
+        weights = keras.layers.Dropout(dropout, name=f"{name}_dropout")(weights)
+    y = ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))  # (B, T, num_heads, head_dim)
+    y = keras.layers.Reshape((-1, width), name=f"{name}_join")(y)  # (B, T, width)
+    return keras.layers.Dense(width, kernel_initializer=initializer, name=f"{name}_output")(y)
+
+
+def turn(x: keras.KerasTensor) -> keras.KerasTensor:
+    """Rotary positions (Su et al. 2021, section 3.2.2): (B, heads, T, head_dim) to the same.
+
+    Numbers i and i + head_dim / 2 are turned by position / 10000^(2 i / head_dim), so that a
+    product of two vectors depends on the distance of their positions.
+    """
+    half = x.shape[-1] // 2
+    positions = ops.cumsum(ops.ones_like(x[:1, :1, :, :1], dtype="float32"), axis=2) - 1.0
+    frequencies = 10_000.0 ** (-ops.arange(half, dtype="float32") / half)
+    angles = positions * frequencies  # (1, 1, T, head_dim / 2)
+    cos, sin = (ops.cast(wave(angles), x.dtype) for wave in (ops.cos, ops.sin))
+    first, second = x[..., :half], x[..., half:]
+    return ops.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
+
+
+def positions_of(tokens: keras.KerasTensor) -> keras.KerasTensor:
+    """Numbers from 0 for the positions of tokens: (B, T) to (1, T).
+
+    Computed from the tokens, since a layer on a constant is neither trained nor saved.
+    """
+    return ops.cumsum(ops.ones_like(tokens[:1, :]), axis=1) - 1
+
+
+def gather(x: keras.KerasTensor, positions: keras.KerasTensor) -> keras.KerasTensor:
+    """The vectors at some positions of each row: (B, T, width) and (B, M) to (B, M, width)."""
+    length = ops.sum(ops.ones_like(x[:1, :, :1], dtype="int32"))  # T, which is not static
+    row = ops.cumsum(ops.ones_like(positions[:, :1]), axis=0) - 1  # (B, 1)
+    return ops.take(ops.reshape(x, (-1, x.shape[-1])), row * length + positions, axis=0)
+
+
+@keras.saving.register_keras_serializable("zoo")
+class Bias(keras.layers.Layer):
+    """Adds one trained number to each component of (..., width)."""
+
+    def build(self, shape):
+        self.bias = self.add_weight(name="bias", shape=shape[-1:], initializer="zeros")
+
+    def call(self, inputs):
+        return inputs + self.bias
+
+
+def token_logits(
+    x: keras.KerasTensor, embedding: keras.layers.ReversibleEmbedding, *, name: str
+) -> keras.KerasTensor:
+    """Logits of all tokens by the transposed embedding (Press and Wolf 2017), and a bias.
+
+    (B, M, width) to (B, M, ids) in float32.
+    """
+    logits = embedding(x, reverse=True)  # in the precision of the network: the largest product
+    return Bias(dtype="float32", name=name)(ops.cast(logits, "float32"))
