@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-PAGES = ("README.md", "BUILD_NOTES.md")
+PAGES = ("README.md", "BUILD_NOTES.md", "docs/zh/README.md")
 Result = dict[str, Any]
 
 _BLOCK = re.compile(r"(<!-- results:(\w+) -->\n).*?(<!-- end -->)", flags=re.DOTALL)
