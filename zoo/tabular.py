@@ -19,7 +19,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
 
 import zoo
-from zoo import words
+from zoo import tabular_words
 from zoo.spec import DataSpec, Recipe
 
 _NUMERIC = ("numbers", "ranks", "missing")
@@ -115,8 +115,8 @@ def linear_start(
     y, start = y[rows], {}
     if "words" in inputs:
         table = model.get_layer("linear_words").embeddings
-        counts = words.counts(inputs["words"], table.shape[0] // inputs["words"].shape[1])
-        kernel, biases, scores = words.fit_beside(_fitted, x, counts, y, bias.shape[0])
+        counts = tabular_words.counts(inputs["words"], table.shape[0] // inputs["words"].shape[1])
+        kernel, biases, scores = tabular_words.fit_beside(_fitted, x, counts, y, bias.shape[0])
         start[table.path] = np.asarray(scores, np.float32)
     else:
         kernel, biases = _fitted(x, y, bias.shape[0])
@@ -242,7 +242,7 @@ def tabular(
         parts += embed_categories(inputs["categories"], sizes, width=width, forgotten=forgotten)
         plain += one_hot(inputs["categories"], sizes)
     if "words" in inputs:
-        means, there, scores = words.embed(inputs["words"], spec, width=width)
+        means, there, scores = tabular_words.embed(inputs["words"], spec, width=width)
         parts, plain, direct = [*parts, means], [*plain, there], [scores]
     x = _mlp(_joined(parts, "join"), spec.num_outputs, members, hidden=hidden, dropout=dropout)
     linear = keras.layers.Dense(

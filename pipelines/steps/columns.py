@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from pipelines.core.pipeline import DataError, Form, Part, Rows
 from pipelines.files.shown import shown
-from pipelines.steps import cells, codes, tabular, unseen, words
+from pipelines.steps import cells, codes, column_words, tabular, unseen
 from pipelines.storage.progress import progress
 from zoo.spec import Field
 
@@ -45,7 +45,7 @@ def columns_form() -> Form:
     """`numbers`, `ranks`, `missing` (B, n) float32, `categories` (B, k) and `words` (B, t, length).
 
     These are int32 with their ids: of the k columns each, and of the t columns of free text
-    together (words.py).
+    together (column_words.py).
     """
     return Form(fit=fit_ranks, make_preprocess=separate, fields=_fields_with_ids)
 
@@ -91,7 +91,7 @@ def fit_ranks(train: Rows) -> Part:
     if coded:
         listed = ", ".join(f"{part['numbers'][i]} ({len(values[i])} values)" for i in coded)
         _LOG.info("taken as categories besides as numbers: %s", listed)
-    of_words = words.fit(_texts(part, train)) if "prose" in part else {}
+    of_words = column_words.fit(_texts(part, train)) if "prose" in part else {}
     return {
         **part,
         **of_words,
@@ -110,7 +110,7 @@ def separate(part: Part):
     part = cells.current(part)
     quantiles, known = np.asarray(part["quantiles"], np.float64), tabular.known_categories(part)
     known_codes = _known_codes(part)
-    ids_of_words = words.ids(part) if "prose" in part else None
+    ids_of_words = column_words.ids(part) if "prose" in part else None
 
     def preprocess(raw: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         cells.check_names(part, raw)
@@ -149,7 +149,7 @@ def _fields_with_ids(part: Part) -> dict[str, Field]:
     sizes = tuple(len(values) + 2 for values in known)
     fields = {"categories": Field((len(sizes),), "int32", ids=sizes)} if sizes else {}
     if "prose" in part:
-        fields["words"] = words.field(part, len(part["prose"]))
+        fields["words"] = column_words.field(part, len(part["prose"]))
     return fields
 
 

@@ -120,6 +120,22 @@ def by_row(values: tf.Tensor, row: tf.Tensor, num_rows: tf.Tensor) -> tf.RaggedT
     return tf.RaggedTensor.from_value_rowids(values, row, nrows=num_rows, validate=False)
 
 
+def chosen(rows: tf.RaggedTensor, kept: tf.Tensor) -> tf.RaggedTensor:
+    """The values (N,) of rows that are kept, in their rows.
+
+    TensorFlow's own, `ragged.boolean_mask`, takes the memory of rows times the longest one.
+    """
+    values = tf.boolean_mask(rows.flat_values, kept)
+    splits = splits_of(kept, rows.row_splits)
+    return tf.RaggedTensor.from_row_splits(values, splits, validate=False)
+
+
+def splits_of(kept: tf.Tensor, splits: tf.Tensor) -> tf.Tensor:
+    """The splits of rows of which the values (N,) are left that are kept."""
+    before = tf.concat([[0], tf.cumsum(tf.cast(kept, tf.int64))], axis=0)
+    return tf.gather(before, splits)
+
+
 def rows_of(splits: tf.Tensor) -> tf.Tensor:
     """The row of each value (N,) int64 of rows with these splits.
 

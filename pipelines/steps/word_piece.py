@@ -17,7 +17,7 @@ import tensorflow as tf
 from pipelines.core.pipeline import DataError
 from pipelines.steps import merges
 from pipelines.steps.characters import WHITE_SPACE, CharacterTable, neighbours
-from pipelines.steps.pieces import SPECIAL, UNKNOWN, LongestMatch, by_row, of_words
+from pipelines.steps.pieces import SPECIAL, UNKNOWN, LongestMatch, by_row, of_words, splits_of
 
 LONGEST = 100  # characters of a word
 _INSIDE = "##"
@@ -57,8 +57,7 @@ def _only(
     kept: tf.Tensor, columns: list[tf.Tensor], splits: tf.Tensor
 ) -> tuple[list[tf.Tensor], tf.Tensor]:
     """Columns (N,) where `kept` (N,), and the splits of their rows."""
-    left = tf.concat([[0], tf.cumsum(tf.cast(kept, tf.int64))], axis=0)  # before each place
-    return [tf.boolean_mask(column, kept) for column in columns], tf.gather(left, splits)
+    return [tf.boolean_mask(column, kept) for column in columns], splits_of(kept, splits)
 
 
 def learn(texts: Iterable[np.ndarray], vocab_size: int) -> np.ndarray:

@@ -104,6 +104,18 @@ def of_means(columns: Mapping[str, np.ndarray]) -> Statistics:
     return Statistics(values, np.zeros(len(values), np.int64), of)
 
 
+def of_ratios(columns: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Statistics:
+    """Metrics that are sums of one column (N,) over sums of another, such as of their weights."""
+
+    def of(means: np.ndarray, fractions: np.ndarray) -> dict[str, np.ndarray]:
+        del fractions
+        parts = zip(means[:, ::2].T, means[:, 1::2].T, strict=True)
+        return {name: ratio(*pair) for name, pair in zip(columns, parts, strict=True)}
+
+    values = np.stack([part for pair in columns.values() for part in pair], axis=1)
+    return Statistics(values.astype(np.float64), np.zeros(len(values), np.int64), of)
+
+
 def class_counts(target: np.ndarray, num_classes: int) -> np.ndarray:
     """Rows of each class and one more: no class is impossible (Laplace). (num_classes,)."""
     return np.bincount(target, minlength=num_classes) + 1

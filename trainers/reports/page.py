@@ -7,7 +7,7 @@ from typing import Any
 from trainers.config.settings import Settings
 from trainers.evaluation import records, statistics
 from trainers.evaluation.evaluate import Evaluation
-from trainers.reports import charts, examples, html, recipe, words
+from trainers.reports import charts, examples, html, recipe, word_vectors
 from trainers.reports.html import Html, count, element, number
 from trainers.store import logs
 from trainers.store.finished import Finished
@@ -52,7 +52,7 @@ def _of_the_task(past: Finished, test: Evaluation) -> list[Html]:
     prepared, task = past.prepared, registry.get(past.prepared.task)
     drawn = list(task.sections(prepared, test)) if task.sections else []
     if task.vectors:
-        drawn += words.sections(*task.vectors(prepared, past.weights))
+        drawn += word_vectors.sections(*task.vectors(prepared, past.weights))
     if task.mistakes:
         mistakes = task.mistakes(prepared, test, records.how_many(prepared))
         drawn.append(examples.mistakes_section(prepared, mistakes, test.row, past.examples))

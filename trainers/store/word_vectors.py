@@ -14,6 +14,7 @@ from trainers.errors import ArtefactError
 from trainers.store.files import replace_whole
 
 NAME = "vectors.txt"  # in a run's folder
+_LONGEST = 2**20  # bytes of a line: 1000 numbers take 20 000
 _SHOWN = 10_000  # most frequent words in the projector, which runs in a browser
 _PROJECTOR = """embeddings {
   tensor_name: "word_vectors"
@@ -59,7 +60,9 @@ def read(path: pathlib.Path, wanted: Mapping[str, int], width: int) -> dict[int,
     """
     found: dict[int, np.ndarray] = {}
     with open(path, "rb") as file:
-        for i, line in enumerate(file, start=1):
+        for i, line in enumerate(iter(lambda: file.readline(_LONGEST), b""), start=1):
+            if len(line) == _LONGEST:
+                raise ArtefactError(f"{path}:{i}: a line of {_LONGEST} bytes or more")
             fields = line.rstrip().split(b" ")
             if i == 1:
                 if len(fields) == 2 and all(field.isdigit() for field in fields):

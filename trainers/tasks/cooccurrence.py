@@ -15,7 +15,7 @@ from pipelines.steps.running_words import vocabulary
 from trainers.errors import UsageError
 from trainers.evaluation import statistics
 from trainers.serving import word_vectors
-from trainers.tasks.registry import Signature, Task
+from trainers.tasks.registry import Signature, Task, check_is_text
 from zoo.spec import Field
 
 METRICS = ("loss", "mean_absolute_error")
@@ -49,11 +49,7 @@ def over(pipeline, schema, *, vocab_size, min_count, window, symmetric, x_max, a
     Raises:
         UsageError: the data is no text.
     """
-    if "pieces" not in pipeline.forms or len(schema.raw) != 1:
-        raise UsageError(
-            f"task cooccurrence takes texts; {pipeline.name} has the input forms "
-            f"{', '.join(pipeline.forms)}"
-        )
+    check_is_text("cooccurrence", pipeline, schema)
     [field] = schema.raw
     pipeline = dataclasses.replace(
         pipeline,
@@ -105,15 +101,10 @@ def signatures(entry, hparams, model, prepared) -> dict[str, Signature]:
 
 
 def measured(answers, target) -> statistics.Statistics:
-    """The metrics as quotients of means over entries."""
+    """The metrics as sums over all entries."""
     del target
-    columns = np.stack([answers[name] for name in ("squared", "absolute", "weight")], axis=1)
-
-    def of(means: np.ndarray, fractions: np.ndarray) -> dict[str, np.ndarray]:
-        del fractions
-        return {name: statistics.ratio(means[:, i], means[:, 2]) for i, name in enumerate(METRICS)}
-
-    return statistics.Statistics(columns.astype(np.float64), np.zeros(len(columns), np.int64), of)
+    names = {"loss": "squared", "mean_absolute_error": "absolute"}
+    return statistics.of_ratios({k: (answers[v], answers["weight"]) for k, v in names.items()})
 
 
 def vectors(prepared, weights) -> tuple[list[str], np.ndarray]:

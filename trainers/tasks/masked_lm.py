@@ -11,8 +11,7 @@ from pipelines.steps.masking import masked
 from pipelines.steps.windows import in_windows
 from trainers.errors import UsageError
 from trainers.evaluation import statistics
-from trainers.tasks.registry import Signature, Task
-from zoo.spec import Field
+from trainers.tasks.registry import Signature, Task, check_is_text
 
 METRICS = ("loss", "accuracy", "perplexity")
 LOWER_IS_BETTER = ("loss", "perplexity")
@@ -41,15 +40,11 @@ def over(pipeline, schema, *, mask_rate: float, packed: bool):
     Raises:
         UsageError: the data is no text.
     """
-    form = pipeline.forms.get(_FORM)
-    if form is None:
-        raise UsageError(
-            f"task masked_lm takes texts, which have the input form {_FORM}; {pipeline.name} has "
-            f"{', '.join(pipeline.forms)}"
-        )
+    check_is_text("masked_lm", pipeline, schema)
+    form = pipeline.forms[_FORM]
 
     def outputs(state) -> int:
-        return _tokens(form, state).ids
+        return form.fields(state[f"inputs/{_FORM}"])["tokens"].ids
 
     pipeline = dataclasses.replace(
         pipeline,
@@ -58,10 +53,6 @@ def over(pipeline, schema, *, mask_rate: float, packed: bool):
         arrange=in_windows if packed else None,
     )
     return pipeline, schema._replace(task="masked_lm", target=None, class_names=(), outputs=outputs)
-
-
-def _tokens(form, state) -> Field:
-    return form.fields(state[f"inputs/{_FORM}"])["tokens"]
 
 
 def loss(prepared, label_smoothing: float) -> keras.losses.Loss:
@@ -132,16 +123,16 @@ def signatures(entry, hparams, model, prepared) -> dict[str, Signature]:
 
 
 def measured(answers, target) -> statistics.Statistics:
-    """The metrics over all hidden tokens, as functions of means over rows."""
+    """The metrics over all hidden tokens."""
     del target
-    columns = np.stack([answers[name] for name in ("losses", "right", "hidden")], axis=1)
+    names = {"loss": "losses", "accuracy": "right"}
+    of_tokens = statistics.of_ratios({k: (answers[v], answers["hidden"]) for k, v in names.items()})
 
     def of(means: np.ndarray, fractions: np.ndarray) -> dict[str, np.ndarray]:
-        del fractions
-        loss, accuracy = (statistics.ratio(means[:, i], means[:, 2]) for i in (0, 1))
-        return {"loss": loss, "accuracy": accuracy, "perplexity": np.exp(loss)}
+        found = of_tokens.metrics(means, fractions)
+        return {**found, "perplexity": np.exp(found["loss"])}
 
-    return statistics.Statistics(columns.astype(np.float64), np.zeros(len(columns), np.int64), of)
+    return of_tokens._replace(metrics=of)
 
 
 TASK = Task(

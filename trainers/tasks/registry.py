@@ -13,6 +13,7 @@ import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from trainers.errors import UsageError
 from zoo.spec import Field, nearest
 
 _LITERALS = ("METRICS", "LOWER_IS_BETTER", "MAIN_METRIC")
@@ -152,6 +153,15 @@ def over(name: str, pipeline, schema, options: Mapping[str, Any]) -> tuple[Any, 
     pipeline, schema = get(name).over(pipeline, schema, **options)
     pipeline = dataclasses.replace(pipeline, task_options=options)
     return pipeline, schema._replace(task=name)
+
+
+def check_is_text(name: str, pipeline, schema) -> None:
+    """UsageError: the rows are not one text each, which the task `name` takes."""
+    if "pieces" not in pipeline.forms or len(schema.raw) != 1:
+        raise UsageError(
+            f"task {name} takes texts; {pipeline.name} has the input forms "
+            f"{', '.join(pipeline.forms)}"
+        )
 
 
 def source(name: str, pipeline):

@@ -14,7 +14,7 @@ from pipelines.steps.windows import in_windows
 from trainers.errors import UsageError
 from trainers.evaluation import statistics
 from trainers.serving import word_vectors
-from trainers.tasks.registry import Signature, Task
+from trainers.tasks.registry import Signature, Task, check_is_text
 from zoo.spec import Field
 
 METRICS = ("loss", "accuracy")
@@ -75,11 +75,7 @@ def over(pipeline, schema, *, vocab_size, min_count, row_length, **sampling):
     Raises:
         UsageError: the data is no text.
     """
-    if "pieces" not in pipeline.forms or len(schema.raw) != 1:
-        raise UsageError(
-            f"task word_vectors takes texts; {pipeline.name} has the input forms "
-            f"{', '.join(pipeline.forms)}"
-        )
+    check_is_text("word_vectors", pipeline, schema)
     [field] = schema.raw
     pipeline = dataclasses.replace(
         pipeline,
@@ -146,18 +142,14 @@ def signatures(entry, hparams, model, prepared) -> dict[str, Signature]:
 
 
 def measured(answers, target) -> statistics.Statistics:
-    """The metrics as quotients of means over rows."""
+    """The metrics as sums over all logits."""
     del target
-    columns = np.stack([answers[name] for name in ("losses", "weight", "right", "even")], axis=1)
-
-    def of(means: np.ndarray, fractions: np.ndarray) -> dict[str, np.ndarray]:
-        del fractions
-        return {
-            "loss": statistics.ratio(means[:, 0], means[:, 1]),
-            "accuracy": statistics.ratio(means[:, 2], means[:, 3]),
+    return statistics.of_ratios(
+        {
+            "loss": (answers["losses"], answers["weight"]),
+            "accuracy": (answers["right"], answers["even"]),
         }
-
-    return statistics.Statistics(columns.astype(np.float64), np.zeros(len(columns), np.int64), of)
+    )
 
 
 def vectors(prepared, weights) -> tuple[list[str], np.ndarray]:

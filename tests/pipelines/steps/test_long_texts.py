@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines.steps import ngrams, text, words
+from pipelines.core.pipeline import Rows
+from pipelines.steps import column_words, ngrams, running_words, text
+from zoo.spec import Field
 
 TEXTS = np.array([b"a"] * 60_000 + [b"word " * 200_000], object)
 
@@ -37,6 +39,14 @@ def test_tokens(kind):
 
 
 def test_words_of_tables():
-    part = words.fit([tf.constant(TEXTS)])
+    part = column_words.fit([tf.constant(TEXTS)])
     assert part["vocabulary"].tolist() == [b"a"]  # the other is in one text alone
     assert part["longest"] == 256
+
+
+def test_running_words():
+    rows = Rows(len(TEXTS), {"text": Field((), "string")}, None, table={"text": TEXTS})
+    part = running_words.fit(rows, "text", 10, 2)
+    known = running_words.Words(part, 16, "text").all_tokens({"text": tf.constant(TEXTS)})
+    np.testing.assert_array_equal(known.row_lengths()[-2:], [2, 200_001])  # and the 0 after each
+    assert set(known.flat_values.numpy()[-3:]) == {0, 1}  # "word" is the most frequent

@@ -110,3 +110,11 @@ def test_the_worst_come_first_and_only_where_asked():
 def test_probabilities_of_large_logits_are_finite():
     logits = np.array([-200.0, 0.0, 200.0], np.float32)
     np.testing.assert_allclose(statistics.sigmoid(logits), [0.0, 0.5, 1.0], atol=1e-7)
+
+
+def test_of_ratios_divides_sums_and_resamples_both_together():
+    right, weight = np.array([1.0, 0.0, 3.0]), np.array([2.0, 1.0, 3.0])
+    found = statistics.of_ratios({"a": (right, weight), "b": (weight, np.zeros(3))})
+    assert statistics.metrics(found) == {"a": 4 / 6, "b": 0.0}
+    low, high = statistics.interval(statistics.bootstrap(found)["a"])
+    assert 0.0 <= low < 4 / 6 < high <= 1.0  # between the smallest and largest ratio of a row

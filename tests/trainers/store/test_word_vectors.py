@@ -43,6 +43,13 @@ def test_other_widths_and_lines_are_refused_with_their_number(text, message, tmp
         word_vectors.read(path, WANTED, 3)
 
 
+def test_a_line_without_end_is_not_read(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"the 1 2 3\nx" + b" 1" * 2**20)
+    with pytest.raises(ArtefactError, match=r"a\.txt:2: a line of 1048576 bytes or more"):
+        word_vectors.read(path, WANTED, 3)
+
+
 def test_what_is_written_is_read_again_and_shown_by_the_projector(tmp_path):
     words = ["the", "好", "x"]
     vectors = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)

@@ -76,7 +76,7 @@ def test_any_text_gives_hidden_tokens_as_targets(packed):
 
 def test_data_that_is_no_text_and_smoothing_are_refused():
     made = made_pipeline("binary")
-    with pytest.raises(UsageError, match=r"masked_lm takes texts.*made has pair"):
+    with pytest.raises(UsageError, match=r"masked_lm takes texts; made has the input forms pair"):
         registry.over("masked_lm", made.pipeline, made.schema, {})
     with pytest.raises(UsageError, match="label_smoothing"):
         TASK.loss(None, 0.1)

@@ -9,7 +9,8 @@ import tensorflow as tf
 from tests.conftest import made_pipeline, tiny_settings, unchecked_exports
 from tests.running_text import prepared_of
 from trainers.errors import UsageError
-from trainers.evaluation import statistics, words
+from trainers.evaluation import statistics
+from trainers.evaluation import word_vectors as evaluation
 from trainers.run import train
 from trainers.serving import predict
 from trainers.store.finished import finished
@@ -110,7 +111,7 @@ def test_words_of_a_topic_are_nearest_to_each_other(run):
     known, vectors = registry.get(report["task"]).vectors(past.prepared, past.weights)
     asked = [word for topic in TOPICS for word in topic]
     of_topics = vectors[[known.index(word) for word in asked]]
-    nearest, _ = words.nearest(of_topics, np.arange(12), 5)
+    nearest, _ = evaluation.nearest(of_topics, np.arange(12), 5)
     for i, row in enumerate(nearest):
         assert {asked[j] for j in row} | {asked[i]} == set(TOPICS[i // 6])
 
@@ -142,7 +143,7 @@ def test_export_embeds_words_and_tells_their_neighbours(run):
     np.testing.assert_allclose(answers["vector"], expected, rtol=1e-6)
     np.testing.assert_array_equal(served["embed"](word=asked)["vector"], answers["vector"])
     near = served["neighbours"](word=asked)
-    index, cosine = words.nearest(vectors, np.array([known.index("engine")]), 10)
+    index, cosine = evaluation.nearest(vectors, np.array([known.index("engine")]), 10)
     assert [word.decode() for word in near["words"][3].numpy()] == [known[i] for i in index[0]]
     np.testing.assert_allclose(near["cosine"][3], cosine[0], rtol=1e-4)
     assert set(near["words"][2].numpy().tolist()) == {b""}

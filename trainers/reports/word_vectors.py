@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from trainers.evaluation import words as evaluation
-from trainers.evaluation.words import Answered
+from trainers.evaluation import word_vectors as evaluation
+from trainers.evaluation.word_vectors import Answered
 from trainers.reports import html
 from trainers.reports.html import Html, count, number
 

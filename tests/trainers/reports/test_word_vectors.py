@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from trainers.evaluation import words as evaluation
-from trainers.evaluation.words import Answered
-from trainers.reports import words
+from trainers.evaluation import word_vectors as evaluation
+from trainers.evaluation.word_vectors import Answered
+from trainers.reports import word_vectors
 
 
 def known(number: int) -> list[str]:
@@ -21,7 +21,7 @@ def test_neighbours_are_those_of_frequent_words_of_letters(monkeypatch):
     monkeypatch.setattr(evaluation, "similarity", lambda known, vectors: None)
     vectors = np.random.default_rng(0).normal(size=(400, 8)).astype(np.float32)
     names = known(200)
-    [section] = words.sections(names, vectors)
+    [section] = word_vectors.sections(names, vectors)
     asked = [part.split("<")[0] for part in section.split('<th scope="row">')[1:]]
     assert 10 <= len(asked) <= 20
     assert all(word.isalpha() for word in asked)
@@ -31,7 +31,7 @@ def test_neighbours_are_those_of_frequent_words_of_letters(monkeypatch):
 
 def test_a_single_word_has_no_neighbours(monkeypatch):
     monkeypatch.setattr(evaluation, "similarity", lambda known, vectors: None)
-    [section] = words.sections(["."], np.ones((1, 2), np.float32))
+    [section] = word_vectors.sections(["."], np.ones((1, 2), np.float32))
     assert "<td></td>" in section
 
 
@@ -42,7 +42,7 @@ def test_questions_are_shown_with_their_coverage(monkeypatch):
     sections = [Answered("family", 0.5, 10, 20), Answered("gram1", 0.25, 30, 40)]
     none = Answered("currency", float("nan"), 0, 800)
     monkeypatch.setattr(evaluation, "analogies", lambda *_: [*sections, none])
-    drawn = words.sections(known(5), np.ones((10, 2), np.float32))[1]
+    drawn = word_vectors.sections(known(5), np.ones((10, 2), np.float32))[1]
     for cells in (
         ("WordSim-353", "0.5812", "300 of 353"),
         ("family", "0.5000", "10 of 20"),

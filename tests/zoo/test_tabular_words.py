@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from zoo import words
+from zoo import tabular_words
 from zoo.spec import DataSpec, Field
 
 IDS = np.array([[[2, 3, 2], [4, 0, 0]], [[0, 0, 0], [1, 1, 0]]])
@@ -15,7 +15,7 @@ SUMS = np.array([[12 / np.sqrt(3) + 100], [4 / np.sqrt(2)]])
 def test_embed_makes_means_presence_and_scores():
     ids = keras.Input((2, 3), dtype="int32")
     spec = DataSpec({"words": Field((2, 3), "int32", ids=5)}, "binary", 1)
-    model = keras.Model(ids, words.embed(ids, spec, width=2))
+    model = keras.Model(ids, tabular_words.embed(ids, spec, width=2))
     vectors = np.array([[9.0, 9], [5, 6], [1, 0], [0, 3], [7, 8]])  # of padding, unknown, known
     model.set_weights([vectors, SCORES])
     means, there, sums = model(IDS)
@@ -25,10 +25,10 @@ def test_embed_makes_means_presence_and_scores():
 
 
 def test_counts_are_what_the_scores_multiply():
-    counts = words.counts(IDS, 5)
+    counts = tabular_words.counts(IDS, 5)
     assert counts.shape == (2, 10)
     np.testing.assert_allclose(counts @ SCORES, SUMS, rtol=1e-6)
-    assert words.counts(np.zeros((3, 2, 4), int), 5).nnz == 0
+    assert tabular_words.counts(np.zeros((3, 2, 4), int), 5).nnz == 0
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_counts_are_what_the_scores_multiply():
     ],
 )
 def test_fit_beside_takes_the_share_of_the_lowest_held_out_loss(y, expected):
-    counts = words.counts(np.ones((10, 1, 1), int), 2)
+    counts = tabular_words.counts(np.ones((10, 1, 1), int), 2)
     shares, y = [], np.tile(y, (5, *[1] * (y.ndim - 1)))
 
     def fit(x, y, outputs):
@@ -51,10 +51,10 @@ def test_fit_beside_takes_the_share_of_the_lowest_held_out_loss(y, expected):
         return kernel, np.full(outputs, -1.0)
 
     x = np.tile([[1.0], [0]], (5, 1))
-    kernel, bias, table = words.fit_beside(fit, x, counts, y, 1)
+    kernel, bias, table = tabular_words.fit_beside(fit, x, counts, y, 1)
     assert shares == [0.5, 1, 2, 4, 2]
     np.testing.assert_array_equal(kernel, [[3]])
     np.testing.assert_array_equal(bias, [-1])
     np.testing.assert_array_equal(table, [[0], [0]])
     held_out = np.array([[2.0], [-1]])
-    assert words._loss(held_out, y[:2]) == pytest.approx(np.mean(expected))
+    assert tabular_words._loss(held_out, y[:2]) == pytest.approx(np.mean(expected))

@@ -5,18 +5,18 @@ import pytest
 import tensorflow as tf
 
 from pipelines.core import specs
-from pipelines.steps import words
+from pipelines.steps import column_words
 from zoo.spec import Field
 
 TRAINING = ["the bad film", "The film, the film!", "", "good", "a film"]
 
 
 def fitted(*chunks):
-    return words.fit(tf.constant(chunk) for chunk in (chunks or (TRAINING,)))
+    return column_words.fit(tf.constant(chunk) for chunk in (chunks or (TRAINING,)))
 
 
 def made(part, *columns) -> np.ndarray:
-    return words.ids(part)([tf.constant(column) for column in columns]).numpy()
+    return column_words.ids(part)([tf.constant(column) for column in columns]).numpy()
 
 
 def test_known_words_are_those_of_two_cells_the_most_frequent_first():
@@ -26,7 +26,7 @@ def test_known_words_are_those_of_two_cells_the_most_frequent_first():
     assert part["longest"] == 6
     halves = fitted(TRAINING[:2], TRAINING[2:])
     assert halves["vocabulary"].tolist() == part["vocabulary"].tolist()
-    assert words.field(part, 2) == Field((2, 6), "int32", ids=4)
+    assert column_words.field(part, 2) == Field((2, 6), "int32", ids=4)
 
 
 def test_ids_are_padded_and_new_words_share_one():
@@ -53,7 +53,7 @@ def test_limits_hold_the_state_small(monkeypatch):
     long = fitted([f"{endless} {'y ' * 300}", f"{endless} y"])
     assert long["vocabulary"].tolist() == [b"y"]
     assert long["longest"] == 256
-    monkeypatch.setattr(words, "_MOST", 2)
+    monkeypatch.setattr(column_words, "_MOST", 2)
     # Of words in as many cells the first of the alphabet.
     assert fitted(["d c b a", "a b c d"])["vocabulary"].tolist() == [b"a", b"b"]
 
@@ -68,7 +68,7 @@ def test_texts_without_a_known_word_are_unknown(texts):
 
 
 def test_ids_have_a_static_shape_in_a_graph():
-    function = words.ids(fitted())
+    function = column_words.ids(fitted())
     traced = specs.trace(lambda a, b: function([a, b]), *[tf.TensorSpec((None,), tf.string)] * 2)
     assert traced.structured_outputs.shape.as_list() == [None, 2, 6]
     np.testing.assert_array_equal(
