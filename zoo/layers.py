@@ -89,6 +89,8 @@ def positions_of(tokens: keras.KerasTensor) -> keras.KerasTensor:
 
 def gather(x: keras.KerasTensor, positions: keras.KerasTensor) -> keras.KerasTensor:
     """The vectors at some positions of each row: (B, T, width) and (B, M) to (B, M, width)."""
+    # `take_along_axis` takes seven times the time, with its gradient: 15 ms where this takes 2 for
+    # 38 positions of (32, 256, 256).
     length = ops.sum(ops.ones_like(x[:1, :, :1], dtype="int32"))  # T, which is not static
     row = ops.cumsum(ops.ones_like(positions[:, :1]), axis=0) - 1  # (B, 1)
     return ops.take(ops.reshape(x, (-1, x.shape[-1])), row * length + positions, axis=0)

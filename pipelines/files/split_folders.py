@@ -143,7 +143,7 @@ def _alike(one: Folders, other: Folders) -> bool:
     """Whether the folders in two folders carry the same names, but for a few."""
     same = set(one) & set(other)
     least, most = sorted((len(one), len(other)))
-    if most < 2:
+    if most < 2 or not same:
         return False  # cat/images, dog/images: splits of one class are none
     return 2 * len(same) >= len(set(one) | set(other)) or len(same) == least
 

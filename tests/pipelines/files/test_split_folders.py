@@ -44,6 +44,11 @@ def test_layout_takes_all_other_folders_for_classes(tmp_path):
     assert names(classes) == {"train": ["cat", "dog", "train station"]}
 
 
+def test_a_class_with_folders_in_it_is_none_of_a_split_beside_one_without(tmp_path):
+    """Nothing is the same in both, so they are not alike."""
+    assert names(made(tmp_path, "cat/small", "cat/large", "dog")) == {"train": ["cat", "dog"]}
+
+
 def test_layout_refuses_what_may_be_either(tmp_path):
     with pytest.raises(DataError, match=r"if its folders are splits.*--data_files=train="):
         made(tmp_path, "day/cat", "day/dog", "night/cat", "night/dog")
