@@ -94,7 +94,7 @@ def rows(table: TableFile) -> Iterator[tuple[int, list[str]]]:
             if table.open_end and not any(cells[width:]):
                 del cells[width:]
             if len(cells) != width:
-                raise DataError(f"{table.path}:{line}: {_wrong_width(table, cells)}")
+                raise DataError(f"{table.path}:{line}: {_wrong_width(table, line, cells)}")
             yield line, cells
     except csv.Error as error:
         raise DataError(str(error)) from error
@@ -133,10 +133,17 @@ def field_name(column: str) -> str:
     return name if name[:1].isalpha() else f"column_{name}".rstrip("_")
 
 
-def _wrong_width(table: TableFile, cells: Sequence[str]) -> str:
+def _wrong_width(table: TableFile, line: int, cells: Sequence[str]) -> str:
     width = len(table.names)
     above = f" in line {table.start}" if table.start > 1 else ""
     fault = f"{len(cells)} cells, the header{above} has {width} columns"
+    found = text_files.lines(table.path, table.encoding)
+    header, *_, last = itertools.islice(found, table.start - 1, line)
+    if last.endswith("\r") and header.endswith("\n"):  # pandas writes such cells without quotes
+        return (
+            f"{fault}: a carriage return in a cell ends the line, where others end in a line feed; "
+            "put quotes around the cell, or a space for it"
+        )
     if len(cells) < width:
         return f"{fault}: is the line cut, or does it belong to a title or a note?"
     beyond = shown(repr(cells[width]), 40)

@@ -43,6 +43,10 @@ FAULTS = {
     "alike after encoding": (at(1, b"x a,x.a,y\n"), "t.csv:1: column 'x.a' beside 'x a'"),
     "a column without a name": (at(1, b"x,,y\n"), "t.csv:1: column 2 has no name"),
     "too few cells": (at(17, b"1,k0\n"), "t.csv:17: 2 cells, the header has 3"),
+    "a carriage return in a cell": (
+        at(17, b"1,k\r0,2\n"),
+        "t.csv:17: 2 cells, the header has 3 columns: a carriage return in a cell ends the line",
+    ),
     "too many cells": (at(17, b"1,k0,1,\n"), "t.csv:17: 4 cells, the header has 3"),
     "latin-1": (at(9, b"1,caf\xe9,1\n"), "t.csv:9: byte 0xe9 is not utf-8"),
     "latin-1 in the header": (at(1, b"x,\xe9,y\n"), "t.csv:1: byte 0xe9 is not utf-8"),
