@@ -3,6 +3,7 @@
 Used by training (`pipelines/csv.py`) and by `trainers.predict`. Standard library only.
 """
 
+import collections
 import csv
 import itertools
 import keyword
@@ -137,8 +138,9 @@ def _wrong_width(table: TableFile, line: int, cells: Sequence[str]) -> str:
     width = len(table.names)
     above = f" in line {table.start}" if table.start > 1 else ""
     fault = f"{len(cells)} cells, the header{above} has {width} columns"
-    found = text_files.lines(table.path, table.encoding)
-    header, *_, last = itertools.islice(found, table.start - 1, line)
+    found = itertools.islice(text_files.lines(table.path, table.encoding), table.start - 1, line)
+    header = next(found)
+    [last] = collections.deque(found, 1)
     if last.endswith("\r") and header.endswith("\n"):  # pandas writes such cells without quotes
         return (
             f"{fault}: a carriage return in a cell ends the line, where others end in a line feed; "

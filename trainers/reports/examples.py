@@ -46,7 +46,7 @@ def mistakes_section(
     entries, columns = [mistakes.entries[i] for i in shown], mistakes.columns
     remark = [html.note(mistakes.remark)] if mistakes.remark else []
     if "moved" in kept:
-        beside = [_text(kept["moved"][i]) for i in chosen]
+        beside = [element("span", _text(kept["moved"][i]), class_="moved") for i in chosen]
         entries = [(*entry, words) for entry, words in zip(entries, beside, strict=True)]
         columns = (*columns, "words that moved it")
         remark.append(html.note(_MOVED))

@@ -69,13 +69,13 @@ class Finished:
     @functools.cached_property
     def prepared(self) -> Prepared:
         """The pipeline with its state, and without rows: what is served."""
-        declared = tasks.source(self.schema.task, self._declared())
         options = self.settings.task_options
-        pipeline, _ = tasks.over(self.schema.task, declared, self.schema, options)
+        pipeline, _ = tasks.over(self.schema.task, self._declared(), self.schema, options)
         return served(pipeline, self.schema, form=self.form, state=self.state)
 
     def _declared(self) -> Pipeline:
         pipeline = pipelines.get(self.settings.recipe.pipeline, **pipeline_arguments(self.settings))
+        pipeline = tasks.source(self.schema.task, pipeline)
         return dataclasses.replace(pipeline, source=str(self.facts["data"].get("source")))
 
 

@@ -85,7 +85,6 @@ def test_mistakes_of_texts_have_the_words_that_moved_them():
     kept = {"row": np.array([0, 4]), "fields/text": texts, "moved": moved}
     prepared = with_field(Field((), "string"))
     body = examples.mistakes_section(prepared, found, np.array([0, 4]), kept)
-    assert (
-        "<td>good</td><td>bad -0.30, &lt;at&gt; +0.10</td><td>not bad &lt;at&gt; all</td>" in body
-    )
+    cell = '<span class="moved">bad -0.30, &lt;at&gt; +0.10</span>'
+    assert f"<td>good</td><td>{cell}</td><td>not bad &lt;at&gt; all</td>" in body
     assert "without all occurrences of a word" in body

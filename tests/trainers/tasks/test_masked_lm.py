@@ -12,7 +12,8 @@ from trainers.errors import UsageError
 from trainers.evaluation import statistics
 from trainers.run import train
 from trainers.serving import predict
-from trainers.store.finished import finished
+from trainers.store.finished import Finished, finished
+from trainers.store.schema import to_json
 from trainers.tasks import masked_lm, registry
 from trainers.tasks.masked_lm import TASK
 
@@ -152,6 +153,20 @@ def test_fine_tuning_adopts_vocabulary_and_weights(pretrained, tmp_path, caplog)
     np.testing.assert_array_equal(
         past.state["inputs/pieces"]["vocabulary"], tuned.state["inputs/pieces"]["vocabulary"]
     )
+
+
+def test_a_finished_run_of_data_without_labels_knows_its_exact_source(tmp_path):
+    settings, made = tiny_settings("bert_tiny", tmp_path, task="masked_lm"), prepared_of()
+    exact = {"data": {"source": "imdb_reviews/plain_text:1.2.3"}}
+    serving = {
+        "serving": {"form": "pieces", "schema": json.loads(json.dumps(to_json(made.schema)))}
+    }
+    past = Finished(
+        folder=tmp_path, settings=settings, facts=exact | serving, report={}, keep="last"
+    )
+    vars(past)["state"] = made.state
+    assert past.prepared.source == "imdb_reviews/plain_text:1.2.3"
+    assert "unsupervised" in past.prepared.pipeline.splits["train"]
 
 
 def test_the_export_answers_with_the_mean_of_its_features(pretrained):
