@@ -19,6 +19,7 @@ from zoo.spec import DataSpec, Recipe
     name="cifar_cnn",
     tiny={"filters": (4, 6, 8), "units": 8, "dropout": 0.1},
     head=("logits",),
+    features="dense",
     parameters=122_570,
 )
 def cifar_cnn(

@@ -14,6 +14,18 @@ def field_of_tokens(spec: DataSpec, model: str) -> Field:
     return field
 
 
+def check_image(spec: DataSpec, model: str, smallest: int) -> None:
+    """ValueError unless the data is one image of at least `smallest` x `smallest` pixels."""
+    if list(spec.inputs) != ["image"]:
+        raise ValueError(f"{model} takes one input 'image', the data has {sorted(spec.inputs)}")
+    height, width, channels = spec.inputs["image"].shape
+    if min(height or 0, width or 0) < smallest:
+        raise ValueError(
+            f"{model} takes images of {smallest}x{smallest} or more, "
+            f"received {height}x{width}x{channels}"
+        )
+
+
 def check_heads(width: int, num_heads: int, *, rotary: bool = False) -> None:
     """ValueError unless heads of equal size fill the width, of even size if they are rotary."""
     if width % num_heads:
@@ -24,25 +36,27 @@ def check_heads(width: int, num_heads: int, *, rotary: bool = False) -> None:
 
 def attention(
     x: keras.KerasTensor,
-    mask: keras.KerasTensor,
+    mask: keras.KerasTensor | None,
     *,
     num_heads: int,
     dropout: float,
     name: str,
     rotary: bool = False,
+    use_bias: bool = True,
     initializer: keras.initializers.Initializer | str = "glorot_uniform",
 ) -> keras.KerasTensor:
     """Multi-head self-attention (Vaswani et al. 2017, section 3.2): (B, T, width) to the same.
 
     Args:
-        mask: (B, T) bool, False at padding, which gets no attention.
+        mask: (B, T) bool, False at padding, which gets no attention; None: nothing is padding.
         rotary: queries and keys are turned by their positions (`turn`).
+        use_bias: of queries, keys and values; the output always has one.
         initializer: of the kernels.
     """
     width = x.shape[-1]
     head_dim = width // num_heads
     project = keras.layers.Dense(
-        3 * width, kernel_initializer=initializer, name=f"{name}_query_key_value"
+        3 * width, None, use_bias, initializer, name=f"{name}_query_key_value"
     )
     qkv = project(x)  # (B, T, 3 * width)
     qkv = keras.layers.Reshape((-1, 3, num_heads, head_dim), name=f"{name}_split")(qkv)
@@ -53,10 +67,10 @@ def attention(
         query, key = turn(query), turn(key)
     query = query * head_dim**-0.5
     scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))  # (B, num_heads, T, T)
-    # Softmax in float32; a masked position gets a weight of exactly zero.
-    mask_bias = ops.cast(ops.logical_not(mask), "float32")[:, None, None, :] * -1e9
-    weights = ops.softmax(ops.cast(scores, "float32") + mask_bias)
-    weights = ops.cast(weights, value.dtype)
+    scores = ops.cast(scores, "float32")  # so is the softmax
+    if mask is not None:  # a masked position gets a weight of exactly zero
+        scores = scores + ops.cast(ops.logical_not(mask), "float32")[:, None, None, :] * -1e9
+    weights = ops.cast(ops.softmax(scores), value.dtype)
     if dropout:
         weights = keras.layers.Dropout(dropout, name=f"{name}_dropout")(weights)
     y = ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))  # (B, T, num_heads, head_dim)
@@ -116,3 +130,38 @@ def token_logits(
     """
     logits = embedding(x, reverse=True)  # in the precision of the network: the largest product
     return Bias(dtype="float32", name=name)(ops.cast(logits, "float32"))
+
+
+def enlarged_image(
+    spec: DataSpec, inputs: dict[str, keras.KerasTensor], resolution: int, model: str
+) -> keras.KerasTensor:
+    """The image as a network for photographs wants it: three channels, and not too small.
+
+    (B, H, W, 1 or 3) to (B, H', W', 3) in float32: an image whose shorter side has fewer pixels
+    than `resolution` is enlarged to it, bilinear; a larger one is left as it is.
+
+    Raises:
+        ValueError: the data is not one image of known size, with the model's name.
+    """
+    check_image(spec, model, 1)
+    height, width, channels = spec.inputs["image"].shape
+    if channels not in (1, 3):
+        raise ValueError(f"{model} takes images of 1 or 3 channels, received {channels}")
+    x, shorter = inputs["image"], min(height, width)
+    if shorter < resolution:
+        sides = [round(side * resolution / shorter) for side in (height, width)]
+        x = keras.layers.Resizing(*sides, dtype="float32", name="enlarge")(x)
+    return keras.layers.Concatenate(name="grey_to_rgb")([x] * 3) if channels == 1 else x
+
+
+def local_response(x: keras.KerasTensor, *, depth: int = 5) -> keras.KerasTensor:
+    """Each number divided by (2 + 1e-4 s)^0.75, s the squares of `depth` channels around it.
+
+    Krizhevsky et al. 2012, section 3.3. (B, H, W, C) to the same, computed in float32.
+    """
+    squares = ops.square(ops.cast(x, "float32"))
+    side = depth // 2
+    # The sum of neighbouring channels is a difference of running sums.
+    total = ops.cumsum(ops.pad(squares, [[0, 0], [0, 0], [0, 0], [side + 1, side]]), axis=-1)
+    near = total[..., depth:] - total[..., :-depth]
+    return ops.cast(ops.cast(x, "float32") * ops.power(2.0 + 1e-4 * near, -0.75), x.dtype)

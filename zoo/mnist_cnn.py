@@ -3,19 +3,8 @@
 import keras
 
 import zoo
+from zoo.layers import check_image
 from zoo.spec import DataSpec, Recipe
-
-
-def check_image(spec: DataSpec, name: str, smallest: int) -> None:
-    """ValueError unless the data is one image of at least `smallest` x `smallest` pixels."""
-    if list(spec.inputs) != ["image"]:
-        raise ValueError(f"{name} takes one input 'image', the data has {sorted(spec.inputs)}")
-    height, width, channels = spec.inputs["image"].shape
-    if min(height or 0, width or 0) < smallest:
-        raise ValueError(
-            f"{name} takes images of {smallest}x{smallest} or more, "
-            f"received {height}x{width}x{channels}"
-        )
 
 
 @zoo.register(
@@ -31,6 +20,7 @@ def check_image(spec: DataSpec, name: str, smallest: int) -> None:
     name="mnist_cnn",
     tiny={"filters": (4, 6, 8), "units": 8, "dropout": 0.1},
     head=("logits",),
+    features="dense",
     parameters=93_322,
 )
 def mnist_cnn(
@@ -78,6 +68,7 @@ def mnist_cnn(
     name="mnist_cnn_5x5",
     tiny={"filters": (4, 6), "units": 8, "dropout": 0.1},
     head=("logits",),
+    features="dense",
     parameters=1_111_946,
 )
 def mnist_cnn_5x5(

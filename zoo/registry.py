@@ -9,12 +9,16 @@ import functools
 import importlib
 import pathlib
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from zoo.spec import DataSpec, Recipe, nearest
 
 # Literals of both types below.
-_FACTS = ("inputs", "tasks", "head", "positions", "features", "parameters")
+_FACTS = (
+    *("inputs", "tasks", "head", "positions", "grids", "features", "start", "data_options"),
+    "parameters",
+)
 _NOT_HPARAMS = ("name", "tiny", "adapt", *_FACTS)
 
 
@@ -29,7 +33,10 @@ class Listing(NamedTuple):
     tasks: tuple[str, ...] = ()
     head: tuple[str, ...] = ()
     positions: tuple[str, ...] = ()
+    grids: tuple[str, ...] = ()
     features: str = ""
+    start: tuple[str, ...] = ()
+    data_options: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
     parameters: int | None = None
 
 
@@ -46,7 +53,10 @@ class Model(NamedTuple):
     tasks: tuple[str, ...]  # tasks that it can be trained for, the default first; empty: any
     head: tuple[str, ...]  # regular expressions on paths of weights that depend on the task
     positions: tuple[str, ...]  # the same for weights with one row per position of a sequence
+    grids: tuple[str, ...]  # those of them whose positions are the patches of an image
     features: str  # the layer whose output represents a row, or each of its positions
+    start: tuple[str, ...]  # sources of initial weights, unless --init_from lists others
+    data_options: Mapping[str, Mapping[str, Any]]  # pipeline -> options that suit the model
     parameters: int | None  # at full size on the recipe's data
 
 
@@ -63,7 +73,10 @@ def register(
     adapt: Callable | None = None,
     head: tuple[str, ...] = (),
     positions: tuple[str, ...] = (),
+    grids: tuple[str, ...] = (),
     features: str = "",
+    start: tuple[str, ...] = (),
+    data_options: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
     parameters: int | None = None,
     **hparams: Any,
 ) -> Callable[[Callable], Callable]:
@@ -81,7 +94,11 @@ def register(
         adapt: adapt(model, batches) returns initial weights by path, computed from training rows.
         head: regular expressions on paths of weights that --init_from may leave new.
         positions: the same for tables with one row per position, which --init_from cuts or extends.
+        grids: those of them whose positions are a square of patches: resampled instead.
         features: the layer whose output represents a row (B, width) or its positions (B, T, width).
+        start: sources of initial weights that it takes unless --init_from names `none`: `packaged`
+            for weights that come in a package, `probe` for a last layer fitted on `features`.
+        data_options: name of a pipeline -> options of it that suit the model, unless they are set.
         parameters: at full size on the recipe's data; a test counts them.
         **hparams: sizes in which this variant differs from the builder's defaults.
     """
@@ -98,7 +115,10 @@ def register(
             tasks=tasks,
             head=head,
             positions=positions,
+            grids=grids,
             features=features,
+            start=start,
+            data_options=data_options,
             parameters=parameters,
         )
         return build

@@ -94,6 +94,7 @@ def adapt(
     tiny={"widths": (6, 8, 8), "filters": 6},
     adapt=adapt,
     head=("logits",),
+    features="pool",
     parameters=1_157_456,
 )
 def speed_cnn(

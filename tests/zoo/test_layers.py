@@ -2,8 +2,10 @@
 
 import keras
 import numpy as np
+import pytest
+import tensorflow as tf
 
-from zoo.layers import Bias, gather, positions_of, turn
+from zoo.layers import Bias, attention, gather, local_response, positions_of, turn
 
 
 def test_rotary_products_depend_on_the_distance_alone():
@@ -44,3 +46,22 @@ def test_bias_is_added_to_each_component():
     layer.build((None, 3))
     layer.bias.assign([1.0, 2.0, 3.0])
     np.testing.assert_array_equal(layer(np.ones((2, 4, 3))), np.full((2, 4, 3), [2.0, 3.0, 4.0]))
+
+
+@pytest.mark.parametrize("channels", [1, 4, 7, 96])
+def test_local_response_is_that_of_tensorflow(channels):
+    x = np.random.default_rng(3).normal(scale=50, size=(2, 3, 4, channels)).astype(np.float32)
+    expected = tf.nn.local_response_normalization(x, 2, bias=2.0, alpha=1e-4, beta=0.75)
+    np.testing.assert_allclose(local_response(x), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_attention_without_a_mask_is_that_of_nothing_masked():
+    x, mask = keras.Input((5, 8)), keras.Input((5,), dtype="bool")
+    sizes = {"num_heads": 2, "dropout": 0.0, "name": "a"}
+    masked = keras.Model([x, mask], attention(x, mask, **sizes))
+    plain = keras.Model(x, attention(x, None, **sizes))
+    plain.set_weights(masked.get_weights())
+    values = np.random.default_rng(4).normal(size=(3, 5, 8)).astype(np.float32)
+    np.testing.assert_array_equal(plain(values), masked([values, np.ones((3, 5), bool)]))
+    bare = keras.Model(x, attention(x, None, **sizes, use_bias=False))
+    assert [v.path for v in bare.weights if "bias" in v.path] == ["a_output/bias"]

@@ -1,5 +1,6 @@
 """Which of a source's weights a model takes: by path and shape, with the exceptions it names."""
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -32,6 +33,7 @@ def all_or_refused(
     *,
     head: Sequence[str] = (),
     positions: Sequence[str] = (),
+    grids: Sequence[str] = (),
     init_new: Sequence[str] = (),
 ) -> Matched:
     """A value for every variable but those that may stay as they were drawn.
@@ -42,6 +44,7 @@ def all_or_refused(
         arrays: of the source, by path; what the model lacks is ignored.
         head: patterns of paths that may be absent, or of another shape: they are new then.
         positions: patterns of paths whose first axis is cut or extended.
+        grids: those of them whose first axis is a square of patches: it is resampled.
         init_new: patterns of more paths that may be absent or of another shape.
 
     Raises:
@@ -50,12 +53,10 @@ def all_or_refused(
     values, new, lines, refused = {}, [], [], []
     for path, variable in variables.items():
         array, shape = arrays.get(path), tuple(variable.shape)
-        if array is not None and _is_numeric(array) and array.shape == shape:
-            values[path] = array
-        elif array is not None and _is_numeric(array) and _resizable(path, array, shape, positions):
-            values[path] = _resized(array, variable.numpy())
-            change = "cut" if len(array) > shape[0] else "extended"
-            lines.append(f"{path} {change} from {len(array)} to {shape[0]} positions")
+        fitted = _fitted(path, array, variable, positions, grids)
+        if fitted is not None:
+            values[path], changes = fitted
+            lines += changes
         elif _any(head, path) or _any(init_new, path):
             new.append(path)
         else:
@@ -81,13 +82,49 @@ def _any(patterns: Iterable[str], path: str) -> bool:
     return any(re.search(pattern, path) for pattern in patterns)
 
 
-def _resizable(
-    path: str, array: np.ndarray, shape: tuple[int, ...], positions: Sequence[str]
-) -> bool:
-    same = array.ndim == len(shape) >= 1 and len(array) > 0 and array.shape[1:] == shape[1:]
-    return same and _any(positions, path)
+def _fitted(
+    path: str,
+    array: np.ndarray | None,
+    variable: Any,
+    positions: Sequence[str],
+    grids: Sequence[str],
+) -> tuple[np.ndarray, list[str]] | None:
+    """The array as the variable takes it, and what was changed; None: it does not fit."""
+    shape = tuple(variable.shape)
+    if array is None or not _is_numeric(array):
+        return None
+    if array.shape == shape:
+        return array, []
+    resizable = array.ndim == len(shape) >= 1 and len(array) > 0 and array.shape[1:] == shape[1:]
+    if not (resizable and _any(positions, path)):
+        return None
+    if not _any(grids, path):
+        change = "cut" if len(array) > shape[0] else "extended"
+        line = f"{path} {change} from {len(array)} to {shape[0]} positions"
+        return _resized(array, variable.numpy()), [line]
+    old, new = math.isqrt(len(array)), math.isqrt(shape[0])
+    tokens = len(array) - old**2  # before the patches
+    if tokens not in (0, 1) or tokens != shape[0] - new**2:
+        return None
+    line = f"{path} resampled from {old}x{old} to {new}x{new} patches"
+    return _resampled(array, old, new), [line]
 
 
 def _resized(array: np.ndarray, drawn: np.ndarray) -> np.ndarray:
     """The first rows of `array`, then those of `drawn` that it lacks."""
     return np.concatenate([array[: len(drawn)], drawn[len(array) :]])
+
+
+def _resampled(array: np.ndarray, old: int, new: int) -> np.ndarray:
+    """Positions (tokens + old^2, width) to (tokens + new^2, width), bicubic; the token's stays.
+
+    As Vision Transformers are fine-tuned at another image size (Dosovitskiy et al. 2020, section
+    3.2).
+    """
+    import keras
+
+    width, tokens = array.shape[1], len(array) - old**2
+    grid = array[tokens:].astype(np.float32).reshape(old, old, width)
+    grid = keras.ops.image.resize(grid, (new, new), interpolation="bicubic", antialias=True)
+    grid = keras.ops.convert_to_numpy(grid).reshape(new**2, width)
+    return np.concatenate([array[:tokens].astype(np.float32), grid])

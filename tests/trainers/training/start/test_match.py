@@ -85,3 +85,45 @@ def test_exactly_takes_what_is_unset_and_refuses_another_shape():
     assert matched.values.keys() == {"body"}
     with pytest.raises(ValueError, match="body is"):
         match.exactly(MODEL, {"body": np.zeros(1)})
+
+
+GRID = {"positions": ("positions",), "grids": ("positions",)}
+
+
+@pytest.mark.parametrize("tokens", [0, 1])
+def test_positions_of_patches_are_resampled_and_the_tokens_stays(tokens):
+    """A plane stays a plane: bicubic weights sum to one and are even. By hand away from edges."""
+    y, x = np.mgrid[:8, :8].astype(np.float32)
+    grid = np.stack([y, x, np.full((8, 8), 3.0)], axis=-1).reshape(64, 3).astype(np.float32)
+    first = np.full((tokens, 3), 9.0, np.float32)
+    source = {"positions": np.concatenate([first, grid])}
+    model = variables(positions=(tokens + 256, 3))
+    matched = match.all_or_refused("run", model, source, **GRID)
+    found = matched.values["positions"]
+    np.testing.assert_array_equal(found[:tokens], first)
+    found = found[tokens:].reshape(16, 16, 3)
+    middle = (np.arange(16) + 0.5) / 2 - 0.5  # the centres of the new patches among the old ones
+    np.testing.assert_allclose(found[4:-4, 4:-4, 0], np.tile(middle[4:-4, None], 8), atol=1e-5)
+    np.testing.assert_allclose(found[4:-4, 4:-4, 1], np.tile(middle[4:-4], (8, 1)), atol=1e-5)
+    np.testing.assert_allclose(found[..., 2], 3.0, atol=1e-5)
+    assert "positions resampled from 8x8 to 16x16 patches" in matched.lines
+
+
+def test_positions_of_fewer_patches_are_means_of_their_surroundings():
+    """From 4x4 to 1x1: not one of the old ones, and a square of lengths is no text's."""
+    source = {"positions": np.arange(16, dtype=np.float32)[:, None]}
+    model = variables(positions=(1, 1))
+    matched = match.all_or_refused("run", model, source, **GRID)
+    np.testing.assert_allclose(matched.values["positions"], [[7.5]], atol=1e-4)
+    matched = match.all_or_refused("run", model, source, positions=("positions",))
+    np.testing.assert_array_equal(matched.values["positions"], [[0.0]])
+
+
+@pytest.mark.parametrize(("old", "new"), [(64, 17), (65, 16), (6, 16), (16, 6)])
+def test_positions_of_other_grids_are_refused_unless_init_new_matches(old, new):
+    source = {"positions": np.zeros((old, 3), np.float32), "body": np.zeros(2, np.float32)}
+    model = variables(positions=(new, 3), body=(2,))
+    with pytest.raises(ArtefactError, match=rf"positions \({old}, 3\) for \({new}, 3\)"):
+        match.all_or_refused("run", model, source, **GRID)
+    matched = match.all_or_refused("run", model, source, **GRID, init_new=("positions",))
+    assert matched.values.keys() == {"body"}
