@@ -2,9 +2,12 @@
 
 from pipelines import DataError, Form, Pipeline, classes
 from pipelines.steps import image
+from pipelines.steps.augmented import augmented
+from pipelines.steps.few_labels import few_labels
 from zoo.spec import Field
 
-LIMITS = {"padding": (0, 32), "cutout": (0, 32)}
+LIMITS = {"padding": (0, 32), "cutout": (0, 32), "labels": (0, None)}
+SHARED = "steps/augmented.py"
 _SIDE = 32
 _CLASSES = (
     "airplane",
@@ -27,6 +30,8 @@ def pipeline(
     alternating_flip: bool = False,
     cutout: int = 0,
     validation: float = 0.1,
+    labels: int = 0,
+    **shared,
 ) -> Pipeline:
     """Validation is the last tenth of the training split, as in He et al. 2015 (section 4.2).
 
@@ -36,6 +41,8 @@ def pipeline(
         alternating_flip: mirror each image in every other epoch instead of at random.
         cutout: pixels per side of a grey square in each training image; 0: none.
         validation: fraction of the training split, rounded to whole percents.
+        labels: training images that keep their labels, as many of each class; 0: all.
+        shared: options of `augmented`.
 
     Raises:
         DataError: a shift or a square as large as the images; a fraction that leaves a split empty.
@@ -48,10 +55,9 @@ def pipeline(
     percent = round(100 * (1 - validation))
     if not 1 <= percent <= 99:
         raise DataError(f"validation={validation} must be a fraction from 0.01 to 0.99")
-    steps = [image.crop_and_flip(padding, alternating=alternating_flip)]
-    if cutout:
-        steps.append(image.cut_out(cutout))
-    return Pipeline(
+    moved = image.crop_and_flip(padding, alternating=alternating_flip) if augment else None
+    cut = image.cut_out(cutout) if augment and cutout else None
+    pipeline = Pipeline(
         name="cifar10",
         source="cifar10:3.*.*",
         splits={
@@ -61,6 +67,7 @@ def pipeline(
         },
         schema=classes({"image": Field((_SIDE, _SIDE, 3), "uint8")}, _CLASSES),
         forms={"image": Form(preprocess=image.scale)},
-        augment=image.in_turn(*steps) if augment else None,
+        augment=moved,
         tta_views=image.mirrored_and_shifted,
     )
+    return few_labels(augmented(pipeline, last=cut, **shared), labels)

@@ -10,9 +10,10 @@ import tensorflow_datasets as tfds
 
 from pipelines import Form, Pipeline, classes
 from pipelines.steps import image, tabular
+from pipelines.steps.few_labels import few_labels
 from zoo.spec import Field
 
-LIMITS = {"split_seed": (0, 2_147_483_648)}
+LIMITS = {"split_seed": (0, 2_147_483_648), "labels": (0, None)}
 _CLASSES = tuple("0123456789")
 _ENLARGED = 28  # the size of MNIST, so that models for it take these too
 
@@ -47,11 +48,12 @@ class Digits(tfds.core.GeneratorBasedBuilder):
             yield i, {"image": pixels[..., None], "label": int(label)}
 
 
-def pipeline(*, split_seed: int = 0) -> Pipeline:
+def pipeline(*, split_seed: int = 0, labels: int = 0) -> Pipeline:
     """Stratified 70 / 10 / 20 % for training / validation / test.
 
     Args:
         split_seed: another seed gives another split.
+        labels: training images that keep their labels, as many of each class; 0: all.
     """
 
     def cut(rows):
@@ -60,7 +62,7 @@ def pipeline(*, split_seed: int = 0) -> Pipeline:
     def preprocess(raw):
         return image.scale({"image": image.resize(raw["image"], _ENLARGED)})
 
-    return Pipeline(
+    pipeline = Pipeline(
         name="digits",
         source="digits:1.0.0",
         splits={"all": "train"},
@@ -68,3 +70,4 @@ def pipeline(*, split_seed: int = 0) -> Pipeline:
         cut=cut,
         forms={"image": Form(preprocess=preprocess)},
     )
+    return few_labels(pipeline, labels)

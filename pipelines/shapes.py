@@ -10,8 +10,12 @@ import tensorflow_datasets as tfds
 
 from pipelines import Form, Pipeline, classes
 from pipelines.steps import image
+from pipelines.steps.augmented import augmented
+from pipelines.steps.few_labels import few_labels
 from zoo.spec import Field
 
+LIMITS = {"labels": (0, None)}
+SHARED = "steps/augmented.py"
 _SIZE = 32
 _FINE = 2  # figures are drawn at twice the size and averaged, for smooth edges
 _NUM_IMAGES = {"train": 15_000, "test": 3_000}
@@ -129,13 +133,15 @@ class Shapes(tfds.core.GeneratorBasedBuilder):
                 yield first + i, {"image": pixels, "label": int(label)}
 
 
-def pipeline(*, augment: bool = False) -> Pipeline:
+def pipeline(*, augment: bool = False, labels: int = 0, **shared) -> Pipeline:
     """13 500 / 1 500 / 3 000 images for training / validation / test.
 
     Args:
         augment: shift by up to 4 pixels and mirror.
+        labels: training images that keep their labels, as many of each class; 0: all.
+        shared: options of `augmented`.
     """
-    return Pipeline(
+    pipeline = Pipeline(
         name="shapes",
         source="shapes:1.0.0",
         splits={"train": "train[:90%]", "validation": "train[90%:]", "test": "test"},
@@ -143,3 +149,4 @@ def pipeline(*, augment: bool = False) -> Pipeline:
         forms={"image": Form(preprocess=image.scale)},
         augment=image.crop_and_flip(4) if augment else None,
     )
+    return few_labels(augmented(pipeline, **shared), labels)

@@ -5,9 +5,17 @@ from typing import Any
 from pipelines import DataError, Form, Pipeline, Schema, classes
 from pipelines.core.splits import by_percent
 from pipelines.steps import image
+from pipelines.steps.augmented import augmented
+from pipelines.steps.few_labels import few_labels
 from zoo.spec import Field
 
-LIMITS = {"image_size": (0, None), "padding": (0, None), "validation_percent": (1, 100)}
+LIMITS = {
+    "image_size": (0, None),
+    "padding": (0, None),
+    "validation_percent": (1, 100),
+    "labels": (0, None),
+}
+SHARED = "steps/augmented.py"
 
 
 def pipeline(
@@ -17,6 +25,8 @@ def pipeline(
     validation_percent: int = 10,
     padding: int = 0,
     flip: bool = False,
+    labels: int = 0,
+    **shared,
 ) -> Pipeline:
     """Validation is the end of the training split; test is TFDS's `test`, or else `validation`.
 
@@ -26,6 +36,8 @@ def pipeline(
         validation_percent: percentage of the training split.
         padding: largest shift of a training image, in pixels.
         flip: mirror half of the training images.
+        labels: training images that keep their labels, as many of each class; 0: all.
+        shared: options of `augmented`.
 
     Raises:
         DataError: (once its description is read) it does not have images with one class each.
@@ -51,7 +63,7 @@ def pipeline(
     def fit(raw):
         return {"image": image.resize(raw["image"], image_size) if image_size else raw["image"]}
 
-    return Pipeline(
+    pipeline = Pipeline(
         name="tfds_image",
         source=dataset,
         declare=declare,
@@ -59,3 +71,4 @@ def pipeline(
         forms={"image": Form(preprocess=lambda raw: image.scale(fit(raw)))},
         augment=image.crop_and_flip(padding, flip=flip) if padding or flip else None,
     )
+    return few_labels(augmented(pipeline, **shared), labels)

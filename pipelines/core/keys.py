@@ -58,10 +58,10 @@ def uniform(keys: Keys, draw: int | tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.bitwise.right_shift(bits(keys, draw), _u64(40)), tf.float32) / 2.0**24
 
 
-def integers(keys: Keys, draw: int | tf.Tensor, limit: int) -> tf.Tensor:
-    """An int32 in [0, limit) per example; `limit` is small against 2**32."""
+def integers(keys: Keys, draw: int | tf.Tensor, limit: int | tf.Tensor) -> tf.Tensor:
+    """An int32 in [0, limit) per example; `limit`, one or (B,), is small against 2**32."""
     high = tf.bitwise.right_shift(bits(keys, draw), _u64(32))
-    return tf.cast(tf.bitwise.right_shift(high * tf.constant(limit, tf.uint64), _u64(32)), tf.int32)
+    return tf.cast(tf.bitwise.right_shift(high * tf.cast(limit, tf.uint64), _u64(32)), tf.int32)
 
 
 def bits_numpy(seed: int, epoch: int, draw: int, index: np.ndarray) -> np.ndarray:

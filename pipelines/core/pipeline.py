@@ -61,6 +61,17 @@ class Augment(Protocol):
     def __call__(self, raw: Tensors, target: Any, keys: Any) -> tuple[Tensors, Any]: ...
 
 
+class Mix(Protocol):
+    """Mixes a training batch with another one, at random by `keys` alone.
+
+    Targets are shares of the classes, (B, classes) float32.
+    """
+
+    def __call__(
+        self, inputs: Tensors, target: Any, other_inputs: Tensors, other_target: Any, keys: Any
+    ) -> tuple[Tensors, Any]: ...
+
+
 class Example(Protocol):
     """Inputs and target of a batch to (x, y, weight); may add inputs, also random ones."""
 
@@ -113,6 +124,11 @@ class Pipeline:
     encode: Callable[[Part], Callable[[Any], Any]] | None = None  # part "target" -> target -> y
     arrange: Callable[[Rows, Preprocess], Rows] | None = None  # raw rows -> rows of inputs
     augment: Augment | None = None  # training only
+    augment_always: bool = False  # in validation and in evaluation too, with the draws of epoch 0
+    mix: Mix | None = None  # training only; every y is then shares of the classes
+    # From this share of the epochs on nothing is mixed, and `late_augment` replaces `augment`.
+    augment_until: float = 1.0
+    late_augment: Augment | None = None
     tta_views: Callable[[Tensors], list[tuple[float, Tensors]]] | None = None  # (weight, raw) each
     example: Example | None = None  # None: inputs and target as they are, weight 1
     # The same, made for the fields that `preprocess` returns and the form's part of the state.

@@ -75,11 +75,24 @@ class Prepared:
 
     @functools.cached_property
     def example(self) -> Example:
-        """The pipeline's `example`, or one that returns inputs and target unchanged."""
+        """The pipeline's `example`, or one that returns inputs and target unchanged.
+
+        Where the pipeline mixes rows, it is given shares of the classes as target.
+        """
         if self.pipeline.make_example is not None:
             part = self.state.get(f"inputs/{self.form}", {})
-            return self.pipeline.make_example(self.serving_inputs, part)
-        return self.pipeline.example or _unchanged
+            example = self.pipeline.make_example(self.serving_inputs, part)
+        else:
+            example = self.pipeline.example or _unchanged
+        if self.pipeline.mix is None:
+            return example
+        return lambda inputs, target, keys: example(inputs, self.shares(target), keys)
+
+    def shares(self, target: tf.Tensor) -> tf.Tensor:
+        """The target as shares of the classes: (B, classes) float32. Shares stay as they are."""
+        if target.dtype.is_floating:
+            return target
+        return tf.one_hot(target, len(self.class_names))
 
     @functools.cached_property
     def serving_inputs(self) -> dict[str, Field]:
@@ -129,7 +142,11 @@ class Prepared:
         changes = {name: value for name, value in changes.items() if name in own}
         pipeline = dataclasses.replace(changes.pop("pipeline", self.pipeline), **steps)
         changed = dataclasses.replace(self, pipeline=pipeline, **changes)
-        if not changes and set(steps) <= {"augment", "example"}:  # inputs are made before these
+        if not changes and set(steps) <= {
+            "augment",
+            "mix",
+            "example",
+        }:  # inputs are made before these
             vars(changed)["_ready"] = self._ready
         return changed
 

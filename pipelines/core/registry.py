@@ -1,7 +1,9 @@
 """The registry of data sets: names and options, read without importing TensorFlow.
 
 A file of this package with a function `pipeline(**options) -> Pipeline` is a data set of its name.
-A literal `LIMITS` beside it bounds its numeric options.
+A literal `LIMITS` beside it bounds its numeric options, `CHOICES` lists the values of others.
+A literal `SHARED` names a file, such as "steps/augmented.py", whose function of the same name has
+options besides that `pipeline` takes too and hands on, with limits and choices of their own.
 """
 
 import ast
@@ -16,6 +18,7 @@ from pipelines.core.pipeline import Pipeline
 from zoo.spec import nearest
 
 _FOLDER = pathlib.Path(__file__).parents[1]
+_LITERALS = ("LIMITS", "CHOICES", "SHARED")
 
 
 class Listing(NamedTuple):
@@ -25,6 +28,7 @@ class Listing(NamedTuple):
     options: Mapping[str, Any]  # keyword -> default
     required: tuple[str, ...]  # keywords without a default
     limits: Mapping[str, tuple[float, float | None]]  # option -> (least, upper bound, exclusive)
+    choices: Mapping[str, tuple[str, ...]] = {}  # option -> its values, where they are few
 
 
 def get(name: str, **options: Any) -> Pipeline:
@@ -64,20 +68,37 @@ def listing() -> Mapping[str, Listing]:
 
 
 def _read(path: pathlib.Path) -> Listing | None:
+    own = _declared(path, "pipeline")
+    if own is None:
+        return None
+    summary, options, literals = own
+    limits, choices = literals.get("LIMITS", {}), literals.get("CHOICES", {})
+    if "SHARED" in literals:
+        shared = path.parent / literals["SHARED"]
+        _, more, beside = _declared(shared, shared.stem)
+        options = {**options, **more}
+        limits = {**limits, **beside.get("LIMITS", {})}
+        choices = {**choices, **beside.get("CHOICES", {})}
+    return Listing(
+        summary=summary,
+        options={k: ast.literal_eval(v) for k, v in options.items() if v is not None},
+        required=tuple(k for k, v in options.items() if v is None),
+        limits=limits,
+        choices=choices,
+    )
+
+
+def _declared(path: pathlib.Path, name: str) -> tuple[str, dict, dict[str, Any]] | None:
+    """Summary, keywords with their defaults, and literals of a file; None: no such function."""
     tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
-    function, limits = None, {}
+    function, literals = None, {}
     for node in tree.body:
-        if isinstance(node, ast.FunctionDef) and node.name == "pipeline":
+        if isinstance(node, ast.FunctionDef) and node.name == name:
             function = node
-        elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "LIMITS":
-            limits = ast.literal_eval(node.value)
+        elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in _LITERALS:
+            literals[ast.unparse(node.targets[0])] = ast.literal_eval(node.value)
     if function is None:
         return None
     pairs = zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True)
     options = {argument.arg: default for argument, default in pairs}
-    return Listing(
-        summary=(ast.get_docstring(tree) or "").partition("\n")[0],
-        options={k: ast.literal_eval(v) for k, v in options.items() if v is not None},
-        required=tuple(k for k, v in options.items() if v is None),
-        limits=limits,
-    )
+    return (ast.get_docstring(tree) or "").partition("\n")[0], options, literals

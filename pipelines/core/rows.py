@@ -51,6 +51,34 @@ def targets(rows: Rows) -> np.ndarray:
     return np.concatenate([chunk[rows.target] for chunk in chunks(rows)])
 
 
+def subset(rows: Rows, index: np.ndarray, identity: str) -> Rows:
+    """The rows at `index` (n,), however they are stored.
+
+    Args:
+        identity: of the result, where rows are on disk.
+    """
+    changes = {"num_rows": len(index), "identity": identity, "lengths": None}
+    if rows.table is not None:
+        changes["table"] = {name: column[index] for name, column in rows.table.items()}
+    if rows.read is not None:
+        changes["read"] = lambda chosen: rows.read(index[chosen])
+    if rows.take is not None:
+        changes["take"] = lambda chosen: rows.take(tf.gather(index, chosen))
+    return rows._replace(**changes)
+
+
+def without_target(rows: Rows) -> Rows:
+    """The rows of a table, or of a reader, without the column of their target."""
+
+    def others(columns):
+        return {name: column for name, column in columns.items() if name != rows.target}
+
+    changed = rows._replace(target=None, fields=others(rows.fields))
+    if rows.table is not None:
+        return changed._replace(table=others(rows.table))
+    return changed._replace(read=lambda index: others(rows.read(index)))
+
+
 def beside_inputs(rows: Rows, inputs: Collection[str]) -> Rows:
     """The rows with a target whose column is called like none of the inputs.
 

@@ -1,14 +1,17 @@
 """Batches of (x, y, weight) from prepared rows, as a pure function of (seed, step)."""
 
+import functools
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from pipelines.core import tf_data
-from pipelines.core.keys import Keys
+from pipelines.core.keys import Keys, integers
 from pipelines.core.order import order
 from pipelines.core.padding import cut
+from pipelines.core.pipeline import Augment, Tensors
 from pipelines.core.plan import Plan, evaluation_plan, training_plan
 from pipelines.core.prepared import Prepared
 from pipelines.core.rows import reader
@@ -33,6 +36,7 @@ def stream(
     shard: tuple[int, int] = (0, 1),
     plan: Plan | None = None,
     threads: int = 0,
+    epochs: int = 0,
 ) -> tf.data.Dataset:
     """Batches of (x, y, weight) from step `start_step` on: `assemble` mapped over `order`.
 
@@ -46,6 +50,7 @@ def stream(
         plan: an order that replaces `default_plan`.
         threads: number of them that make batches; 0: one for rows in memory, where more would take
             cores from the training kernels, and four for rows on disk.
+        epochs: of the whole run, by which augmentation may end early; 0: it lasts.
 
     Raises:
         ValueError: the split does not fill one batch, or `batch_size` does not divide by n.
@@ -66,7 +71,7 @@ def stream(
         most={name: prepared.serving_inputs[name].length for name in prepared.padded},
     )
     threads = threads or (4 if prepared.rows[split].read is not None else 1)
-    made = assemble(prepared, split, training=training, seed=seed)
+    made = assemble(prepared, split, training=training, seed=seed, epochs=epochs)
     dataset = rows.map(made, num_parallel_calls=threads)
     return dataset.prefetch(_PREFETCHED).with_options(tf_data.options(threads))
 
@@ -83,30 +88,80 @@ def default_plan(
     return training_plan(num_rows, batch_size=batch_size, seed=seed, lengths=longest)
 
 
-def assemble(prepared: Prepared, split: str, *, training: bool, seed: int) -> Callable:
+def assemble(
+    prepared: Prepared, split: str, *, training: bool, seed: int, epochs: int = 0
+) -> Callable:
     """The function of (epoch (), row numbers (B,), widths (P,)) that returns (x, y, weight).
 
-    Row number -1 stands for no example, with weight 0.
+    Row number -1 stands for no example, with weight 0; `example` is given it as it is.
     """
-    augment = prepared.pipeline.augment if training else None
-    stored = _takes_stored(prepared, training)
-    rows = prepared.rows[split] if stored else prepared.inputs_of(split)
+    rows = prepared.inputs_of(split)
+    if _takes_stored(prepared, training):
+        rows = prepared.rows[split]
     take, example, padded = reader(rows), prepared.example, prepared.padded
 
-    @tf.autograph.experimental.do_not_convert
-    def batch(epoch: tf.Tensor, index: tf.Tensor, widths: tf.Tensor) -> tuple:
-        real = index >= 0
-        keys = Keys(tf.constant(seed, tf.int64), epoch, tf.maximum(index, 0))
+    def read(keys: Keys, augment: Augment | None = None) -> tuple[Tensors, Any]:
         inputs, target = take(keys.index)
         if augment is not None:
             inputs, target = augment(inputs, target, keys)
         if not rows.are_inputs:
             inputs = prepared.preprocess(inputs)
+        return inputs, target
+
+    if training:
+        made = _changed(prepared, rows.num_rows, read, epochs)
+    else:
+        always = prepared.pipeline.augment if prepared.pipeline.augment_always else None
+        made = functools.partial(read, augment=always)
+
+    @tf.autograph.experimental.do_not_convert
+    def batch(epoch: tf.Tensor, index: tf.Tensor, widths: tf.Tensor) -> tuple:
+        real = index >= 0
+        keys = Keys(tf.constant(seed, tf.int64), epoch, tf.maximum(index, 0))
+        inputs, target = made(keys)
+        keys = keys._replace(index=index)
         x, y, weight = example(cut(inputs, padded, widths), target, keys)
         real = tf.reshape(real, [-1] + [1] * (weight.shape.rank - 1))
         return x, y, weight * tf.cast(real, weight.dtype)
 
     return batch
+
+
+def _changed(prepared: Prepared, num_rows: int, read: Callable, epochs: int) -> Callable:
+    """The function of keys that reads rows augmented and mixed, as the pipeline says.
+
+    Args:
+        read: (keys, augmentation or None) -> inputs and targets of the rows of `keys`.
+        epochs: of the run; 0: not known.
+    """
+    pipeline = prepared.pipeline
+
+    def full(keys: Keys) -> tuple[Tensors, Any]:
+        if pipeline.mix is None:
+            return read(keys, pipeline.augment)
+        return _mixed(prepared, num_rows, read, keys)
+
+    def late(keys: Keys) -> tuple[Tensors, Any]:
+        augment = pipeline.late_augment if pipeline.augment is not None else None
+        inputs, target = read(keys, augment)
+        return inputs, target if pipeline.mix is None else prepared.shares(target)
+
+    until = round(pipeline.augment_until * epochs)
+    if until >= epochs:
+        return full
+    return lambda keys: tf.cond(keys.epoch < until, lambda: full(keys), lambda: late(keys))
+
+
+def _mixed(prepared: Prepared, num_rows: int, read: Callable, keys: Keys) -> tuple[Tensors, Any]:
+    """Rows mixed with others, each drawn by its number and augmented as it is by itself."""
+    own = keys.named("mix")
+    partner = tf.cast(integers(own.named("partner"), 0, num_rows), tf.int64)
+    both = keys._replace(index=tf.concat([keys.index, partner], axis=0))
+    inputs, target = read(both, prepared.pipeline.augment)
+    target, other_target = tf.split(prepared.shares(target), 2)
+    halves = {name: tf.split(value, 2) for name, value in inputs.items()}
+    first, second = ({name: half[i] for name, half in halves.items()} for i in range(2))
+    return prepared.pipeline.mix(first, target, second, other_target, own)
 
 
 def _lengths(prepared: Prepared, split: str, training: bool) -> dict[str, np.ndarray] | None:
@@ -118,5 +173,9 @@ def _lengths(prepared: Prepared, split: str, training: bool) -> dict[str, np.nda
 
 def _takes_stored(prepared: Prepared, training: bool) -> bool:
     """Whether raw rows are read, since they are augmented before they are preprocessed."""
-    augmented = training and prepared.pipeline.augment is not None
-    return augmented and prepared.pipeline.arrange is None
+    return _is_augmented(prepared, training) and prepared.pipeline.arrange is None
+
+
+def _is_augmented(prepared: Prepared, training: bool) -> bool:
+    pipeline = prepared.pipeline
+    return pipeline.augment is not None and (training or pipeline.augment_always)

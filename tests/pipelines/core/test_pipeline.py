@@ -41,6 +41,7 @@ def test_pipelines_package_is_imported_without_tensorflow():
     [
         ("csv", {"data_files": "gone.csv", "target": "y"}, "gone.csv is not a file"),
         ("image_folder", {"data_files": "gone"}, "gone does not exist"),
+        ("image_table", {"data_files": "gone.csv", "target": "y"}, "gone.csv is not a file"),
         ("text_folder", {"data_files": "gone"}, "gone does not exist"),
         ("text_table", {"data_files": "gone.csv", "target": "y"}, "gone.csv is not a file"),
         ("text_lines", {"data_files": "gone.tsv"}, "gone.tsv is not a file"),

@@ -46,20 +46,45 @@ def test_listing_reads_a_file_without_importing_it(tmp_path, monkeypatch):
         registry.listing.cache_clear()
 
 
+def test_listing_takes_shared_options_from_their_file(tmp_path, monkeypatch):
+    (tmp_path / "steps").mkdir()
+    (tmp_path / "steps" / "noisy.py").write_text(
+        'LIMITS = {"noise": (0, 9)}\nCHOICES = {"kind": ("a", "b")}\n\n'
+        'def noisy(pipeline, *, noise=1, kind="a"):\n    """Adds noise."""\n'
+    )
+    text = FILE.replace("seed: int = 0", "seed: int = 0, **shared")
+    (tmp_path / "numbers.py").write_text(f'{text}\n\nSHARED = "steps/noisy.py"\n')
+    monkeypatch.setattr(registry, "_FOLDER", tmp_path)
+    registry.listing.cache_clear()
+    try:
+        described = registry.describe("numbers")
+    finally:
+        registry.listing.cache_clear()
+    assert described.options == {"many": 3, "seed": 0, "noise": 1, "kind": "a"}
+    assert described.required == ("where",)
+    assert described.limits == {"many": (1, None), "noise": (0, 9)}
+    assert described.choices == {"kind": ("a", "b")}
+
+
 def test_describe_imports_neither_the_file_nor_tensorflow():
     probe = "import sys, pipelines; pipelines.describe('csv'); print('tensorflow' in sys.modules)"
     assert run_python("-c", probe).stdout.strip() == "False"
 
 
 def test_get_hands_options_on_and_keeps_them_all():
-    pipeline = pipelines.get("cifar10", cutout=8)
-    assert pipeline.options == {
+    pipeline = pipelines.get("cifar10", cutout=8, erase=0.5)
+    own = {
         "augment": True,
         "padding": 4,
         "alternating_flip": False,
         "cutout": 8,
         "validation": 0.1,
+        "labels": 0,
     }
+    assert own.items() < pipeline.options.items()
+    shared = {"policy", "resized_crop", "jitter", "erase", "mix", "mix_alpha", "augment_until"}
+    assert pipeline.options.keys() == own.keys() | shared
+    assert pipeline.options["erase"] == 0.5
 
 
 def test_get_of_an_unknown_name_says_the_nearest():

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from pipelines.core.keys import Keys, integers
 from pipelines.core.plan import Plan, evaluation_plan, training_plan
 from pipelines.core.stream import assemble, default_plan, num_steps, stream
-from tests.conftest import fake_pipeline
+from tests.conftest import fake_pipeline, made_pipeline
 from tests.pipelines import sequences
 
 OPTIONS = {"batch_size": 8, "training": True, "seed": 3}
@@ -132,3 +133,88 @@ def test_default_plan_and_num_steps_agree():
         assert plan.endless == training
     expected = evaluation_plan(41, batch_size=8).rows(0, 0, 6)
     np.testing.assert_array_equal(plan.rows(0, 0, 6), expected)
+
+
+def mixing(stored: bool):
+    """Rows of their own numbers, augmented by their keys, of which a third of another is added."""
+    prepared = made_pipeline("classification", num_rows=40)
+    table = {**prepared.rows["train"].table, "x": np.arange(80, dtype=np.float32).reshape(40, 2)}
+    rows = prepared.rows["train"]._replace(table=table)
+    if stored:
+        read = lambda index: {name: column[index] for name, column in table.items()}
+        rows = rows._replace(table=None, read=read)
+
+    def augment(raw, target, keys):
+        return {"x": raw["x"] + 0.25 * tf.cast(keys.index % 2, tf.float32)[:, None]}, target
+
+    def mix(inputs, target, other, other_target, keys):
+        x = tf.stack([inputs["x"][:, 0], other["x"][:, 0]], axis=1)
+        return {"x": x}, (2 * target + other_target) / 3
+
+    rows = {"train": rows, "validation": prepared.rows["validation"]}
+    return prepared.replace(rows=rows, augment=augment, mix=mix), table["label"]
+
+
+@pytest.mark.parametrize("stored", [False, True], ids=["memory", "disk"])
+def test_stream_mixes_a_row_with_one_drawn_by_its_number(stored):
+    """Whatever the batch: the partner follows from the row and the epoch, and is augmented too."""
+    prepared, labels = mixing(stored)
+    partners = {}
+    for batch_size, start, shard in ((8, 0, (0, 1)), (20, 0, (0, 1)), (8, 3, (1, 2))):
+        options = {"batch_size": batch_size, "start_step": start, "shard": shard}
+        steps = 40 // batch_size
+        data = stream(prepared, "train", training=True, seed=3, **options).take(2 * steps)
+        for step, (x, y, _) in enumerate(arrays(data), start):
+            own, other = (np.floor(x["x"] / 2)).astype(int).T
+            np.testing.assert_array_equal(
+                x["x"], 2 * np.stack([own, other], 1) + 0.25 * (np.stack([own, other], 1) % 2)
+            )
+            one_hot = np.eye(3, dtype=np.float32)[labels]
+            np.testing.assert_allclose(y, (2 * one_hot[own] + one_hot[other]) / 3, rtol=1e-6)
+            for row, partner in zip(own, other, strict=True):
+                assert partners.setdefault((step // steps, row), partner) == partner
+    found = np.array([[partners[epoch, row] for row in range(40)] for epoch in range(2)])
+    assert (found[0] != found[1]).any()
+    assert len(np.unique(found)) > 20
+    keys = Keys(tf.constant(3, tf.int64), tf.constant(1, tf.int64), tf.range(40, dtype=tf.int64))
+    expected = integers(keys.named("mix").named("partner"), 0, 40)
+    np.testing.assert_array_equal(found[1], expected)
+
+
+def test_stream_of_validation_has_shares_where_training_is_mixed():
+    prepared, _ = mixing(False)
+    [(x, y, weight), *_] = arrays(
+        stream(prepared, "validation", batch_size=8, training=False, seed=3)
+    )
+    rows = prepared.rows["validation"].table
+    np.testing.assert_array_equal(x["x"], rows["x"][:8])
+    np.testing.assert_array_equal(y, np.eye(3, dtype=np.float32)[rows["label"][:8]])
+    assert prepared.batch_signature[1] == tf.TensorSpec((None, 3), tf.float32)
+    assert weight.sum() == 8
+
+
+def test_stream_is_augmented_until_a_share_of_the_epochs():
+    """Of four epochs, three: then only `late_augment` is left, and y is still shares."""
+    prepared, labels = mixing(False)
+
+    def late(raw, target, keys):
+        return {"x": raw["x"] - 1000}, target
+
+    ending = prepared.replace(augment_until=0.75, late_augment=late)
+    options = {"batch_size": 20, "training": True, "seed": 3}
+    found = arrays(stream(ending, "train", **options, epochs=4).take(8))
+    full = arrays(stream(ending, "train", **options).take(8))  # of a run of unknown length
+    tf.nest.map_structure(np.testing.assert_array_equal, found[:6], full[:6])
+    for (x, y, _), index in zip(
+        found[6:], training_plan(40, batch_size=20, seed=3).rows(3, 0, 2), strict=True
+    ):
+        np.testing.assert_array_equal(x["x"], np.arange(80).reshape(40, 2)[index] - 1000)
+        np.testing.assert_array_equal(y, np.eye(3, dtype=np.float32)[labels[index]])
+    again = arrays(stream(ending, "train", **options, epochs=4, start_step=5).take(3))
+    tf.nest.map_structure(np.testing.assert_array_equal, again, found[5:])
+    # A baseline has neither: nothing is left to end.
+    plain = ending.replace(augment=None, mix=None)
+    (x, y, _), *_ = arrays(stream(plain, "train", **options, epochs=4, start_step=6).take(1))
+    index = training_plan(40, batch_size=20, seed=3).rows(3, 0, 1)[0]
+    np.testing.assert_array_equal(x["x"], np.arange(80).reshape(40, 2)[index])
+    np.testing.assert_array_equal(y, labels[index])

@@ -1,0 +1,98 @@
+"""Mixtures of two rows, after `preprocess`: both their inputs and their targets."""
+
+import numpy as np
+import scipy.special
+import tensorflow as tf
+
+from pipelines.core.keys import Keys, integers
+from pipelines.core.pipeline import Mix, Tensors
+from pipelines.steps import boxes
+
+_SHARE, _DOWN, _RIGHT = range(3)  # draws of `keys`
+_SHARES = 4096  # distinct shares of the first row
+
+
+def beta_quantiles(alpha: float) -> np.ndarray:
+    """The middles of 4096 equally likely parts of Beta(alpha, alpha): (4096,) float32.
+
+    In whole 65536ths, which no rounding of another machine or version of SciPy moves.
+    """
+    middles = (np.arange(_SHARES) + 0.5) / _SHARES
+    found = scipy.special.betaincinv(alpha, alpha, middles)
+    return (np.round(found * 2**16) / 2**16).astype(np.float32)
+
+
+def mixup(alpha: float) -> Mix:
+    """Every number of both rows in the same proportion, drawn from Beta(alpha, alpha).
+
+    Zhang et al. 2017, arXiv 1710.09412, but with a proportion of its own for each row.
+    """
+    table = beta_quantiles(alpha)
+
+    def mix(
+        inputs: Tensors,
+        target: tf.Tensor,
+        other_inputs: Tensors,
+        other_target: tf.Tensor,
+        keys: Keys,
+    ) -> tuple[Tensors, tf.Tensor]:
+        share = tf.gather(table, integers(keys, _SHARE, _SHARES))
+        mixed = {name: _between(value, other_inputs[name], share) for name, value in inputs.items()}
+        return mixed, _between(target, other_target, share)
+
+    return mix
+
+
+def cutmix(alpha: float) -> Mix:
+    """A box of the other row's image in that of the row; both weigh as much as they are seen.
+
+    The box has the image's shape and the share 1 - Beta(alpha, alpha) of its area, is centred on
+    any pixel and cut at the edges (Yun et al. 2019, arXiv 1905.04899, appendix A).
+    """
+    share_of_side = np.sqrt(1.0 - beta_quantiles(alpha).astype(np.float64))
+
+    def mix(
+        inputs: Tensors,
+        target: tf.Tensor,
+        other_inputs: Tensors,
+        other_target: tf.Tensor,
+        keys: Keys,
+    ) -> tuple[Tensors, tf.Tensor]:
+        height, width = _image_size(inputs)
+        index = integers(keys, _SHARE, _SHARES)
+        down, right = integers(keys, _DOWN, height), integers(keys, _RIGHT, width)
+        edges = []
+        for middle, side in ((down, height), (right, width)):
+            half = tf.gather((share_of_side * side / 2).astype(np.int32), index)
+            first = tf.maximum(middle - half, 0)
+            edges.append((first, tf.minimum(middle + half, side) - first))
+        (top, high), (left, wide) = edges
+        box = tf.stack([top, left, high, wide], axis=1)
+        mixed = {
+            name: tf.where(boxes.inside(box, value), other_inputs[name], value)
+            if _is_image(value)
+            else value
+            for name, value in inputs.items()
+        }
+        covered = tf.cast(high * wide, tf.float32) * (1.0 / (height * width))
+        return mixed, _between(target, other_target, 1.0 - covered)
+
+    return mix
+
+
+def _between(first: tf.Tensor, second: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
+    """`share` (B,) of the first and the rest of the second."""
+    share = tf.reshape(share, [-1] + [1] * (len(first.shape) - 1))
+    return share * first + (1.0 - share) * second
+
+
+def _is_image(value: tf.Tensor) -> bool:
+    return len(value.shape) == 4
+
+
+def _image_size(inputs: Tensors) -> tuple[int, int]:
+    """Height and width of the images. ValueError: there are none, or they differ."""
+    sizes = {tuple(value.shape[1:3]) for value in inputs.values() if _is_image(value)}
+    if len(sizes) != 1:
+        raise ValueError(f"cutmix takes images of one size, received sizes {sorted(sizes)}")
+    return sizes.pop()
