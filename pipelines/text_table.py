@@ -9,19 +9,15 @@ import numpy as np
 from pipelines import DataError, Pipeline, Rows, Schema
 from pipelines.core import splits
 from pipelines.files import (
-    columns,
-    json_lines,
-    misplaced,
+    any_table,
     plain_table,
     readings,
     table,
-    table_cells,
     table_file,
     targets,
     text_column,
     texts,
 )
-from pipelines.files.columns import Column
 from pipelines.files.shown import shown
 from pipelines.files.table import Chosen, Cut
 from pipelines.files.table_cells import TableCells
@@ -37,7 +33,6 @@ LIMITS = {
     "num_ngrams": (1, 1_073_741_824),
     "split_seed": (0, 2_147_483_648),
 }
-_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json")
 
 
 def pipeline(
@@ -93,14 +88,14 @@ def pipeline(
     cut, chosen = Cut(split_seed, validation, test), Chosen(target, task, labels=labels)
 
     def read() -> tuple[dict[str, Rows], Schema]:
-        cells, nested = _cells(data_files, encoding)
+        cells, nested = any_table.read(data_files, encoding)
         wanted = text_column.targets(cells, target, data_files)
         column = text_column.text(cells, nested, text, wanted, data_files)
-        asked = _asked(cells, wanted, categories, missing, decimal)
+        asked = any_table.asked(cells, wanted, categories, missing, decimal)
         return _labelled(cells, column, asked, chosen, cut, data_files)
 
     def read_texts() -> tuple[dict[str, Rows], Schema]:
-        cells, nested = _cells(data_files, encoding, fewest=1)
+        cells, nested = any_table.read(data_files, encoding, fewest=1)
         named = table.named(cells.names, target, "target")
         column = text_column.text(cells, nested, text, named, data_files)
         return _unlabelled(cells, column, cut, data_files)
@@ -111,31 +106,6 @@ def pipeline(
     }
     unlabelled = Pipeline(name="text_table", source=data_files, read=read_texts, forms=forms)
     return dataclasses.replace(unlabelled, read=read, unlabelled=lambda: unlabelled)
-
-
-def _asked(
-    cells: TableCells, wanted: list[str], categories: str, missing: str, decimal: str
-) -> dict[str, readings.Asked]:
-    """What the options say about the target."""
-    return readings.asked(
-        cells.names,
-        categories=table.named(cells.names, categories, "categories"),
-        targets=wanted,
-        missing=missing,
-        decimal=decimal,
-    )
-
-
-def _cells(data_files: str, encoding: str, fewest: int = 2) -> tuple[TableCells, Mapping[str, str]]:
-    """The cells of all files, and where columns of JSON hold lists or objects."""
-    paths = table_cells.paths(data_files, _SUFFIXES)
-    kinds = [json_lines.is_json(path, encoding) for _, path in paths]
-    if any(kinds) and not all(kinds):
-        one, other = (paths[kinds.index(kind)][1] for kind in (True, False))
-        raise DataError(f"{one} has JSON on each line, {other} has not: name files of one kind")
-    if all(kinds):
-        return json_lines.read(paths, encoding)
-    return table_cells.read(paths, encoding, fewest=fewest), {}
 
 
 def _contents(cells: TableCells, column: str) -> np.ndarray:
@@ -171,19 +141,6 @@ def _unlabelled(
     return texts.unlabelled(found, source, cut, remarks, field=field)
 
 
-def _predicted(
-    cells: TableCells, asked: Mapping[str, readings.Asked], options: Chosen, rows: np.ndarray
-) -> list[Column]:
-    """The columns of the target in some rows (M,)."""
-    wanted = table.named(cells.names, options.target, "target")
-    found = {name: cells.columns[cells.names.index(name)] for name in wanted}
-    several = misplaced.several_labels(wanted[0], found[wanted[0]]) if len(wanted) == 1 else ""
-    if several:
-        _log.warning(several)
-    read = [columns.infer(name, found[name], cells.where, asked[name]) for name in wanted]
-    return [table.labelled(c._replace(values=c.values[rows]), options) for c in read]
-
-
 def _labelled(
     cells: TableCells,
     column: str,
@@ -195,7 +152,7 @@ def _labelled(
     """The rows that have a text and a label; logs a summary."""
     contents = _contents(cells, column)
     with_text = np.flatnonzero(contents != b"")
-    predicted = _predicted(cells, asked, options, with_text)
+    predicted = any_table.predicted(cells, asked, options, with_text)
     chosen = targets.choose(predicted, options.task)
     found = _texts(cells, contents, with_text[chosen.present])
     if chosen.field.ids is not None:

@@ -71,6 +71,40 @@ def scan(data_files: str | os.PathLike, kind: Kind = IMAGES) -> Folder:
     return Folder(above, class_names, tuple(files), separate, others, found.remarks)
 
 
+def flat(data_files: str | os.PathLike, kind: Kind = IMAGES) -> Folder | None:
+    """All files of a folder that has no classes, whatever folders they are in; None: it has some.
+
+    There are none where files of the kind lie in the folder itself, where it has one folder at
+    most, and where its folders are splits with files alone, such as train/ and test/.
+
+    Raises:
+        DataError: the folder does not exist, or has no such files.
+    """
+    top = chosen(data_files)
+    if isinstance(top, pathlib.Path):
+        tops = {k: [v] for k, v in split_folders.without_classes(top).items()}
+        loose = any(path.is_file() and kind.holds(path) for path in top.iterdir())
+        if not tops and not loose and len(subfolders(top)) > 1:
+            return None
+        tops = tops or {"train": [top]}
+    elif any(subfolders(path) for paths in top.values() for path in paths):
+        return None
+    else:
+        tops = top
+    others: collections.Counter = collections.Counter()
+    files = [
+        File(path, 0, split)
+        for split in (name for name in SPLITS if name in tops)
+        for folder in tops[split]
+        for path in files_below(folder, kind, others)
+    ]
+    if not any(file.split == "train" for file in files):
+        raise DataError(f"{shown(data_files)} has no {kind.noun} to train on")
+    above = pathlib.Path(os.path.commonpath([path for paths in tops.values() for path in paths]))
+    separate = tuple(name for name in ("validation", "test") if name in tops)
+    return Folder(above, (), tuple(files), separate, others)
+
+
 def layout(
     chosen: pathlib.Path | Mapping[str, list[pathlib.Path]], kind: Kind
 ) -> split_folders.Layout:

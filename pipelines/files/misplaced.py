@@ -12,44 +12,61 @@ _LONGEST = 30  # characters of a tag
 _MOST = 200  # tags
 _WORDS = 3  # of a text, in the mean
 _SAMPLE = 1000  # cells
-_NONE = ("", "none", "-", "[]")
+NONE = ("", "none", "-", "[]")  # in lower case: no label
 
 
-def several_labels(name: str, cells: Cells) -> str:
-    """What to say of a target whose cells hold several labels; empty: they do not.
+def separator(cells: Cells) -> str:
+    """What stands between several labels in a cell; empty: cells hold one each.
 
-    They do where most parts of the cells with a separator stand alone, or in other company, in
-    other cells.
+    They hold several where most parts of the cells with a separator stand alone, or in other
+    company, in other cells.
     """
     if cells.numbers is not None:
         return ""
-    distinct = {cell: n for cell, n in cells.counts.items() if cell.lower() not in _NONE}
-    for separator in _SEPARATORS:
-        joined = [cell for cell in distinct if separator in cell]
+    distinct = _labels(cells)
+    for one in _SEPARATORS:
+        joined = [cell for cell in distinct if one in cell]
         if not joined:
             continue
-        parts = Counter(
-            part.strip() for cell in distinct for part in cell.split(separator) if part.strip()
-        )
+        parts = Counter(part for cell in distinct for part in parts_of(cell, one))
         again = sum(count > 1 for count in parts.values())
-        alone = all(part.strip() in distinct for cell in joined for part in cell.split(separator))
+        alone = all(part.strip() in distinct for cell in joined for part in cell.split(one))
         short = all(len(part) <= _LONGEST for part in parts)
         if (
-            len(joined) < (1 if alone else 2)
-            or not short
-            or not 2 <= len(parts) <= _MOST
-            or 2 * again < len(parts)
+            len(joined) >= (1 if alone else 2)
+            and short
+            and 2 <= len(parts) <= _MOST
+            and 2 * again >= len(parts)
         ):
-            continue
-        rare = sum(distinct[cell] for cell in joined)
-        some = ",".join(shown(part, 20) for part in sorted(parts)[:5])
-        more = f" and {len(parts) - 5} more" if len(parts) > 5 else ""
-        return (
-            f"{rare} cells of the target {shown(name, 60)} hold several labels, such as "
-            f"{shown(repr(joined[0]), 40)}, and each combination is a class of its own; for one "
-            f"answer for each label write a column of 0 and 1 for each and --target={some}{more}"
-        )
+            return one
     return ""
+
+
+def parts_of(cell: str, separator: str) -> list[str]:
+    """The labels in a cell."""
+    return [part.strip() for part in cell.split(separator) if part.strip()]
+
+
+def several_labels(name: str, cells: Cells) -> str:
+    """What to say of a target whose cells hold several labels; empty: they do not."""
+    found = separator(cells)
+    if not found:
+        return ""
+    distinct = _labels(cells)
+    joined = [cell for cell in distinct if found in cell]
+    parts = {part for cell in distinct for part in parts_of(cell, found)}
+    rare = sum(distinct[cell] for cell in joined)
+    some = ",".join(shown(part, 20) for part in sorted(parts)[:5])
+    more = f" and {len(parts) - 5} more" if len(parts) > 5 else ""
+    return (
+        f"{rare} cells of the target {shown(name, 60)} hold several labels, such as "
+        f"{shown(repr(joined[0]), 40)}, and each combination is a class of its own; for one "
+        f"answer for each label write a column of 0 and 1 for each and --target={some}{more}"
+    )
+
+
+def _labels(cells: Cells) -> dict[str, int]:
+    return {cell: n for cell, n in cells.counts.items() if cell.lower() not in NONE}
 
 
 def only_texts(inputs: Mapping[str, Cells], targets: Collection[str]) -> str:

@@ -5,7 +5,7 @@ import os
 import pathlib
 
 import numpy as np
-from PIL import Image, ImageOps, TiffImagePlugin, features
+from PIL import ExifTags, Image, ImageOps, TiffImagePlugin, features
 
 from pipelines.core.pipeline import DataError
 
@@ -23,6 +23,7 @@ SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"),
     *(".heic", ".heif", ".avif"),
 )
+DECODER = 1  # raised where a file gives other pixels than before; caches are made anew
 # Bytes of a file: twice the most pixels that Pillow opens, in colour and without compression.
 LARGEST = 512 * 2**20
 _KINDS = {  # brands of ISO media files
@@ -60,11 +61,40 @@ def decode(content: bytes, channels: int = 3, dtype: str = "uint8") -> np.ndarra
             8 bits or in colour where 16 were asked for; of 16 that hold 12 or fewer where 8 were;
             of fractions, or of whole numbers beyond 16 bits.
     """
+    return _decoded(content, channels, dtype, None)[0]
+
+
+def decode_to_shrink(
+    content: bytes, size: int, dtype: str = "uint8"
+) -> tuple[np.ndarray, tuple[int, int]]:
+    """As `decode`, where the image is then shrunk to `size` pixels a side; and its whole size.
+
+    A JPEG is decoded at the smallest of 1/2, 1/4 and 1/8 of its scale that leaves both sides twice
+    as long as `size` or longer: the inverse cosine transform then makes fewer pixels of each block.
+
+    Returns:
+        (H, W, 3) of the reduced image, and (height, width) of the whole one, both upright.
+
+    Raises:
+        DataError: as `decode`.
+    """
+    return _decoded(content, 3, dtype, size)
+
+
+def _decoded(
+    content: bytes, channels: int, dtype: str, size: int | None
+) -> tuple[np.ndarray, tuple[int, int]]:
     try:
         with _opened(content) as image:
-            if image.width * image.height > Image.MAX_IMAGE_PIXELS:
-                raise DataError(f"{image.width}x{image.height} pixels are more than Pillow allows")
+            width, height = image.size
+            if width * height > Image.MAX_IMAGE_PIXELS:
+                raise DataError(f"{width}x{height} pixels are more than Pillow allows")
+            if size is not None:
+                # Only JPEG files have a draft. What is wanted is square, so that turning the image
+                # upright afterwards changes nothing.
+                image.draft(None, (2 * size, 2 * size))
             upright = ImageOps.exif_transpose(image)
+            turned = image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
             if dtype == "uint16":
                 pixels = np.repeat(_sixteen_bits(upright)[..., None], channels, axis=-1)
             else:
@@ -76,7 +106,8 @@ def decode(content: bytes, channels: int = 3, dtype: str = "uint8") -> np.ndarra
         Exception
     ) as error:  # damaged files raise a dozen kinds, from struct.error to SyntaxError
         raise DataError(str(error) or type(error).__name__) from error
-    return pixels.reshape(*pixels.shape[:2], channels)
+    whole = (width, height) if turned else (height, width)
+    return pixels.reshape(*pixels.shape[:2], channels), whole
 
 
 def is_wide(path: pathlib.Path) -> bool | None:

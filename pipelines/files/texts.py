@@ -151,8 +151,14 @@ def summary(texts: Texts, source: str, digest: Mapping[str, np.ndarray]) -> Iter
         yield f"{number} texts of {name} are in train too: its figures flatter the model"
 
 
-def copies(digest: np.ndarray, labels: Sequence[str], where: Callable[[int], str]) -> Iterator[str]:
-    """A line where texts occur again, and one where some of these have two labels."""
+def copies(
+    digest: np.ndarray, labels: Sequence[str], where: Callable[[int], str], what: str = "texts"
+) -> Iterator[str]:
+    """A line where texts occur again, and one where some of these have two labels.
+
+    Args:
+        what: they are, in the plural.
+    """
     first: dict[int, int] = {}
     double: dict[int, tuple[int, int]] = {}
     for i, content in enumerate(digest.tolist()):
@@ -161,11 +167,11 @@ def copies(digest: np.ndarray, labels: Sequence[str], where: Callable[[int], str
             double.setdefault(content, (earlier, i))
     number = len(digest) - len(first)
     if number:
-        yield f"{number} texts are copies of an earlier one"
+        yield f"{number} {what} are copies of an earlier one"
     if double:
         one, other = next(iter(double.values()))
         yield (
-            f"{len(double)} texts have two labels, such as {shown(where(one))} "
+            f"{len(double)} {what} have two labels, such as {shown(where(one))} "
             f"({shown(labels[one], NAME)}) and {shown(where(other))} ({shown(labels[other], NAME)})"
         )
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from pipelines.core.keys import Keys, integers
 from pipelines.core.pipeline import Rows
+from pipelines.core.rows import chunks
 
 _CROP, _FLIP, _ANGLE, _ZOOM, _DOWN, _RIGHT, _CUT = range(7)  # draws of `keys`
 _STEPS = 256  # distinct angles, zooms and shifts
@@ -31,7 +32,7 @@ def largest_value(rows: Rows) -> dict[str, np.ndarray]:
     """
     if rows.fields["image"].dtype != "uint16":
         return {}
-    largest = int(rows.table["image"].max())
+    largest = max(int(part["image"].max()) for part in chunks(rows))
     return {"largest": np.array(next(2**b - 1 for b in (8, 10, 12, 16) if largest < 2**b))}
 
 
@@ -93,6 +94,11 @@ def in_turn(*augmentations):
         return raw, target
 
     return augment
+
+
+def mirrored(raw: dict[str, tf.Tensor]) -> list[tuple[float, dict[str, tf.Tensor]]]:
+    """Two views for test-time augmentation: each image and its mirror image have weight 1/2."""
+    return [(1 / 2, raw), (1 / 2, {**raw, "image": tf.reverse(raw["image"], axis=[2])})]
 
 
 def mirrored_and_shifted(raw: dict[str, tf.Tensor]) -> list[tuple[float, dict[str, tf.Tensor]]]:

@@ -8,12 +8,13 @@ import os
 import pathlib
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pipelines.storage import caches
 from pipelines.storage.progress import progress
 
 _REMEMBERED = ".content-hashes.json"
+_LENGTH = 32  # digits of a hash
 _YOUNG = 2 * 10**9  # nanoseconds in which a file may change again without another time
 
 
@@ -32,14 +33,14 @@ def digests(paths: Sequence[pathlib.Path], cache: str) -> list[str]:
 
     def digest(path: pathlib.Path) -> str:
         with open(path, "rb") as file:
-            status = _status(file.fileno())
+            before = status(file.fileno())
             earlier = known.get(os.fspath(path))
-            if isinstance(earlier, list) and earlier[:-1] == status:
+            if isinstance(earlier, list) and earlier[:-1] == before:
                 return earlier[-1]
             began = time.time_ns()
-            found = hashlib.file_digest(file, "sha256").hexdigest()[:32]
-            if began - max(status[1:3]) > _YOUNG and _status(file.fileno()) == status:
-                new[os.fspath(path)] = [*status, found]
+            found = hashlib.file_digest(file, "sha256").hexdigest()[:_LENGTH]
+            if is_settled(before, began) and status(file.fileno()) == before:
+                new[os.fspath(path)] = [*before, found]
         return found
 
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -50,9 +51,51 @@ def digests(paths: Sequence[pathlib.Path], cache: str) -> list[str]:
     return found
 
 
-def _status(descriptor: int) -> list[int]:
-    status = os.fstat(descriptor)
-    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+def remembered(paths: Sequence[str], cache: str) -> dict[str, str]:
+    """The hashes of files that nobody has touched since they were remembered; none is opened."""
+    found = {}
+    known = _read(caches.folder(cache) / _REMEMBERED)
+    for path in paths:
+        earlier = known.get(path)
+        if isinstance(earlier, list) and earlier[:-1] == status(path):
+            found[path] = str(earlier[-1])
+    return found
+
+
+def remember(found: Mapping[str, tuple[Sequence[int], str]], cache: str) -> None:
+    """Remembers hashes of files that were read.
+
+    Args:
+        found: path -> its status before and after it was read, which is the same, and its hash.
+        cache: folder in which they are remembered, if it can be written.
+    """
+    path = caches.folder(cache) / _REMEMBERED
+    if found:
+        new = {path: [*status, digest] for path, (status, digest) in found.items()}
+        _write(path, _read(path) | new)
+
+
+def is_settled(status: Sequence[int], began: int) -> bool:
+    """Whether a file of this status cannot have changed since without a new time.
+
+    Args:
+        began: time in nanoseconds at which it began to be read.
+    """
+    return began - max(status[1:3]) > _YOUNG
+
+
+def digest_of(content: bytes) -> str:
+    """The hash of a file's whole content."""
+    return hashlib.sha256(content).hexdigest()[:_LENGTH]
+
+
+def status(file: int | str) -> list[int]:
+    """Size, times and inode of a file; empty: there is none."""
+    try:
+        found = os.stat(file)
+    except OSError:
+        return []
+    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
 
 
 def _read(path: pathlib.Path) -> dict[str, list]:

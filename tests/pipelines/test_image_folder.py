@@ -12,8 +12,12 @@ from PIL import Image
 import pipelines
 from pipelines import DataError, image_folder
 from pipelines.core.prepared import prepare, served
+from pipelines.core.rows import take
+from pipelines.core.stream import stream
 from pipelines.files import class_folders, photo
+from pipelines.files import photos as photos_module
 from pipelines.steps import image
+from pipelines.storage import tfds
 from tests.pipelines.files.test_class_folders import picture, write
 from zoo.spec import Field
 
@@ -33,18 +37,21 @@ def load(folder: pathlib.Path, **options):
     return rows
 
 
-def test_image_folder_makes_the_same_numbers_of_stored_and_of_sent_images(tmp_path):
+@pytest.mark.parametrize("resize", ["squash", "pad"])
+def test_image_folder_makes_the_same_numbers_of_stored_and_of_sent_images(resize, tmp_path):
     sizes = [(24, 31), (16, 16), (7, 90), (300, 200)]
     for label, name in enumerate("ab"):
         for i, (height, width) in enumerate(5 * sizes):
             (tmp_path / name).mkdir(exist_ok=True)
             picture(9 * i + label, height, width).save(tmp_path / name / f"{i:02}.png")
     found = class_folders.scan(tmp_path)
-    pipeline = pipelines.get("image_folder", data_files=str(tmp_path), image_size=16)
+    options = {"data_files": str(tmp_path), "image_size": 16, "resize": resize}
+    pipeline = pipelines.get("image_folder", **options)
     rows, schema = pipeline.read()
     assert schema.class_names == ("a", "b")
     preprocess = served(pipeline, schema, state={}).preprocess
-    stored = image_folder.read_all(found, 16, skip_bad=False).pixels
+    images = image_folder.read_all(found, 16, skip_bad=False, policy=resize)
+    stored = images.take(np.arange(40))
     assert stored.shape == (40, 16, 16, 3)
     exported = tf.function(preprocess, autograph=False).get_concrete_function(
         {"image": tf.TensorSpec((None, None, None, 3), tf.uint8)}
@@ -205,14 +212,129 @@ def test_image_folder_stops_at_a_damaged_file_or_leaves_it_out_on_request(photos
         load(photos, image_size=8, skip_bad=True)
 
 
-def test_read_all_refuses_what_does_not_fit_in_memory_with_the_size_that_does(photos, monkeypatch):
-    monkeypatch.setattr(image_folder, "RAM_BUDGET", 60 * 3 * 12**2 + 5)
-    with pytest.raises(DataError, match="image_size=12 or less"):
-        load(photos, image_size=13)
-    load(photos, image_size=12)
+@pytest.mark.parametrize("separate", [False, True])
+def test_image_folder_reads_what_does_not_fit_in_memory_by_number(
+    separate, photos, tmp_path, monkeypatch
+):
+    if separate:
+        for name in ("cat", "dog"):
+            (photos / "train").mkdir(exist_ok=True)
+            (photos / name).rename(photos / "train" / name)
+        write(photos, "test/cat/1.png", "test/dog/1.png", seed=500)
+    whole = load(photos, image_size=12)
+    monkeypatch.setattr(photos_module, "RAM_BUDGET", 60 * 3 * 12**2 - 1)
+    rows = load(photos, image_size=12, data_dir=str(tmp_path))
+    for name, part in rows.items():
+        assert part.table is None
+        assert part.fields == whole[name].fields
+        every = np.arange(part.num_rows)
+        for index in (every, every[::-1], every[:1], every[:0]):
+            for column, values in take(part, index).items():
+                np.testing.assert_array_equal(values, whole[name].table[column][index])
+    identities = {part.identity for part in rows.values()}
+    assert len(identities - {""}) == 3
+    assert load(photos, image_size=12, data_dir=str(tmp_path))["test"].identity in identities
+    picture(9).save(photos.parent / "new.png")
+    (photos.parent / "new.png").rename(next(photos.rglob("cat")) / "new.png")
+    other = load(photos, image_size=12, data_dir=str(tmp_path))
+    assert {part.identity for part in other.values()} != identities
+
+
+def test_image_folder_trains_on_rows_that_are_read_by_number(photos, tmp_path, monkeypatch):
+    """Batches are those of the rows in memory."""
+    options = {"data_files": str(photos), "image_size": 12, "data_dir": str(tmp_path)}
+
+    def batches():
+        pipeline = pipelines.get("image_folder", **options)
+        pipeline, rows, schema = tfds.load(pipeline)
+        prepared = prepare(pipeline, schema, rows)
+        return [*stream(prepared, "train", batch_size=8, training=True, seed=0).take(3)]
+
+    expected = batches()
+    monkeypatch.setattr(photos_module, "RAM_BUDGET", 60 * 3 * 12**2 - 1)
+    for (x, y, _), (x_read, y_read, _) in zip(expected, batches(), strict=True):
+        np.testing.assert_array_equal(x["image"], x_read["image"])
+        np.testing.assert_array_equal(y, y_read)
+
+
+def test_image_folder_scales_sixteen_bit_images_that_are_read_by_number(tmp_path, monkeypatch):
+    grey = np.random.default_rng(0).integers(0, 4096, (40, 8, 8)).astype(np.uint16)
+    for i, pixels in enumerate(grey):
+        (tmp_path / "p" / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(tmp_path / "p" / "ab"[i % 2] / f"{i}.png")
+    monkeypatch.setattr(photos_module, "RAM_BUDGET", 1)
+    options = {"image_size": 8, "padding": 1, "data_dir": str(tmp_path)}
+    pipeline = pipelines.get("image_folder", data_files=str(tmp_path / "p"), **options)
+    rows, schema = pipeline.read()
+    assert rows["train"].fields["image"].dtype == "uint16"
+    assert prepare(pipeline, schema, rows).state["inputs/image"]["largest"] == 4095
+
+
+def test_image_folder_refuses_an_unknown_way_to_resize(photos):
+    with pytest.raises(DataError, match="resize=stretch: expected squash, crop, pad"):
+        load(photos, resize="stretch")
 
 
 @pytest.mark.parametrize("padding", [-1, 8, 9])
 def test_image_folder_refuses_shifts_as_wide_as_the_image(padding, photos):
     with pytest.raises(DataError, match="less than image_size=8"):
         load(photos, image_size=8, padding=padding)
+
+
+def unlabelled(folder: pathlib.Path, **options):
+    """Rows and schema as a task without labels reads them."""
+    pipeline = pipelines.get("image_folder", data_files=str(folder), image_size=8, **options)
+    return pipeline.unlabelled().read()
+
+
+def test_image_folder_without_labels_takes_a_flat_folder(tmp_path, logged):
+    write(tmp_path, *(f"{i:02}.png" for i in range(40)), "holiday/1.png", "holiday/2.png")
+    with pytest.raises(DataError, match=r"one class only|no folders"):
+        load(tmp_path)
+    rows, schema = unlabelled(tmp_path)
+    assert schema.target is None
+    assert schema.class_names == ()
+    assert sum(part.num_rows for part in rows.values()) == 42
+    for part in rows.values():
+        assert part.target is None
+        assert set(part.table) == set(part.fields) == {"image"}
+    assert logged()[0].endswith(": 42 images of no class")
+
+
+def test_image_folder_without_labels_keeps_the_splits_and_the_classes_of_folders(photos):
+    labelled = load(photos, image_size=8)
+    rows, schema = unlabelled(photos)
+    assert schema.class_names == ("cat", "dog")
+    for split, part in labelled.items():
+        np.testing.assert_array_equal(part.table["image"], rows[split].table["image"])
+        np.testing.assert_array_equal(part.table["label"], rows[split].table["label"])
+
+
+def test_image_folder_without_labels_reads_by_number_what_does_not_fit(tmp_path, monkeypatch):
+    write(tmp_path, *(f"{i:02}.png" for i in range(30)))
+    monkeypatch.setattr(photos_module, "RAM_BUDGET", 1000)
+    rows, _ = unlabelled(tmp_path, data_dir=str(tmp_path.parent / "kept"))
+    train = rows["train"]
+    assert train.table is None
+    assert set(train.fields) == set(train.read(np.array([0, 2]))) == {"image"}
+
+
+def test_labels_of_an_image_folder_are_drawn_after_its_splits(photos):
+    pipeline = pipelines.get("image_folder", data_files=str(photos), image_size=8, labels=10)
+    rows, schema = pipeline.read()
+    few = prepare(pipeline, schema, rows).rows
+    assert np.bincount(few["train"].table["label"]).tolist() == [5, 5]
+    assert few["test"].num_rows == rows["test"].num_rows
+    without = pipeline.unlabelled()
+    rows, schema = without.read()
+    assert (without.cut(rows)["train"].table["label"] >= 0).sum() == 10
+    with pytest.raises(DataError, match=r"labels=1000 is 500 of each of 2 classes"):
+        prepare(pipelines.get("image_folder", data_files=str(photos), labels=1000), schema, rows)
+
+
+def test_labels_of_a_folder_without_classes_are_refused(tmp_path):
+    write(tmp_path, *(f"{i:02}.png" for i in range(40)))
+    without = pipelines.get("image_folder", data_files=str(tmp_path), labels=10).unlabelled()
+    rows, _ = without.read()
+    with pytest.raises(DataError, match=r"labels=10: the images of .* have no labels"):
+        without.cut(rows)

@@ -267,3 +267,36 @@ def test_scan_names_what_a_class_without_images_holds(tmp_path):
     (tmp_path / "cat" / "1.pdf").write_text("no image")
     with pytest.raises(DataError, match=r"cat has no images, only 1 \.pdf: class 'cat' would be"):
         class_folders.scan(tmp_path)
+
+
+def test_flat_takes_images_in_folders_of_any_depth(tmp_path):
+    write(tmp_path, "a.png", "b/c.png", "b/d/e.png", "f/g.png")
+    (tmp_path / "b" / "notes.txt").write_text("none")
+    found = class_folders.flat(tmp_path)
+    names = [str(file.path.relative_to(tmp_path)) for file in found.files]
+    assert names == ["a.png", "b/c.png", "b/d/e.png", "f/g.png"]
+    assert found.class_names == found.separate == ()
+    assert {file.split for file in found.files} == {"train"}
+    assert found.others[".txt"] == 1
+
+
+def test_flat_takes_splits_with_images_alone(tmp_path):
+    write(tmp_path, "train/a.png", "train/b.png", "test/c.png")
+    for data_files in (tmp_path, f"train={tmp_path / 'train'},test={tmp_path / 'test'}"):
+        found = class_folders.flat(data_files)
+        assert [file.split for file in found.files] == ["train", "train", "test"]
+        assert found.separate == ("test",)
+        assert found.path == tmp_path
+
+
+def test_flat_leaves_folders_of_classes_to_scan(tmp_path):
+    write(tmp_path, "train/cat/a.png", "train/dog/b.png", "test/cat/c.png", "test/dog/d.png")
+    assert class_folders.flat(tmp_path) is None
+    assert class_folders.flat(tmp_path / "train") is None
+    assert class_folders.flat(f"train={tmp_path / 'train'},test={tmp_path / 'test'}") is None
+
+
+def test_flat_refuses_a_folder_without_images(tmp_path):
+    (tmp_path / "notes.txt").write_text("none")
+    with pytest.raises(DataError, match="has no images to train on"):
+        class_folders.flat(tmp_path)

@@ -1,0 +1,202 @@
+"""Decodes the photographs that are not stored yet, and stores them for the next command."""
+
+import concurrent.futures
+import contextlib
+import functools
+import logging
+import os
+import pathlib
+import time
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import PIL
+import tensorflow as tf
+from PIL import features
+
+from pipelines.core.pipeline import DataError
+from pipelines.files import photo
+from pipelines.files.shown import shown
+from pipelines.steps import resizing
+from pipelines.storage import content, locks, photo_cache, system
+from pipelines.storage.photo_cache import Kind, Photo, Stored
+from pipelines.storage.progress import progress
+
+_log = logging.getLogger(__name__)
+_CHUNK = 1024  # files in work at a time
+_LONGEST = 30.0  # seconds of work that a kill may cost
+
+
+class Files(NamedTuple):
+    """Files of photographs, and how they are read."""
+
+    paths: Sequence[pathlib.Path]
+    keys: Sequence[str]  # absolute paths
+    kind: Kind
+    folder: pathlib.Path | None  # where they are stored; None: nowhere
+    skip_bad: bool
+    in_memory: bool  # whether all of them fit there
+
+
+class Found(NamedTuple):
+    """All photographs of some files."""
+
+    digests: list[str]  # of each file's content; empty where it could not be read
+    bad: dict[int, str]  # number of a file that was skipped -> the reason
+    stored: Stored
+    held: dict[str, np.ndarray]  # pixels that are not stored, by digest
+    shapes: dict[str, tuple[int, int]]  # of these: height and width before resizing
+
+
+class _Read(NamedTuple):
+    """What was found out about a file."""
+
+    digest: str
+    status: list[int]  # of the file; empty: it may still change without a new time
+    photo: Photo | None  # None: it is stored
+
+
+def decoder() -> str:
+    """What decodes and resizes photographs, with its versions."""
+    jpeg = features.version("libjpeg_turbo") or features.version("jpg")
+    return f"{photo.DECODER}, Pillow {PIL.__version__}, JPEG {jpeg}, TensorFlow {tf.__version__}"
+
+
+def decode(whole: bytes, kind: Kind) -> tuple[np.ndarray, tuple[int, int]]:
+    """The resized pixels (size, size, 3) of a file's content; height and width before.
+
+    Raises:
+        DataError: as `photo.decode`.
+    """
+    pixels, shape = photo.decode_to_shrink(whole, kind.size, kind.dtype)
+    with tf.device("CPU:0"):
+        return resizing.square(tf.constant(pixels), kind.size, kind.policy).numpy(), shape
+
+
+def complete(files: Files, digests: Sequence[str], stored: Stored) -> Found:
+    """All photographs: those that are stored, and the others, decoded on all cores and stored.
+
+    Args:
+        digests: of each file's content, where it is known; else empty.
+        stored: what is stored so far.
+
+    Raises:
+        DataError: a file that cannot be read, unless they are skipped.
+        OSError: the disk is full, and the photographs do not fit in memory.
+    """
+    found = Found([*digests], {}, stored, {}, {})
+    if all(digest in stored.positions for digest in digests):
+        return found
+    with _alone(files) as held:
+        if files.folder is not None:
+            if held:
+                photo_cache.remove_remains(files.folder)
+            found = found._replace(stored=photo_cache.load(files.folder, files.kind))
+        _decode_missing(files, found)
+    if files.folder is not None:
+        found = found._replace(stored=photo_cache.load(files.folder, files.kind))
+    return found
+
+
+@contextlib.contextmanager
+def _alone(files: Files) -> Iterator[bool]:
+    """Holds the folder's lock, if there is one to be had."""
+    with contextlib.ExitStack() as stack:
+        held = False
+        if files.folder is not None:
+            with contextlib.suppress(OSError):  # without a lock, others may do the same work
+                files.folder.mkdir(parents=True, exist_ok=True)
+                what = f"photographs of {files.kind.size} pixels"
+                held = stack.enter_context(
+                    locks.alone(files.folder / photo_cache.LOCK, f"{what} in {files.folder}")
+                )
+        yield held
+
+
+def _decode_missing(files: Files, found: Found) -> None:
+    """Fills in what is found; what was decoded before an interruption is stored."""
+    missing = [i for i, d in enumerate(found.digests) if d not in found.stored.positions]
+    read = functools.partial(_read, files=files, stored=found.stored)
+
+    def results() -> Iterator[_Read | str]:
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            for first in range(0, len(missing), _CHUNK):
+                some = [files.paths[i] for i in missing[first : first + _CHUNK]]
+                yield from pool.map(read, some)
+
+    storing, settled = _Storing(files, found.held), {}
+    each = progress(results(), len(missing), "reading images")
+    try:
+        for i, result in zip(missing, each, strict=True):
+            if isinstance(result, str):
+                found.bad[i], found.digests[i] = result, ""
+                continue
+            found.digests[i] = result.digest
+            if result.status:
+                settled[files.keys[i]] = (result.status, result.digest)
+            if result.photo is not None and result.digest not in found.shapes:
+                found.shapes[result.digest] = result.photo.shape
+                storing.add(result.photo)
+        storing.flush()
+    except BaseException:
+        with contextlib.suppress(OSError):
+            storing.flush()
+        raise
+    finally:
+        if files.folder is not None:
+            content.remember(settled, str(files.folder.parent))
+
+
+class _Storing:
+    """Stores photographs some hundred at a time; keeps in memory what cannot be stored."""
+
+    def __init__(self, files: Files, held: dict[str, np.ndarray]) -> None:
+        self._files, self._held, self._waiting = files, held, []
+        self._folder = files.folder
+        self._flushed = time.monotonic()
+
+    def add(self, one: Photo) -> None:
+        """Takes one more. OSError: as `flush`."""
+        if self._folder is None:
+            self._held[one.digest] = one.pixels
+            return
+        self._waiting.append(one)
+        late = time.monotonic() - self._flushed > _LONGEST
+        if late or len(self._waiting) == photo_cache.TOGETHER:
+            self.flush()
+
+    def flush(self) -> None:
+        """Stores those that wait. OSError: it fails, and not all fit in memory."""
+        if not self._waiting:
+            return
+        waiting, self._waiting, self._flushed = self._waiting, [], time.monotonic()
+        try:
+            photo_cache.write(self._folder, waiting)
+        except OSError as error:
+            if not self._files.in_memory:
+                raise
+            why = system.described(error) or error.strerror
+            _log.warning("decoded photographs are not kept for the next command: %s", why)
+            self._folder = None
+            self._held.update((one.digest, one.pixels) for one in waiting)
+
+
+def _read(path: pathlib.Path, files: Files, stored: Stored) -> _Read | str:
+    """What a file holds; if it cannot be read and such files are skipped, why."""
+    try:
+        before, began = content.status(os.path.abspath(path)), time.time_ns()
+        whole = photo.read(path)
+        digest = content.digest_of(whole)
+        same = content.is_settled(before, began) and content.status(os.path.abspath(path)) == before
+        status = before if same else []
+        if digest in stored.positions:
+            return _Read(digest, status, None)
+        pixels, shape = decode(whole, files.kind)
+        return _Read(digest, status, Photo(digest, shape, pixels))
+    except (DataError, OSError) as error:
+        if system.is_exhausted(error):  # the file may be whole
+            raise
+        if not files.skip_bad:
+            raise DataError(f"{shown(path)} cannot be read: {error}") from error
+        return f"{shown(path)}: {error}"

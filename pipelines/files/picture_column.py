@@ -1,0 +1,115 @@
+"""Which column of a table names image files, and where these are."""
+
+import logging
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from pipelines.core.pipeline import DataError
+from pipelines.files import photo, table, table_file
+from pipelines.files.shown import shown
+from pipelines.files.table_cells import TableCells
+
+_log = logging.getLogger(__name__)
+_SAMPLE = 100  # different cells that are looked at
+
+
+class Pictures(NamedTuple):
+    """The image file of every row that names one."""
+
+    rows: np.ndarray  # (n,) numbers of the rows
+    paths: list[pathlib.Path]  # the different files
+    files: np.ndarray  # (n,) number of each row's file in `paths`
+    missing: list[str]  # a line for each row whose file does not exist
+    empty: int  # rows whose cell is empty
+
+
+def image(
+    cells: TableCells,
+    nested: Mapping[str, str],
+    asked: str,
+    targets: Sequence[str],
+    source: str,
+) -> str:
+    """The column of image files: the one that is asked for, or the only one that may be.
+
+    Args:
+        nested: column -> where it first holds a list or an object.
+        asked: what the option says; empty: the column is found.
+        targets: columns to predict.
+
+    Raises:
+        DataError: there is no such column, or several may be; or one of lists or objects is used.
+    """
+    others = [name for name in cells.names if name not in targets]
+    if asked:
+        found = table.named(cells.names, asked, "image")
+        if len(found) != 1 or found[0] in targets:
+            raise DataError(
+                f"image={shown(asked)}: expected one column that is not the target, of "
+                f"{table.listed(others)}"
+            )
+    else:
+        by_name = dict(zip(cells.names, cells.columns, strict=True))
+        found = others if len(others) == 1 else [k for k in others if _are_files(by_name[k].counts)]
+        if len(found) == 1:
+            _log.info("%s: the images are those of %s", source, shown(found[0], table_file.NAME))
+    for name in [*found, *targets]:
+        if name in nested:
+            raise DataError(
+                f"{nested[name]}: {table_file.quoted(name)} holds a list or an object, expected a "
+                "text, number or truth value"
+            )
+    if len(found) == 1:
+        return found[0]
+    raise DataError(
+        f"{source}: {len(found) or 'none'} of its columns {'name' if found else 'clearly names'} "
+        f"image files: choose --pipeline_options=image=<one of {table.listed(found or others)}>"
+    )
+
+
+def pictures(cells: TableCells, column: str, *, skip_bad: bool) -> Pictures:
+    """The files that a column names, relative to the folder of the file in which a row stands.
+
+    Raises:
+        DataError: one does not exist, unless such rows are skipped; or no row names one.
+    """
+    distinct, codes = cells.columns[cells.names.index(column)].coded
+    numbers: dict[str, int] = {}
+    rows, files, missing, empty = [], [], [], 0
+    exists: dict[str, bool] = {}
+    for row, code in enumerate(codes.tolist()):
+        if not distinct[code]:
+            empty += 1
+            continue
+        folder = os.path.dirname(cells.where(row).rpartition(":")[0])
+        path = os.path.normpath(os.path.join(folder, distinct[code]))
+        if path not in exists:
+            exists[path] = os.path.isfile(path)
+        if not exists[path]:
+            kind = "is not a file" if os.path.exists(path) else "does not exist"
+            missing.append(f"{cells.where(row)}: {shown(path)} {kind}")
+            continue
+        rows.append(row)
+        files.append(numbers.setdefault(path, len(numbers)))
+    paths = [pathlib.Path(path) for path in numbers]
+    found = Pictures(np.array(rows, np.int64), paths, np.array(files, np.int64), missing, empty)
+    _check(found, column, skip_bad=skip_bad)
+    return found
+
+
+def _check(found: Pictures, column: str, *, skip_bad: bool) -> None:
+    if found.missing and (not skip_bad or not len(found.rows)):
+        more = len(found.missing) - 1
+        others = f", and {more} more row{'s name' if more > 1 else ' names'} no file that does"
+        raise DataError(f"{found.missing[0]}{others if more else ''}")
+    if not len(found.rows):
+        raise DataError(f"the image {table_file.quoted(column)} is empty in every row")
+
+
+def _are_files(cells: Mapping[str, int]) -> bool:
+    some = [cell for cell in list(cells)[:_SAMPLE] if cell]
+    return bool(some) and all(cell.lower().endswith(photo.SUFFIXES) for cell in some)

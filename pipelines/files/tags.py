@@ -1,0 +1,66 @@
+"""Several labels in a cell, red|big, as columns of 0 and 1."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pipelines.core.pipeline import DataError
+from pipelines.files.column_cells import Cells
+from pipelines.files.columns import Column
+from pipelines.files.misplaced import NONE, parts_of, separator
+from pipelines.files.shown import shown
+from pipelines.files.table_file import NAME, quoted
+
+_MARK = "|"
+_MOST = 1000  # different labels
+
+
+def mark_of(cells: Cells, asked: str) -> str:
+    """What stands between several labels in a cell; empty: cells are not taken apart.
+
+    Args:
+        asked: what the option says; empty: | where it is one, by how the labels recur.
+    """
+    return asked or (_MARK if separator(cells) == _MARK else "")
+
+
+def columns(name: str, cells: Cells, mark: str, rows: np.ndarray) -> list[Column]:
+    """A column of 0 and 1 for each label, in alphabetical order, of some rows (M,).
+
+    An empty cell is missing in all of them; `none`, `-` and `[]` are rows without a label.
+
+    Raises:
+        DataError: there is no label, or too many are different.
+    """
+    distinct, codes = cells.coded
+    used = set(codes[rows].tolist())
+    found = [
+        set() if cell.lower() in NONE else set(parts_of(cell, mark)) if i in used else set()
+        for i, cell in enumerate(distinct)
+    ]
+    labels = sorted(set().union(*found))
+    if not labels:
+        raise DataError(f"the target {quoted(name)} has no labels between {mark!r}")
+    if len(labels) > _MOST:
+        some = ", ".join(shown(label, 30) for label in labels[:5])
+        raise DataError(
+            f"the target {quoted(name)} has {len(labels)} different labels, more than {_MOST}: "
+            f"{some}"
+        )
+    empty = np.array([not cell for cell in distinct])
+    return [_column(label, found, empty, codes[rows]) for label in labels]
+
+
+def remark(name: str, mark: str, labels: Sequence[Column], by_option: bool) -> str:
+    """What to say of a target that was taken apart."""
+    undo = "" if by_option else "; task=classification makes each combination a class"
+    return (
+        f"{shown(name, NAME)}: cells are taken as labels separated by {shown(mark, 10)}, "
+        f"{len(labels)} different ones{undo}"
+    )
+
+
+def _column(label: str, found: Sequence[set], empty: np.ndarray, codes: np.ndarray) -> Column:
+    values = np.array([float(label in one) for one in found])
+    values[empty] = np.nan
+    return Column(label, "number", values[codes], 2, {})
