@@ -111,6 +111,15 @@ def test_resize_of_what_was_resized_changes_nothing():
     )
 
 
+def test_mirrored_views_are_each_image_and_its_mirror_image():
+    picture = np.arange(2 * 3 * 4 * 3, dtype=np.uint8).reshape(2, 3, 4, 3)
+    views = image.mirrored({"image": tf.constant(picture), "id": 7})
+    assert [weight for weight, _ in views] == [0.5, 0.5]
+    np.testing.assert_array_equal(views[0][1]["image"], picture)
+    np.testing.assert_array_equal(views[1][1]["image"], picture[:, :, ::-1])
+    assert views[1][1]["id"] == 7
+
+
 def test_mirrored_and_shifted_views_are_each_image_its_mirror_image_and_both_moved():
     picture = np.arange(2 * 4 * 5 * 3, dtype=np.uint8).reshape(2, 4, 5, 3)
     views = image.mirrored_and_shifted({"image": tf.constant(picture)})

@@ -1,0 +1,113 @@
+"""What features are worth to a task that they were not trained for: neighbours, a linear model."""
+
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from pipelines.core.pipeline import Rows
+from pipelines.core.prepared import Prepared
+from pipelines.core.rows import spaced, take, targets
+from trainers.config.settings import Settings
+from trainers.devices.precision import exact_float32
+from trainers.store import saved_model
+from trainers.store.finished import SPLITS
+
+# Wu et al. 2018, arXiv 1805.01978, section 3.4, of which C. He et al. and others took the numbers.
+_NEIGHBOURS, _TEMPERATURE = 200, 0.1
+_PENALTIES = (0.01, 0.1, 1.0)  # scikit-learn's C, of which validation chooses
+_MOST = 50_000  # training rows that are asked for their features
+_STEPS = 500  # of the linear model's optimizer, at most
+
+
+def probe(exported: pathlib.Path, settings: Settings, prepared: Prepared) -> dict[str, Any] | None:
+    """Accuracies of two simple models of the exported features, where rows have labels.
+
+    Both are fitted on training rows without augmentation, of which some may have no label.
+
+    Returns:
+        `rows` and `neighbours`, their numbers, and for validation and test `knn` and `linear`;
+        None: there are no labels of two classes.
+
+    Raises:
+        ArtefactError: the export is damaged.
+    """
+    if not all(_has_classes(prepared.rows[split]) for split in ("train", *SPLITS)):
+        return None
+    labels = targets(prepared.rows["train"])
+    known = np.flatnonzero(labels >= 0)
+    if len(np.unique(labels[known])) < 2:
+        return None
+    known = known[spaced(len(known), _MOST)]
+    model = saved_model.load(exported)  # owns the variables that its signature reads
+    serve, size = model.signatures["serving_default"], settings.recipe.batch_size
+
+    def labelled(split: str, index: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        parts = list(_features(serve, prepared, split, size, index))
+        return tuple(map(np.concatenate, zip(*parts, strict=True)))
+
+    with exact_float32():
+        train, asked = labelled("train", known), {split: labelled(split) for split in SPLITS}
+    fitted = {"knn": neighbours(*train), "linear": linear(*train, *asked["validation"])}
+    scores = {
+        split: {name: float(one.score(*asked[split])) for name, one in fitted.items()}
+        for split in SPLITS
+    }
+    return {"rows": len(known), "neighbours": fitted["knn"].n_neighbors, **scores}
+
+
+def neighbours(features: np.ndarray, labels: np.ndarray) -> KNeighborsClassifier:
+    """The classifier by the 200 nearest rows, each weighing e to the tenfold cosine.
+
+    Args:
+        features: (N, width).
+        labels: (N,).
+    """
+
+    def weights(distance: np.ndarray) -> np.ndarray:
+        return np.exp((1.0 - distance) / _TEMPERATURE)
+
+    number = min(_NEIGHBOURS, len(labels))
+    model = KNeighborsClassifier(number, weights=weights, metric="cosine", algorithm="brute")
+    return model.fit(features, labels)
+
+
+def linear(features: np.ndarray, labels: np.ndarray, others: np.ndarray, true: np.ndarray):
+    """Logistic regression on standardised features.
+
+    Args:
+        features: (N, width), as are `others`, those of validation, which chooses the penalty.
+        labels: (N,), as is `true`.
+    """
+    tried = [
+        make_pipeline(StandardScaler(), LogisticRegression(C=penalty, max_iter=_STEPS))
+        for penalty in _PENALTIES
+    ]
+    return max(
+        (model.fit(features, labels) for model in tried), key=lambda m: m.score(others, true)
+    )
+
+
+def _has_classes(rows: Rows) -> bool:
+    if rows.target is None:
+        return False
+    field = rows.fields[rows.target]
+    return field.shape == () and field.dtype.startswith("int")
+
+
+def _features(
+    serve, prepared: Prepared, split: str, size: int, index: np.ndarray | None
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(features, labels) of the rows at `index`, or of all, so many at a time."""
+    rows = prepared.rows[split]
+    index = np.arange(rows.num_rows) if index is None else index
+    for first in range(0, len(index), size):
+        stored = take(rows, index[first : first + size])
+        raw = {name: tf.constant(stored[name]) for name in prepared.raw}
+        yield serve(**raw)["features"].numpy(), stored[rows.target]

@@ -1,0 +1,231 @@
+"""Two views of the same image told from views of others (Chen et al. 2020, "SimCLR")."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from pipelines.steps.views import changes, interleaved, row_numbers, two_views
+from trainers.devices.strategy import gathered
+from trainers.errors import UsageError
+from trainers.evaluation import statistics
+from trainers.serving import image_features
+from trainers.tasks.registry import Signature, Task, check_is_image
+from trainers.training import features
+from zoo.spec import Field
+
+METRICS = ("loss", "accuracy", "spread")
+LOWER_IS_BETTER = ("loss",)
+MAIN_METRIC = "accuracy"
+LABELS = False
+# width: of the projections that are compared; they are thrown away afterwards. The others are those
+# of pipelines.steps.views.changes, which take the place of the data's own augmentation.
+OPTIONS = {
+    "temperature": 0.3,
+    "width": 128,
+    "crop": 0.2,
+    "jitter": 0.4,
+    "grey": 0.2,
+    "flip": True,
+}
+LIMITS = {
+    "temperature": (0.01, 10),
+    "width": (2, None),
+    "crop": (0, 1),
+    "jitter": (0, 1),
+    "grey": (0, 1),
+}
+_NEVER = -1e9  # similarity of what is not compared
+_ROUNDING = 1e-4  # of logits: a network that answers all images alike is never right
+
+
+def over(pipeline, schema, *, temperature, width, **views):
+    """The pipeline with two views of each image, and its row number as y.
+
+    Raises:
+        UsageError: the data is no images.
+    """
+    del temperature
+    check_is_image("contrastive", pipeline, schema)
+    pipeline = dataclasses.replace(
+        pipeline,
+        augment=two_views(changes(**views)),
+        augment_always=True,
+        augment_until=1.0,
+        example=row_numbers,
+        make_example=None,
+    )
+    return pipeline, schema._replace(target=None, class_names=(), outputs=width)
+
+
+def over_features(found: keras.KerasTensor, prepared) -> keras.KerasTensor:
+    """Projections of both views of each row: features (2 B, features) to (B, 2, width).
+
+    A hidden layer as wide as the features, as published (section 2.1).
+    """
+    width = prepared.schema.outputs
+    x = keras.layers.Dense(found.shape[-1], "relu", name="projection1")(found)
+    x = keras.layers.Dense(width, dtype="float32", name="projection2")(x)
+    return ops.reshape(x, (-1, 2, width))
+
+
+class Compared(keras.losses.Loss):
+    """How hard it is to tell a row's other view from the views of all other rows (NT-Xent).
+
+    The cross-entropy of the softmax over cosines, divided by the temperature, of a view with all
+    other views of the batch; its other view is the right one. The mean over both views of a row.
+    """
+
+    def __init__(self, temperature: float, **options):
+        super().__init__(name="compared", **options)
+        self._temperature = temperature
+
+    def call(self, y_true, y_pred):
+        """Row numbers (B,), -1 for no row, and projections (B, 2, width) to (B,)."""
+        logits, right = compared(y_true, y_pred, self._temperature)
+        return _by_row(tf.nn.sparse_softmax_cross_entropy_with_logits(right, logits))
+
+
+class Spread(keras.metrics.Metric):
+    """How evenly directions lie around the origin: 1, or 0 where all rows have the same one.
+
+    The root of the variance of directions of (B, 2, width), summed over their components. Below 0.5
+    the network answers all images nearly alike: it has collapsed.
+    """
+
+    def __init__(self, width: int):
+        super().__init__(name="spread")
+        self.total = self.add_variable((width,), "zeros", name="total")
+        self.count = self.add_variable((), "zeros", name="count")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        """Counts a batch."""
+        del y_true
+        self.total.assign_add(tf.reduce_sum(directions(y_pred) * sample_weight[:, None], axis=0))
+        self.count.assign_add(tf.reduce_sum(sample_weight))
+
+    def result(self):
+        """0 of nothing."""
+        mean = tf.math.divide_no_nan(self.total.value, self.count.value)
+        spread = tf.sqrt(tf.maximum(1.0 - tf.reduce_sum(tf.square(mean)), 0.0))
+        return tf.where(self.count.value > 0, spread, 0.0)
+
+
+def compared(y, projections, temperature: float) -> tuple[tf.Tensor, tf.Tensor]:
+    """Logits of each view against all views of all replicas, and which one is right.
+
+    Args:
+        y: (b,) row numbers; no view of a row -1 is compared with.
+        projections: (b, 2, width).
+
+    Returns:
+        (2 b, 2 B) and (2 b,).
+    """
+    width = projections.shape[-1]
+    own = tf.math.l2_normalize(tf.reshape(projections, [-1, width]), axis=1)  # (2 b, width)
+    every, first = gathered(own)
+    row, _ = gathered(tf.repeat(y, 2))
+    number = first + tf.range(tf.shape(own)[0])
+    itself = number[:, None] == tf.range(tf.shape(every)[0])[None]
+    logits = tf.matmul(own, every, transpose_b=True) / temperature
+    logits = tf.where(itself | (row < 0)[None], _NEVER, logits)
+    return logits, tf.bitwise.bitwise_xor(number, 1)
+
+
+def directions(projections: tf.Tensor) -> tf.Tensor:
+    """The mean of the directions of both views of each row: (B, 2, width) to (B, width)."""
+    return tf.reduce_mean(tf.math.l2_normalize(projections, axis=-1), axis=1)
+
+
+def loss(prepared, label_smoothing: float) -> keras.losses.Loss:
+    """NT-Xent of projections (B, 2, width), one value for each row."""
+    if label_smoothing:
+        raise UsageError("--label_smoothing is for classes; task contrastive has none")
+    return Compared(prepared.pipeline.task_options["temperature"], reduction=None)
+
+
+def metrics(prepared) -> list[keras.metrics.Metric]:
+    """How often a view's nearest is the other one of its row, and how far views are spread."""
+
+    def accuracy(y, projections):
+        return _found(y, projections, prepared.pipeline.task_options["temperature"])
+
+    return [
+        keras.metrics.MeanMetricWrapper(accuracy, name="accuracy"),
+        Spread(prepared.schema.outputs),
+    ]
+
+
+def signatures(entry, hparams, model, prepared) -> dict[str, Signature]:
+    """`serving_default`: features of each image; `score`: both views, for evaluation."""
+    del hparams
+    encoder = keras.Model(model.input, features.of(model, entry))
+    temperature = prepared.pipeline.task_options["temperature"]
+
+    def score(view1, view2, row):
+        inputs = {"image": interleaved(view1, view2)}
+        projections = tf.cast(model(inputs, training=False), tf.float32)
+        logits, right = compared(row, projections, temperature)
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(right, logits)
+        return {
+            "projections": projections,
+            "losses": _by_row(losses),
+            "right": _found(row, projections, temperature),
+            "direction": directions(projections),
+        }
+
+    def views(batch):
+        both = batch.x["image"]
+        both = tf.reshape(both, [-1, 2, *both.shape[1:]])
+        return {"view1": both[:, 0], "view2": both[:, 1], "row": batch.y}
+
+    field = prepared.spec.inputs["image"]
+    fields = {"view1": field, "view2": field, "row": Field((), "int64")}
+    return {
+        **image_features.signatures(lambda x: encoder(x, training=False), prepared),
+        "score": Signature(score, fields, views),
+    }
+
+
+def measured(answers, target) -> statistics.Statistics:
+    """Loss, accuracy and the mean direction as means over rows."""
+    del target
+    columns = np.column_stack([answers["losses"], answers["right"], answers["direction"]])
+
+    def of(means: np.ndarray, fractions: np.ndarray) -> dict[str, np.ndarray]:
+        del fractions
+        spread = np.sqrt(np.maximum(1 - np.square(means[:, 2:]).sum(axis=1), 0))
+        return {"loss": means[:, 0], "accuracy": means[:, 1], "spread": spread}
+
+    columns = columns.astype(np.float64)
+    return statistics.Statistics(columns, np.zeros(len(columns), np.int64), of)
+
+
+def _found(y, projections, temperature: float) -> tf.Tensor:
+    """The fraction of each row's views whose nearest is the other one: (B,)."""
+    logits, right = compared(y, projections, temperature)
+    is_right = tf.one_hot(right, tf.shape(logits)[1], on_value=True, off_value=False)
+    positive = tf.gather(logits, right, batch_dims=1)
+    nearest_other = tf.reduce_max(tf.where(is_right, _NEVER, logits), axis=1)
+    return _by_row(tf.cast(positive - nearest_other > _ROUNDING, tf.float32))
+
+
+def _by_row(of_views: tf.Tensor) -> tf.Tensor:
+    """The mean over both views: (2 B,) to (B,)."""
+    return tf.reduce_mean(tf.reshape(of_views, [-1, 2]), axis=1)
+
+
+TASK = Task(
+    over=over,
+    over_features=over_features,
+    loss=loss,
+    metrics=metrics,
+    signatures=signatures,
+    measured="score",
+    scored="projections",
+    kept=("losses", "right", "direction"),
+    statistics=measured,
+    probed=True,
+)
