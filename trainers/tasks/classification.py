@@ -18,6 +18,9 @@ LOWER_IS_BETTER = ("loss",)
 MAIN_METRIC = "accuracy"
 
 
+# Targets are classes (B,), or shares of the classes (B, classes) where the data is mixed.
+
+
 class SmoothedCrossEntropy(keras.losses.Loss):
     """Cross-entropy of integer targets, a fraction of each spread over all classes."""
 
@@ -54,18 +57,32 @@ def combine(logits):
 
 
 def loss(prepared, label_smoothing: float) -> keras.losses.Loss:
-    """Cross-entropy of the softmax of logits (B, classes)."""
-    del prepared
+    """Cross-entropy of the softmax of logits (B, classes).
+
+    Smoothing a mixture is mixing what was smoothed: both are linear.
+    """
+    if _has_shares(prepared):
+        return keras.losses.CategoricalCrossentropy(
+            from_logits=True, label_smoothing=label_smoothing, reduction=None
+        )
     if label_smoothing:
         return SmoothedCrossEntropy(label_smoothing, reduction=None)
     return keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction=None)
 
 
 def metrics(prepared) -> list[keras.metrics.Metric]:
-    """Accuracy, and that of the five most probable classes where there are more."""
-    chosen = [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+    """Accuracy, and that of the five most probable classes where there are more.
+
+    The true class of a mixture is the one with the largest share.
+    """
+    if _has_shares(prepared):
+        one, five = keras.metrics.CategoricalAccuracy, keras.metrics.TopKCategoricalAccuracy
+    else:
+        one = keras.metrics.SparseCategoricalAccuracy
+        five = keras.metrics.SparseTopKCategoricalAccuracy
+    chosen = [one(name="accuracy")]
     if _has_top_5(prepared.spec.num_outputs):
-        chosen.append(keras.metrics.SparseTopKCategoricalAccuracy(5, name="top_5_accuracy"))
+        chosen.append(five(5, name="top_5_accuracy"))
     return chosen
 
 
@@ -128,6 +145,11 @@ def captions(prepared, logits: np.ndarray, target: np.ndarray) -> list[tuple[str
     return [(names[a], names[t]) for a, t in zip(logits.argmax(axis=1), target, strict=True)]
 
 
+def _has_shares(prepared) -> bool:
+    """Whether targets are shares of the classes."""
+    return len(prepared.batch_signature[1].shape) == 2
+
+
 def _has_top_5(num_outputs: int) -> bool:
     """Whether top_5_accuracy says anything."""
     return num_outputs > 5
@@ -150,6 +172,7 @@ TASK = Task(
     combine=combine,
     signatures=signatures.from_raw(outputs),
     class_weights=True,
+    mixes=True,
     statistics=measured,
     constant=constant,
     baselines=(baselines.linear("logistic regression"),),

@@ -112,21 +112,28 @@ class Task:
     kept: tuple[str, ...] = ("logits",)  # its outputs that evaluation keeps of every row
 
     head: Callable = _unchanged  # (model, prepared) -> model in the task's units
+    # (features (B, width), prepared) -> outputs, which take the place of the model's own
+    over_features: Callable | None = None
     # Outputs of a model's members (B, members, outputs) to one answer (B, outputs), by keras.ops.
     combine: Callable | None = None
     reduction: str = "mean"  # of the loss over the elements of a batch; or "sum"
     loss_scale: Callable | None = None  # (prepared) -> factor on the training loss alone
     class_weights: bool = False  # whether --class_weights has a meaning: y is a class
+    mixes: bool = False  # whether y may be shares of the classes, as where rows are mixed
 
     statistics: Callable | None = None  # (outputs, target) -> evaluation.statistics.Statistics
     constant: Callable | None = None  # (prepared, training targets) -> Constant
     baselines: tuple[Baseline, ...] = ()
     sections: Callable | None = None  # (prepared, evaluation) -> [reports.html.Html]
+    probed: bool = False  # whether labels that it did not train on are found in its features
     mistakes: Callable | None = None  # (prepared, evaluation, number) -> Mistakes
     captions: Callable | None = None  # (prepared, output, target) -> [(answer, truth)]
     # (prepared, weights by path) -> words and their vectors (words, width): a file of them, tables
     # in the report and TensorBoard's projector are made of these
     vectors: Callable | None = None
+    # Whether its signature `generate` makes images of a seed and a class: the report and
+    # TensorBoard show some, and --judge has another run's model look at them
+    generates: bool = False
 
 
 def names() -> list[str]:
@@ -160,6 +167,15 @@ def check_is_text(name: str, pipeline, schema) -> None:
     if "pieces" not in pipeline.forms or len(schema.raw) != 1:
         raise UsageError(
             f"task {name} takes texts; {pipeline.name} has the input forms "
+            f"{', '.join(pipeline.forms)}"
+        )
+
+
+def check_is_image(name: str, pipeline, schema) -> None:
+    """UsageError: the rows are not one image each, which the task `name` takes."""
+    if "image" not in pipeline.forms or list(schema.raw) != ["image"]:
+        raise UsageError(
+            f"task {name} takes images; {pipeline.name} has the input forms "
             f"{', '.join(pipeline.forms)}"
         )
 

@@ -83,3 +83,14 @@ def test_operands_of_tf32_would_be_noticed():
     rounded = [(x.view(np.int32) + 0x1000 & ~0x1FFF).view(np.float32) for x in (a, b)]
     with pytest.raises(ArtefactError, match="differs"):
         compare.check_equal({"f": {"y": a @ b}}, {"f": {"y": rounded[0] @ rounded[1]}})
+
+
+def test_pixels_may_differ_by_one_level():
+    pixels = np.arange(12, dtype=np.uint8).reshape(1, 2, 2, 3)
+    compare.check_equal({"generate": {"image": pixels}}, {"generate": {"image": pixels + 1}})
+    with pytest.raises(ArtefactError, match="image differs from the model's by 2 of 255 levels"):
+        compare.check_equal({"generate": {"image": pixels}}, {"generate": {"image": pixels + 2}})
+    with pytest.raises(ArtefactError, match="where the model's is"):
+        compare.check_equal(
+            {"generate": {"image": pixels}}, {"generate": {"image": pixels + 1}}, ["generate"]
+        )

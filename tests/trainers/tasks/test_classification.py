@@ -73,6 +73,48 @@ def test_two_classes_can_be_classified_with_two_outputs():
     assert (schema.task, schema.outputs) == ("classification", 2)
 
 
+def shares_of_classes(names: tuple[str, ...] = ("red", "green", "blue")):
+    return made_pipeline("classification", names=names).replace(
+        mix=lambda inputs, target, other, other_target, keys: (inputs, target)
+    )
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_loss_of_a_mixture_mixes_smoothed_targets(smoothing):
+    """Smoothed first, then mixed: 0.7 of a class and 0.3 of the next."""
+    smoothed = np.eye(3) * (1 - smoothing) + smoothing / 3
+    expected = 0.7 * smoothed[TARGET] + 0.3 * smoothed[(TARGET + 1) % 3]
+    y = (0.7 * np.eye(3)[TARGET] + 0.3 * np.eye(3)[(TARGET + 1) % 3]).astype(np.float32)
+    loss = TASK.loss(shares_of_classes(), smoothing)
+    by_hand = -(expected * np.log(softmax(LOGITS))).sum(-1)
+    np.testing.assert_allclose(loss(y, LOGITS), by_hand, rtol=1e-5)
+    weight = np.array([1.0, 0.0, 2.0, 1.0], np.float32)
+    np.testing.assert_allclose(loss(y, LOGITS, weight), by_hand * weight, rtol=1e-5)
+
+
+def test_loss_and_metrics_of_whole_shares_are_those_of_classes():
+    names = tuple("abcdefgh")
+    logits = np.random.default_rng(0).normal(size=(50, 8)).astype(np.float32)
+    target = np.arange(50) % 8
+    whole, classes = shares_of_classes(names), made_pipeline("classification", names=names)
+    for smoothing in (0.0, 0.1):
+        one, other = (TASK.loss(p, smoothing) for p in (whole, classes))
+        y = np.eye(8, dtype=np.float32)[target]
+        np.testing.assert_allclose(one(y, logits), other(target, logits), rtol=1e-6)
+    for one, other in zip(TASK.metrics(whole), TASK.metrics(classes), strict=True):
+        one.update_state(y, logits)
+        other.update_state(target, logits)
+        assert one.name == other.name
+        assert float(one.result()) == float(other.result())
+
+
+def test_accuracy_of_a_mixture_is_that_of_its_larger_share():
+    metric = TASK.metrics(shares_of_classes())[0]
+    y = np.array([[0.6, 0.4, 0.0], [0.0, 0.4, 0.6], [0.4, 0.0, 0.6], [0.2, 0.0, 0.8]], np.float32)
+    metric.update_state(y, LOGITS)  # which answer 0, 2, 1, 0
+    assert float(metric.result()) == 0.5
+
+
 @pytest.mark.parametrize("task", ["multi_label", "regression"])
 def test_a_target_without_classes_is_refused(task):
     prepared = made_pipeline(task)

@@ -3,7 +3,7 @@
 import pytest
 
 import zoo
-from tests.conformance.names import fake_data, loaded, over_texts
+from tests.conformance.names import OVER_IMAGES, fake_data, loaded, over_texts
 from tests.conftest import TABLES, made_pipeline, run_python
 from trainers.evaluation.metrics import measures
 from trainers.tasks import registry
@@ -14,7 +14,7 @@ def test_metrics_are_those_that_the_literals_name(name):
     if name in TABLES:
         prepared = made_pipeline(name, names=tuple("abcdefg"))  # of more than five outputs
     elif not registry.describe(name).labels:
-        prepared = loaded(over_texts(name).settings())
+        prepared = loaded((OVER_IMAGES.get(name) or over_texts(name)).settings())
     else:
         [model, *_] = (model for model in zoo.names() if name in zoo.describe(model).tasks)
         prepared = fake_data(model)

@@ -24,6 +24,7 @@ from trainers.store import files, logs
 from trainers.store.run_folder import Run
 from trainers.tasks import registry as tasks
 from trainers.training.callbacks.picture import predictions_grid
+from trainers.training.callbacks.samples import sampler
 
 _LOG = logging.getLogger(__name__)
 _IMAGES = 16  # of validation, shown after each epoch
@@ -56,6 +57,7 @@ class Monitor(keras.callbacks.Callback):
         super().__init__()
         self._folder = run.folder / "tensorboard"
         self._lines_path = run.folder / "metrics.jsonl"
+        self._run = run
         self._prepared = run.prepared
         self._settings = run.settings
         self._first_step = step
@@ -83,6 +85,7 @@ class Monitor(keras.callbacks.Callback):
             )
             with self._writers["train"].as_default(step=0):
                 tf.summary.graph(call.get_concrete_function(*specs).graph)
+        self._sampler = sampler(self._run, self.model)
         self._since = time.perf_counter()
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -115,6 +118,13 @@ class Monitor(keras.callbacks.Callback):
         }
         self._since, self._since_step = now, self._step
         self._write("train", values)
+
+    @_never_in_the_way
+    def on_test_begin(self, logs=None):
+        """What a generator makes with the weights that are validated: the averages, if any."""
+        if self._sampler is not None:
+            with self._writers["validation"].as_default(step=self._step):
+                tf.summary.image("samples", self._sampler()[None])
 
     @_never_in_the_way
     def on_epoch_end(self, epoch, logs=None):

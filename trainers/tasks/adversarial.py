@@ -1,0 +1,136 @@
+"""Images of a class made by a generator that a critic compares with real ones (a GAN)."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from pipelines.steps.noise import beside_latents, normal
+from trainers.errors import UsageError
+from trainers.evaluation import statistics
+from trainers.serving.generate import over_images, signature
+from trainers.tasks.registry import Signature, Task
+
+METRICS = ("loss", "margin", "penalty")
+LOWER_IS_BETTER = ("loss", "penalty")
+MAIN_METRIC = "margin"
+# latent: normal numbers that an image is made of.
+# penalty: half of it weighs the critic's squared slopes at real images, as at generated ones.
+OPTIONS = {"latent": 64, "penalty": 0.1}
+LIMITS = {"latent": (1, 10_001), "penalty": (0, None)}
+_PARTS = 3  # of the model's output: margin and two slopes
+_GENERATED = "generated"  # the layer that holds what the generator makes
+
+
+class PairLoss(keras.losses.Loss):
+    """Of a margin and two squared slopes (B, 3): softplus(-margin) + penalty / 2 (their sum).
+
+    A pair is a real image and a generated one of its class (Jolicoeur-Martineau 2018; Huang et al.
+    2024, arXiv 2501.05441, section 2).
+    """
+
+    def __init__(self, penalty: float):
+        super().__init__(reduction=None)
+        self._penalty = penalty
+
+    def call(self, y_true, y_pred):
+        """One value for each pair."""
+        del y_true
+        return _loss(y_pred, self._penalty)
+
+
+def over(pipeline, schema, *, latent: int, penalty: float):
+    """The pipeline with latents and noise beside its images as x, and their labels as y.
+
+    Raises:
+        UsageError: the data is not images of one class each.
+    """
+    del penalty  # of the loss
+    made, schema = over_images(
+        "adversarial", pipeline, schema, no_class=False, make_example=beside_latents(latent)
+    )
+    return made, schema._replace(outputs=_PARTS)
+
+
+def loss(prepared, label_smoothing: float) -> keras.losses.Loss:
+    """That of the critic; the generator's is in its gradient (zoo/gan.py)."""
+    if label_smoothing:
+        raise UsageError("--label_smoothing is for classes; task adversarial has none")
+    return PairLoss(prepared.pipeline.task_options["penalty"])
+
+
+def margin(label, parts):
+    """How much more the critic gives a real image than a generated one: (B,).
+
+    From 0.5 to 3 while both learn; 0: it cannot tell them apart; above 10: it has won.
+    """
+    del label
+    return parts[:, 0]
+
+
+def penalty(label, parts):
+    """The sum of the critic's squared slopes at both images: (B,)."""
+    del label
+    return parts[:, 1] + parts[:, 2]
+
+
+def metrics(prepared) -> list[keras.metrics.Metric]:
+    """The mean margin and the mean of the squared slopes."""
+    del prepared
+    return [
+        keras.metrics.MeanMetricWrapper(margin, name="margin"),
+        keras.metrics.MeanMetricWrapper(penalty, name="penalty"),
+    ]
+
+
+def signatures(entry, hparams, model, prepared) -> dict[str, Signature]:
+    """`generate` for clients; `score`, of real images beside generated ones, for evaluation."""
+    del entry, hparams
+    options = prepared.pipeline.task_options
+    asked = {name: model.input[name] for name in ("latent", "label")}
+    generator = keras.Model(asked, model.get_layer(_GENERATED).output)
+
+    def make(keys, label):
+        latent = normal(keys.named("latent"), options["latent"])
+        images = generator({"latent": latent, "label": label}, training=False)
+        return tf.cast(images, tf.float32)
+
+    def score(**inputs):
+        parts = tf.cast(model(inputs, training=False), tf.float32)
+        return {
+            "parts": parts,
+            "losses": _loss(parts, options["penalty"]),
+            "margin": margin(None, parts),
+            "penalty": penalty(None, parts),
+        }
+
+    def scored(batch):
+        return dict(batch.x)
+
+    return {
+        "generate": signature(make, prepared.class_names),
+        "score": Signature(score, dict(prepared.spec.inputs), scored),
+    }
+
+
+def measured(answers, target) -> statistics.Statistics:
+    """The metrics as means over pairs."""
+    del target
+    kept = {"loss": "losses", "margin": "margin", "penalty": "penalty"}
+    return statistics.of_means({name: np.asarray(answers[key]) for name, key in kept.items()})
+
+
+def _loss(parts: tf.Tensor, weight: float) -> tf.Tensor:
+    return tf.math.softplus(-parts[:, 0]) + weight / 2 * (parts[:, 1] + parts[:, 2])
+
+
+TASK = Task(
+    over=over,
+    loss=loss,
+    metrics=metrics,
+    signatures=signatures,
+    measured="score",
+    scored="parts",
+    kept=("losses", "margin", "penalty"),
+    statistics=measured,
+    generates=True,
+)

@@ -1,0 +1,112 @@
+"""Images of a class made of noise, by the velocity from one to the other (Liu et al. 2022)."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from pipelines.steps.noise import normal_like, on_the_way
+from trainers.errors import UsageError
+from trainers.evaluation import statistics
+from trainers.serving.generate import euler, guided, image_shape, over_images, signature
+from trainers.tasks.registry import Signature, Task
+from zoo.spec import Field
+
+METRICS = ("loss",)
+LOWER_IS_BETTER = ("loss",)
+MAIN_METRIC = "loss"
+# steps: of the way from noise to an image, each asks the network once.
+# guidance: 1 asks for the class as it was learnt; more is surer of the class and less varied.
+# class_dropout: fraction of the examples that are learnt without their class.
+OPTIONS = {"steps": 20, "guidance": 1.0, "class_dropout": 0.1}
+LIMITS = {"steps": (1, 10_001), "guidance": (0, 100), "class_dropout": (0, 1)}
+
+
+class SquaredError(keras.losses.Loss):
+    """The mean squared error of each image's velocity: (B, H, W, C) to (B,)."""
+
+    def call(self, y_true, y_pred):
+        """One value for each image."""
+        return _squared(y_true, y_pred)
+
+
+def over(pipeline, schema, *, steps: int, guidance: float, class_dropout: float):
+    """The pipeline with images on the way to noise as x, and the velocity there as y.
+
+    Raises:
+        UsageError: the data is not images of one class each.
+    """
+    del steps, guidance  # of the signature
+
+    def outputs(state) -> int:
+        return image_shape(pipeline, schema, state)[-1]
+
+    made, schema = over_images(
+        "rectified_flow", pipeline, schema, no_class=True, make_example=on_the_way(class_dropout)
+    )
+    return made, schema._replace(outputs=outputs)
+
+
+def loss(prepared, label_smoothing: float) -> keras.losses.Loss:
+    """Mean squared error of the velocity, one value for each image."""
+    del prepared
+    if label_smoothing:
+        raise UsageError("--label_smoothing is for classes; task rectified_flow has none")
+    return SquaredError(reduction=None)
+
+
+def metrics(prepared) -> list[keras.metrics.Metric]:
+    """None but the loss, which is added."""
+    del prepared
+    return []
+
+
+def signatures(entry, hparams, model, prepared) -> dict[str, Signature]:
+    """`generate` for clients; `score`, of images on the way to noise, for evaluation."""
+    del entry, hparams
+    options = prepared.pipeline.task_options
+    image = prepared.spec.inputs["image"]
+
+    def velocity(x, time, label):
+        inputs = {"image": x, "time": time, "label": label}
+        return tf.cast(model(inputs, training=False), tf.float32)
+
+    def make(keys, label):
+        blank = tf.zeros([1, *image.shape])
+        noise = normal_like(blank, keys.named("noise"))
+        return euler(guided(velocity, label + 1, options["guidance"]), noise, options["steps"])
+
+    def score(image, time, label, target):
+        found = velocity(image, time, label)
+        return {"velocity": found, "squared": _squared(target, found)}
+
+    def scored(batch):
+        return {**batch.x, "target": batch.y}
+
+    target = Field(image.shape, "float32")
+    return {
+        "generate": signature(make, prepared.class_names),
+        "score": Signature(score, {**prepared.spec.inputs, "target": target}, scored),
+    }
+
+
+def measured(answers, target) -> statistics.Statistics:
+    """The loss as a mean over images."""
+    del target
+    return statistics.of_means({"loss": np.asarray(answers["squared"])})
+
+
+def _squared(y: tf.Tensor, answer: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_mean(tf.square(answer - tf.cast(y, answer.dtype)), axis=[1, 2, 3])
+
+
+TASK = Task(
+    over=over,
+    loss=loss,
+    metrics=metrics,
+    signatures=signatures,
+    measured="score",
+    scored="velocity",
+    kept=("squared",),
+    statistics=measured,
+    generates=True,
+)
