@@ -5,6 +5,7 @@ import pathlib
 
 import pipelines
 import zoo
+from trainers.config import packages
 from trainers.errors import UsageError
 
 _FIRST = {
@@ -13,14 +14,19 @@ _FIRST = {
     **dict.fromkeys(("tfds_text", "imdb", "docstrings"), "text_ngram"),
 }
 _FIRST_OF_TASK = {  # instead, which those of the data are not for
+    "masked_image": "mae",
     "masked_lm": "bert_mini",
     "word_vectors": "word2vec",
     "cooccurrence": "glove",
 }
+# For photographs: a network that was trained on ImageNet, where its weights are installed.
+_PRETRAINED, _FROM_SCRATCH = "efficientnet_lite2", "speed_cnn"
+_BY_ROWS = {"batch_size": 0, "epochs": 0}  # a batch of CIFAR-10 is more than some folders have
 SUMMARY = (
-    "The first choice for the data set: tabular for tables, text_ngram for texts; bert_mini for "
-    "--task=masked_lm, word2vec for word_vectors, glove for cooccurrence; in a run's folder its "
-    "own."
+    "The first choice for the data set: tabular for tables, text_ngram for texts, for photographs "
+    "efficientnet_lite2 where its weights are installed and else speed_cnn; mae for "
+    "--task=masked_image, bert_mini for masked_lm, word2vec for word_vectors, glove for "
+    "cooccurrence; in a run's folder its own."
 )
 _LOG = logging.getLogger(__name__)
 
@@ -49,8 +55,10 @@ def model_for(pipeline: str | None, workdir: str | None, task: str | None = None
     if task in _FIRST_OF_TASK:
         _LOG.info("--model=auto: %s, the first choice for task %s", _FIRST_OF_TASK[task], task)
         return _FIRST_OF_TASK[task]
+    if pipeline == "image_folder":
+        return _for_photographs(pipeline)
     if pipeline not in _FIRST:
-        kinds = f"it is for tables and texts ({', '.join(_FIRST)})"
+        kinds = f"it is for tables and texts ({', '.join(_FIRST)}) and for image_folder"
         if pipeline not in pipelines.names():
             kinds = "no such data set; all: --list"
         raise UsageError(
@@ -59,3 +67,22 @@ def model_for(pipeline: str | None, workdir: str | None, task: str | None = None
         )
     _LOG.info("--model=auto: %s, the first choice for %s", _FIRST[pipeline], pipeline)
     return _FIRST[pipeline]
+
+
+def sizes(model: str, pipeline: str | None) -> dict[str, int]:
+    """Fields of the recipe of a model that was chosen, where its own are not for any folder."""
+    return dict(_BY_ROWS) if (model, pipeline) == (_FROM_SCRATCH, "image_folder") else {}
+
+
+def _for_photographs(pipeline: str) -> str:
+    if packages.path(_PRETRAINED):
+        _LOG.info("--model=auto: %s, trained on ImageNet, for %s", _PRETRAINED, pipeline)
+        return _PRETRAINED
+    _LOG.info(
+        "--model=auto: %s, from scratch, for %s; one that was trained on ImageNet needs fewer "
+        "images: %s",
+        _FROM_SCRATCH,
+        pipeline,
+        packages.PACKAGES[_PRETRAINED].install,
+    )
+    return _FROM_SCRATCH

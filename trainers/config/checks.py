@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pipelines
 import zoo
+from trainers.config import packages
 from trainers.config.fields import check_name, check_option
 from trainers.errors import UsageError
 from trainers.tasks import registry as tasks
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
 
 # Flags that name the data, for the pipelines that take them, with an example of each.
 _DATA_EXAMPLES = {"dataset": "mnist", "data_files": "table.csv", "target": "price"}
-# What --init_from takes besides paths: no source of the model's own, and the model's `adapt`.
-START_SOURCES = ("none", "statistics")
+# What --init_from takes besides paths: no source of the model's own, the model's `adapt`, weights
+# inside a package, and a last layer fitted on the features of the others.
+START_SOURCES = ("none", "statistics", packages.SOURCE, "probe")
 VECTOR_FILES = (".txt", ".vec")  # suffixes of word vectors, which --init_from takes too
 
 
@@ -53,6 +55,20 @@ def pipeline_arguments(settings: "Settings") -> dict[str, Any]:
     return flags | dict(settings.pipeline_options)
 
 
+def start_sources(settings: "Settings") -> list[str]:
+    """What --init_from lists, then the model's own sources, unless the list names `none`.
+
+    Of a model whose weights come from a run or a file, none are taken from a package.
+    """
+    listed = list(settings.init_from)
+    if "none" in listed:
+        return [source for source in listed if source != "none"]
+    own = zoo.describe(settings.model).start
+    if set(listed) - set(START_SOURCES):
+        own = tuple(source for source in own if source != packages.SOURCE)
+    return listed + [source for source in own if source not in listed]
+
+
 def known(describe: Callable[[str], Any], name: str) -> Any:
     """What `describe` says of a name. UsageError: there is no such name."""
     try:
@@ -84,6 +100,8 @@ def check_pipeline(settings: "Settings") -> None:
         label, limits = f"--pipeline_options: {option}", described.limits.get(option, (None, None))
         default = described.options.get(option)
         check_option(label, pipelines.accepted(value, default), default, limits)
+        if option in described.choices:
+            check_name(f"{option} of pipeline {name}", value, described.choices[option])
     for flag in _DATA_EXAMPLES:
         if getattr(settings, flag) and flag not in offered:
             takers = [
@@ -110,7 +128,12 @@ def check_ways(settings: "Settings") -> None:
 
 
 def check_run(settings: "Settings") -> None:
-    """UsageError: a batch that does not divide, or a path that cannot be a run or its start."""
+    """Refuses a batch that does not divide, or a start of a run that cannot be.
+
+    Raises:
+        UsageError: either of these.
+        DataError: weights in a package that is not installed.
+    """
     parts = ways.batch_divisor(settings.way, settings.way_options)
     if settings.recipe.batch_size % ((settings.replicas or 1) * parts):
         by = f", each in {parts} parts" if parts > 1 else ""
@@ -118,7 +141,11 @@ def check_run(settings: "Settings") -> None:
             f"--batch_size={settings.recipe.batch_size} does not divide over "
             f"--replicas={settings.replicas}: every replica takes an equal share{by}"
         )
-    for flag, paths in (("workdir", (settings.workdir,)), ("init_from", settings.init_from)):
+    for flag, paths in (
+        ("workdir", (settings.workdir,)),
+        ("init_from", settings.init_from),
+        ("judge", (settings.judge,)),
+    ):
         for path in paths:
             if "://" in path:
                 raise UsageError(
@@ -126,6 +153,10 @@ def check_run(settings: "Settings") -> None:
                 )
     if (settings.run_dir / "run.json").exists():  # it has its initial weights already
         return
+    if packages.SOURCE in start_sources(settings):
+        packages.required(settings.model)
+    if settings.judge and not (pathlib.Path(settings.judge).expanduser() / "run.json").is_file():
+        raise UsageError(f"--judge={settings.judge}: expected the folder of a finished run")
     for path in settings.init_from:
         source = pathlib.Path(os.path.expanduser(path))
         is_file = source.suffix in (".keras", *VECTOR_FILES) and source.is_file()

@@ -30,13 +30,15 @@ class Settings:
     dataset: str = setting("", "TFDS name, for pipelines that take any: mnist, svhn_cropped")
     data_files: str = setting(
         "",
-        "your own data, a file or folder: csv, image_folder, text_lines, text_folder, text_table",
+        "your own data, a file or folder: csv, image_folder, image_table, text_lines, text_folder, "
+        "text_table",
         changes_numbers=False,  # the fingerprint of the data says whether it is the same
     )
-    target: str = setting("", "the column to predict, for tables and texts in tables: price")
+    target: str = setting("", "the column to predict, for tables of any kind: price")
     data_dir: str = setting(
         "",
-        "TFDS's data folder (default: TFDS_DATA_DIR, then TFDS's own)",
+        "TFDS's data folder (default: TFDS_DATA_DIR, then TFDS's own); of your own images, where "
+        "decoded ones are kept (default: temporary files)",
         changes_numbers=False,  # as data_files
     )
     pipeline_options: Mapping[str, Any] = setting(
@@ -50,13 +52,25 @@ class Settings:
     init_from: tuple[str, ...] = setting(
         (),
         "sources of initial weights in order: a finished run (with its vocabulary), a .keras file, "
-        "word vectors as text (.txt, .vec)",
+        "word vectors as text (.txt, .vec), packaged (trained on ImageNet), probe (the last layer "
+        "fitted on the features of the others), none (not the model's own sources)",
         kind="paths",
     )
     init_new: tuple[str, ...] = setting(
         (),
         "weights that --init_from may leave new, by regular expressions on their paths",
         kind="patterns",
+    )
+    judge: str = setting(
+        "",
+        "a finished run of a classifier that says what generated images are worth",
+        changes_numbers=False,
+    )
+    judge_samples: int = setting(
+        10_000,
+        "images that the judge sees, at most as many as there are test rows",
+        at_least=2,
+        changes_numbers=False,
     )
     way: tuple[str, ...] = setting(
         (), "other ways to take a training step, in order: accumulate", kind="names"
@@ -173,14 +187,18 @@ def resolve(model: str, changes: Mapping[str, Any]) -> Settings:
 
     Raises:
         UsageError: an unknown name or a value that cannot be meant; it says what was expected.
+        DataError: weights that the run begins with are in a package that is not installed.
     """
     for name in changes:
         check_name("setting", name, sorted(FIELDS.keys() - {"model"}))
     if model == "auto":
         model = auto.model_for(*(changes.get(name) for name in ("pipeline", "workdir", "task")))
+        changes = {**auto.sizes(model, changes.get("pipeline")), **changes}
     described = checks.known(zoo.describe, model)
     asked = {"model": model, **optimizers.defaults(described.recipe, changes), **changes}
     accepted = {name: fields.accept(FIELDS[name], value) for name, value in asked.items()}
+    suited = described.data_options.get(accepted.get("pipeline", described.recipe.pipeline), {})
+    accepted["pipeline_options"] = {**suited, **accepted.get("pipeline_options", {})}
     recipe = Recipe(**{k: v for k, v in accepted.items() if k in RECIPE_FIELDS})
     rest = {k: v for k, v in accepted.items() if k not in RECIPE_FIELDS}
     settings = Settings(recipe=recipe, **rest)

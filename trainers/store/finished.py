@@ -45,6 +45,11 @@ class Finished:
         return _read(self, "examples.npz")
 
     @functools.cached_property
+    def samples(self) -> dict[str, np.ndarray]:
+        """Images that a generator made, with their classes."""
+        return _read(self, "samples.npz")
+
+    @functools.cached_property
     def predictions(self) -> dict[str, dict[str, np.ndarray]]:
         """Row numbers, targets and outputs by split, the baselines' outputs among them."""
         return {split: _read(self, f"predictions/{split}.npz") for split in SPLITS}

@@ -55,7 +55,12 @@ _KNOWN = {  # module as Keras writes it: its classes; None: all of them
     "keras.src.ops.numpy": None,
 }
 # Registered as zoo>Recurrence and so on, where their files are imported.
-_OURS = {"zoo.layers": {"Bias"}, "zoo.rnn": {"Recurrence"}, "zoo.word2vec": {"Band"}}
+_OURS = {
+    "zoo.layers": {"Bias"},
+    "zoo.mae": {"Waves"},
+    "zoo.rnn": {"Recurrence"},
+    "zoo.word2vec": {"Band"},
+}
 _TENSOR = "__keras_tensor__"
 _VALUES = {_TENSOR, "__tensor__", "__numpy__", "__slice__", "__ellipsis__"}
 _DTYPES = {"bool", "uint8", "int32", "int64", "float16", "bfloat16", "float32", "float64"}

@@ -1,9 +1,11 @@
 """--model=auto: the data's first choice, or what the run in the folder recorded."""
 
+import pathlib
+
 import pytest
 
 import pipelines
-from trainers.config import flags
+from trainers.config import flags, packages
 from trainers.config.settings import resolve
 from trainers.errors import ArtefactError, UsageError
 from trainers.store import sealed
@@ -43,6 +45,22 @@ def test_auto_is_an_encoder_for_texts_without_labels(caplog):
     assert "--model=auto: bert_mini, the first choice for task masked_lm" in caplog.text
     for task, model in (("word_vectors", "word2vec"), ("cooccurrence", "glove")):
         assert resolve("auto", {"pipeline": "library_text", "task": task}).model == model
+
+
+def test_auto_is_pretrained_for_photographs_where_its_weights_are_installed(monkeypatch, caplog):
+    photos = {"pipeline": "image_folder", "data_files": "photos"}
+    with caplog.at_level("INFO"):
+        monkeypatch.setattr(packages, "path", lambda model: None)
+        sized = {"batch_size": 0, "epochs": 0}  # by the number of photographs
+        assert resolve("auto", photos) == resolve("speed_cnn", {**photos, **sized})
+        assert resolve("auto", {**photos, "epochs": 3}).recipe.epochs == 3
+        unlabelled = {**photos, "task": "masked_image"}
+        assert resolve("auto", unlabelled).model == "mae"
+        monkeypatch.setattr(packages, "path", lambda model: pathlib.Path("weights"))
+        assert resolve("auto", photos) == resolve("efficientnet_lite2", photos)
+    assert "speed_cnn, from scratch, for image_folder" in caplog.text
+    assert "pip install 'keras-tfds-zoo[pretrained]'" in caplog.text
+    assert "efficientnet_lite2, trained on ImageNet, for image_folder" in caplog.text
 
 
 def test_auto_in_the_folder_of_a_run_is_the_model_of_the_run(tmp_path):

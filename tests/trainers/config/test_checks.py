@@ -31,6 +31,14 @@ def test_options_of_a_task_are_those_of_its_file():
         ({"pipeline": "imdbb"}, "unknown pipeline 'imdbb'; nearest: imdb"),
         ({"target": "x"}, "pipeline imdb takes no --target"),
         ({"pipeline": "text_lines"}, "pipeline text_lines needs --data_files"),
+        (
+            {"pipeline": "cifar10", "pipeline_options": {"mix": "mixups"}},
+            "unknown mix of pipeline cifar10 'mixups'; nearest: mixup, cutmix; known: none",
+        ),
+        (
+            {"pipeline": "mnist", "pipeline_options": {"erase": 1.5}},
+            "--pipeline_options: erase must be at least 0 and less than 1, received 1.5",
+        ),
         ({"workdir": "s3://bucket/run"}, "runs live on a local disk"),
         ({"batch_size": 31, "replicas": 2}, "does not divide over --replicas=2"),
     ],

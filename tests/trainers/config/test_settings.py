@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 import zoo
-from trainers.config import checks
+from trainers.config import checks, packages
 from trainers.config.checks import task_of
 from trainers.config.settings import FIELDS, Settings, recorded_identity, resolve
 from trainers.errors import UsageError
-from trainers.training.start import statistics
+from trainers.training.start import probe, statistics
 from zoo.spec import Recipe
 
 REFUSED = [  # changes to cifar_cnn, and what the message says
@@ -137,6 +137,7 @@ def test_identity_is_everything_that_is_not_marked_otherwise():
         *("data_files", "data_dir", "workdir", "replicas", "histograms", "profile"),
         *("report_baseline", "checkpoint_minutes", "max_minutes", "recover_tries"),
         *("resume_with_changes", "dry_run", "debug", "steps_per_execution"),
+        *("judge", "judge_samples"),
     }
     assert set(resolve("mlp", {}).identity()) == set(FIELDS) - outside
     # A new field of either class is part of it without being named anywhere.
@@ -159,7 +160,7 @@ def test_identity_recorded_before_a_field_existed_has_its_default():
 
 
 def test_start_sources_by_name_are_those_that_exist():
-    assert checks.START_SOURCES == ("none", statistics.NAME)
+    assert checks.START_SOURCES == ("none", statistics.NAME, packages.SOURCE, probe.NAME)
 
 
 def test_data_flags_reach_the_pipelines_that_take_them():

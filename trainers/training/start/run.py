@@ -46,6 +46,8 @@ def adopted_state(
         return {}
     past, name = finished(folder), f"inputs/{form}"
     if name not in past.state:
+        if train is not None and not chosen.fit(train):  # images of 8 bits have no state
+            return {}
         raise ArtefactError(
             f"--init_from={folder} was trained on {past.settings.recipe.pipeline}, which has no "
             f"fitted state for the input form {form!r} of {pipeline.name}"

@@ -9,18 +9,20 @@ import numpy as np
 
 import zoo
 from pipelines.core.plan import order_version
-from trainers.config.checks import VECTOR_FILES
+from trainers.config import packages
+from trainers.config.checks import VECTOR_FILES, start_sources
 from trainers.config.settings import Settings
 from trainers.errors import ArtefactError, UsageError
 from trainers.store import checkpoint
 from trainers.store.checkpoint import Checkpoint
 from trainers.store.run_folder import Run
+from trainers.training import optimizers
 from trainers.training.callbacks.saver import NEW_PROGRESS
-from trainers.training.start import keras_file, match, statistics, vectors
+from trainers.training.start import keras_file, match, packaged, probe, statistics, vectors
 from trainers.training.start import run as run_source
+from trainers.training.start.match import Matched
 
 _LOG = logging.getLogger(__name__)
-_NONE = "none"  # instead of the model's own sources
 
 
 def start(model: keras.Model, run: Run) -> Checkpoint:
@@ -56,28 +58,20 @@ def start(model: keras.Model, run: Run) -> Checkpoint:
 
 def initialise(model: keras.Model, run: Run) -> None:
     """Initial weights from each source in order; what one has set, a later one leaves alone."""
-    entry, unset = zoo.get(run.settings.model), {v.path: v for v in model.weights}
+    unset = {v.path: v for v in model.weights}
     for source in sources(run.settings):
-        if source == statistics.NAME:
-            arrays = statistics.weights(model, run)
-            matched = match.exactly(unset, arrays)
-        elif source.endswith(VECTOR_FILES) and not pathlib.Path(source).expanduser().is_dir():
-            paths = {v.path for v in model.weights}
-            matched = vectors.matched(source, paths, unset, run.prepared)
-        else:
-            arrays = _read(source, run)
-            matched = match.all_or_refused(
-                source,
-                unset,
-                arrays,
-                head=entry.head,
-                positions=entry.positions,
-                init_new=run.settings.init_new,
-            )
+        matched = _matched(source, model, unset, run)
         for path, value in matched.values.items():
             unset.pop(path).assign(value)
         for line in matched.lines:
             _LOG.info("initial weights from %s: %s", source, line)
+
+    drawn = [
+        path for path in unset if optimizers.factor_of(path, run.settings.recipe.lr_scale) == 0
+    ]
+    if drawn:
+        more = " and others" if len(drawn) > 3 else ""
+        _LOG.warning("frozen as they were drawn at random: %s%s", ", ".join(drawn[:3]), more)
 
 
 def sources(settings: Settings) -> list[str]:
@@ -86,13 +80,37 @@ def sources(settings: Settings) -> list[str]:
     Raises:
         UsageError: it names `statistics` and the model takes none.
     """
-    listed, adapts = list(settings.init_from), zoo.get(settings.model).adapt is not None
+    listed, adapts = start_sources(settings), zoo.get(settings.model).adapt is not None
     if statistics.NAME in listed and not adapts:
         raise UsageError(f"--init_from={statistics.NAME}: {settings.model} takes none of its data")
-    own = [statistics.NAME] if adapts and not {_NONE, statistics.NAME} & set(listed) else []
-    return [source for source in listed if source != _NONE] + own
+    own = adapts and not {"none", statistics.NAME} & set(settings.init_from)
+    return [*listed, *([statistics.NAME] if own else [])]
+
+
+def _matched(
+    source: str, model: keras.Model, unset: Mapping[str, keras.Variable], run: Run
+) -> Matched:
+    """What a source gives to the variables that no earlier one has set."""
+    if source == statistics.NAME:
+        return match.exactly(unset, statistics.weights(model, run))
+    if source == probe.NAME:
+        return probe.matched(model, unset, run)
+    if source.endswith(VECTOR_FILES) and not pathlib.Path(source).expanduser().is_dir():
+        return vectors.matched(source, {v.path for v in model.weights}, unset, run.prepared)
+    entry = zoo.get(run.settings.model)
+    return match.all_or_refused(
+        source,
+        unset,
+        _read(source, run),
+        head=entry.head,
+        positions=entry.positions,
+        grids=entry.grids,
+        init_new=run.settings.init_new,
+    )
 
 
 def _read(source: str, run: Run) -> Mapping[str, np.ndarray]:
+    if source == packages.SOURCE:
+        return packaged.weights(run.settings.model)
     path = pathlib.Path(source).expanduser()
     return run_source.weights(path) if path.is_dir() else keras_file.weights(path, run.prepared)

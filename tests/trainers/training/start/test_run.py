@@ -32,7 +32,17 @@ def pieces(fit=lambda rows: pytest.fail("fitted anew"), leaves_out=None) -> Pipe
 def adopted(tmp_path, monkeypatch):
     """A function that adopts from a run of this state and schema."""
 
-    def adopt(*, form="", state=None, schema=TEXT, options=(), sources=("past",), leaves_out=None):
+    def adopt(
+        *,
+        form="",
+        state=None,
+        schema=TEXT,
+        options=(),
+        sources=("past",),
+        leaves_out=None,
+        pipeline=None,
+        train=None,
+    ):
         (tmp_path / "past").mkdir(exist_ok=True)
         (tmp_path / "past" / "run.json").touch()
         (tmp_path / "a.keras").touch()
@@ -49,7 +59,8 @@ def adopted(tmp_path, monkeypatch):
             settings=types.SimpleNamespace(recipe=recipe),
         )
         monkeypatch.setattr(run, "finished", lambda folder: past)
-        return run.adopted_state(settings, pieces(leaves_out=leaves_out), schema, None, form)
+        pipeline = pipeline or pieces(leaves_out=leaves_out)
+        return run.adopted_state(settings, pipeline, schema, train, form)
 
     return adopt
 
@@ -101,3 +112,16 @@ def test_an_option_that_the_part_records_may_not_differ(adopted):
     with pytest.raises(UsageError, match=r"tokenizer=pieces, but .* trained with tokenizer=bytes"):
         adopted(options={"tokenizer": "pieces"}, state={"inputs/pieces": part})
     assert adopted(state={"inputs/pieces": part}) == {"inputs/pieces": part}
+
+
+def test_images_of_8_bits_have_no_state_to_adopt(adopted):
+    """Of 16 bits their largest value is known: both runs have it or none."""
+    rows = object()
+    fitted = {"narrow": {}, "wide": {"largest": np.array(4095)}}
+    for kind, expected in (("narrow", {}), ("wide", None)):
+        pipeline = pieces(fit=lambda train, kind=kind: fitted[kind])
+        if expected is None:
+            with pytest.raises(ArtefactError, match="no fitted state"):
+                adopted(form="ngrams", pipeline=pipeline, train=rows)
+        else:
+            assert adopted(form="ngrams", pipeline=pipeline, train=rows) == expected

@@ -62,6 +62,28 @@ def test_initialise_leaves_what_an_earlier_source_has_set(tmp_path, monkeypatch,
     assert "initial weights from statistics: sets whiten/bias" in caplog.text
 
 
+def test_patches_of_another_size_of_image_take_resampled_positions(tmp_path, monkeypatch, caplog):
+    """The source saw images twice as large."""
+    caplog.set_level("INFO", "trainers")
+    (tmp_path / "a.keras").touch()
+    source = str(tmp_path / "a.keras")
+    model, run = built("vit_mini4", "cifar10", tmp_path / "run", init_from=(source,))
+    given = {v.path: np.full(v.shape, 0.5, np.float32) for v in model.weights}
+    [path] = [path for path in given if "position" in path]
+    assert given[path].shape == (4, 8)  # patches of 16 pixels
+    given[path] = np.tile(np.repeat([1.0, 3.0], 2)[:, None, None], (1, 4, 8)).reshape(16, 8)
+    given["logits/kernel"] = np.zeros((8, 1000), np.float32)
+    monkeypatch.setattr(sources, "_read", lambda source, run: given)
+    sources.initialise(model, run)
+    values = {v.path: v.numpy() for v in model.weights}
+    assert f"{path} resampled from 4x4 to 2x2 patches" in caplog.text
+    assert "new: logits/kernel" in caplog.text
+    # Columns are alike, the two rows as far from the mean on either side.
+    np.testing.assert_allclose(values[path][[0, 2]], values[path][[1, 3]], atol=1e-6)
+    np.testing.assert_allclose(values[path][0] + values[path][2], 4.0, atol=1e-5)
+    assert (values[path][0] < 1.3).all()
+
+
 def test_start_prefers_the_newest_checkpoint(tmp_path, monkeypatch):
     model, run = built("mlp_binary", "breast_cancer", tmp_path)
     first = sources.start(model, run)

@@ -1,0 +1,256 @@
+"""Are packaged ImageNet weights read rightly? Wrong padding costs points, not nonsense.
+
+    TFDS_DATA_DIR=... python benchmarks/pretrained_check.py [--images=500] [--model=mobilenet_v2]
+
+Photographs that are inside other packages, where those are installed, should get a plausible class.
+The judge is CIFAR-10, whose images are enlarged: the chances of all ImageNet classes that belong to
+one of its classes are added up. The network as it is has to beat the same network with padding that
+is moved, with blue first, with other scales and with another epsilon. At last the mean and
+deviation of each channel before each batch normalisation are compared with those that are stored.
+"""
+
+import importlib.util
+import pathlib
+import sys
+from collections.abc import Callable
+
+import numpy as np
+from absl import app, flags
+from PIL import Image
+
+from trainers.config.packages import PACKAGES
+from trainers.errors import import_tensorflow
+
+_IMAGES = flags.DEFINE_integer("images", 500, "Test images of CIFAR-10.", lower_bound=10)
+_MODELS = flags.DEFINE_list("model", sorted(PACKAGES), "Models to check.")
+_BATCH = 50
+_MILITARY_UNIFORM = "n03763968"  # class 652 in the order of the weights
+# Numbers of ImageNet's classes that are an example of each class of CIFAR-10, in its order. There
+# are no deer: antelopes stand for them.
+_CLASSES = (
+    (404, 895),
+    (407, 436, 468, 511, 609, 627, 656, 661, 751, 817),
+    (*range(7, 25), *range(80, 101), *range(127, 147)),
+    range(281, 286),
+    (351, 352, 353),
+    range(151, 269),
+    (30, 31, 32),
+    (339,),
+    (403, 472, 484, 510, 554, 576, 625, 628, 724, 780, 814, 833, 871, 914),
+    (555, 569, 654, 675, 717, 734, 864, 867),
+)
+_PHOTOGRAPHS = {  # in a package: the classes that are right
+    "matplotlib/mpl-data/sample_data/grace_hopper.jpg": (652, 457, 906),  # uniform, bow tie, tie
+    "sklearn/datasets/images/china.jpg": (698, 442, 483),  # palace, bell cote, castle
+    "skimage/data/chelsea.png": (281, 282, 285),  # cats
+    "skimage/data/coffee.png": (967, 504, 968),  # espresso, mug, cup
+}
+
+
+def main(argv: list[str]) -> None:
+    """Prints the checks; exit code 1 where one fails."""
+    del argv
+    import_tensorflow()
+    _check_order_of_classes()
+    images, labels = _cifar10(_IMAGES.value)
+    failed = [line for name in _MODELS.value for line in _checked(name, images, labels)]
+    print("\n".join(["", *(f"FAILED {line}" for line in failed)]) if failed else "all as expected")
+    sys.exit(bool(failed))
+
+
+def _checked(name: str, images: np.ndarray, labels: np.ndarray) -> list[str]:
+    """What is not as expected of one model."""
+    failed = []
+    chances = _answers(_model(name))
+    for path, right in _PHOTOGRAPHS.items():
+        photograph = _photograph(path)
+        if photograph is None:
+            print(f"{name}: {path} is not installed")
+            continue
+        best = np.argsort(chances(photograph[None])[0])[::-1][:3]
+        print(f"{name}: {path.rpartition('/')[2]}: classes {best.tolist()}, of {right}")
+        if not set(best) & set(right):
+            failed.append(f"{name}: {path} is {best.tolist()}")
+    losses = {}
+
+    def judge(variant: str, answers: np.ndarray) -> None:
+        losses[variant], accuracy = _judged(answers, labels)
+        print(
+            f"{name}: {variant:24} log-loss {losses[variant]:.4f}  accuracy {accuracy:.4f}",
+            flush=True,
+        )
+
+    judge("as it is", chances(images))
+    for variant, see in _wrong_images(name).items():
+        judge(variant, chances(see(images)))
+    for variant, change in _wrong_models(name).items():
+        model = _model(name)
+        change(model)
+        judge(variant, _answers(model)(images))
+    failed += [f"{name}: {v} is no worse" for v in losses if losses[v] < losses["as it is"]]
+    mean, deviation = _agreement(_model(name), images[:200])
+    print(
+        f"{name}: stored and seen statistics correlate, least and median of the layers: mean "
+        f"{min(mean):.3f} {np.median(mean):.3f}, deviation {min(deviation):.3f} "
+        f"{np.median(deviation):.3f}",
+        flush=True,
+    )
+    if np.median(mean) < 0.9 or np.median(deviation) < 0.9:
+        failed.append(f"{name}: statistics do not agree")
+    return failed
+
+
+def _model(name: str):
+    """The network with its 1000 classes, for images of its own size in -1..1."""
+    import keras
+
+    import zoo
+    from trainers.training.start import packaged
+    from zoo.spec import DataSpec, Field
+
+    side = zoo.describe(name).hparams["resolution"]
+    spec = DataSpec({"image": Field((side, side, 3), "float32")}, "classification", 1000)
+    keras.backend.clear_session()
+    model, values = zoo.get(name).build(spec, **zoo.get(name).hparams), packaged.weights(name)
+    for variable in model.weights:
+        if variable.path in values:
+            variable.assign(values[variable.path])
+    return model
+
+
+def _answers(model) -> Callable:
+    """A function of images (N, H, W, 3) in 0..255, which it enlarges: (N, 1000) chances."""
+    import tensorflow as tf
+
+    sides = model.input["image"].shape[1:3]
+
+    @tf.function
+    def answer(part):
+        large = tf.image.resize(tf.cast(part, tf.float32), sides, antialias=True)
+        return tf.nn.softmax(model({"image": large * (2 / 255) - 1}, training=False))
+
+    def chances(images: np.ndarray) -> np.ndarray:
+        parts = [images[i : i + _BATCH] for i in range(0, len(images), _BATCH)]
+        return np.concatenate([answer(tf.constant(part, tf.float32)).numpy() for part in parts])
+
+    return chances
+
+
+def _judged(chances: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+    """Log-loss and accuracy among the ten classes of CIFAR-10."""
+    ten = np.stack([chances[:, list(numbers)].sum(axis=1) for numbers in _CLASSES], axis=1) + 1e-9
+    right = ten[np.arange(len(labels)), labels] / ten.sum(axis=1)
+    return float(-np.log(right).mean()), float((ten.argmax(axis=1) == labels).mean())
+
+
+def _wrong_images(name: str) -> dict[str, Callable]:
+    """Other ways to scale pixels, as pixels that the network's own scaling turns into these."""
+    mean, std = np.array([123.675, 116.28, 103.53]), np.array([58.395, 57.12, 57.375])
+    if name == "mobilenet_v2":  # whose (pixel - mean) / std is undone
+        scales = {
+            "scaled to -1..1": lambda image: (image / 127.5 - 1) * std + mean,
+            "scaled to 0..1": lambda image: image / 255 * std + mean,
+        }
+    else:  # whose (pixel - 127) / 128 is
+        scales = {
+            "ImageNet's mean and std": lambda image: (image - mean) / std * 128 + 127,
+            "scaled to 0..1": lambda image: image / 255 * 128 + 127,
+        }
+    return {"blue first": lambda image: image[..., ::-1], **scales}
+
+
+def _wrong_models(name: str) -> dict[str, Callable]:
+    """Mistakes in a network that leave it plausible."""
+    epsilon = 1e-3 if name == "mobilenet_v2" else 1e-5
+    return {
+        "padding moved": _move_padding,
+        f"epsilon {epsilon:g}": lambda model: _set_epsilon(model, epsilon),
+    }
+
+
+def _set_epsilon(model, epsilon: float) -> None:
+    for layer in model.layers:
+        if layer.name.endswith("_norm"):
+            layer.epsilon = epsilon
+
+
+def _move_padding(model) -> None:
+    """Strided layers see TensorFlow's zeros where they are padded alike, and the reverse of them
+    where TensorFlow pads."""
+    import tensorflow as tf
+
+    for layer in model.layers:
+        if layer.name.endswith("_pad"):
+            layer.padding = ((0, 1), (0, 1))
+        elif getattr(layer, "strides", (1, 1)) == (2, 2) and layer.padding == "same":
+            zeros = layer.kernel_size[0] - 2  # of an even size, the smaller half comes first
+            sides = [[zeros - zeros // 2, zeros // 2]] * 2
+            layer.padding = "valid"
+
+            def call(inputs, inner=layer.call, sides=sides):
+                return inner(tf.pad(inputs, [[0, 0], *sides, [0, 0]]))
+
+            layer.call = call
+
+
+def _agreement(model, images: np.ndarray) -> tuple[list[float], list[float]]:
+    """Correlation over channels of stored and seen mean, and of deviation, by layer."""
+    import keras
+    import tensorflow as tf
+
+    norms = [layer for layer in model.layers if layer.name.endswith("_norm")]
+    inner = keras.Model(model.input, [layer.input for layer in norms])
+    sides = model.input["image"].shape[1:3]
+
+    @tf.function
+    def moments(part):
+        large = tf.image.resize(tf.cast(part, tf.float32), sides, antialias=True)
+        seen = inner({"image": large * (2 / 255) - 1}, training=False)
+        axes = (0, 1, 2)
+        return [tf.stack([tf.reduce_mean(x, axes), tf.reduce_mean(x * x, axes)]) for x in seen]
+
+    parts = [images[i : i + _BATCH] for i in range(0, len(images), _BATCH)]
+    sums = [np.mean(values, axis=0) for values in zip(*map(moments, parts), strict=True)]
+    means, deviations = [], []
+    for layer, (mean, square) in zip(norms, sums, strict=True):
+        stored = layer.moving_mean.numpy(), np.sqrt(layer.moving_variance.numpy())
+        seen = np.sqrt(np.maximum(square - mean**2, 0))
+        means.append(float(np.corrcoef(mean, stored[0])[0, 1]))
+        deviations.append(float(np.corrcoef(seen, stored[1])[0, 1]))
+    return means, deviations
+
+
+def _cifar10(number: int) -> tuple[np.ndarray, np.ndarray]:
+    import pipelines
+    from pipelines.storage import tfds
+
+    _, rows, _ = tfds.load(pipelines.get("cifar10"))
+    return rows["test"].table["image"][:number], rows["test"].table["label"][:number]
+
+
+def _photograph(path: str) -> np.ndarray | None:
+    """The middle square of a photograph inside a package; None: it is not installed."""
+    package, _, rest = path.partition("/")
+    spec = importlib.util.find_spec(package)
+    file = spec and pathlib.Path(spec.submodule_search_locations[0]) / rest
+    if not file or not file.is_file():
+        return None
+    image = Image.open(file).convert("RGB")
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    box = (left, top, left + side, top + side)
+    return np.asarray(image.resize((224, 224), Image.Resampling.BICUBIC, box=box))
+
+
+def _check_order_of_classes() -> None:
+    """TFDS has the synsets in the order of their numbers."""
+    import tensorflow_datasets as tfds
+
+    folder = pathlib.Path(tfds.__file__).parent / "datasets" / "imagenet2012"
+    synsets = (folder / "labels.txt").read_text(encoding="utf-8").split()
+    if synsets != sorted(synsets) or synsets[652] != _MILITARY_UNIFORM:
+        raise ValueError("TFDS lists the classes of ImageNet in another order")
+
+
+if __name__ == "__main__":
+    app.run(main)
