@@ -47,6 +47,14 @@ def _small_image_folder() -> str:
     return str(folder)
 
 
+def _small_table_of_images() -> str:
+    """The same eighty images by name, with their class."""
+    lines = [f"images/{c}/{i}.png,{c}\n" for c in ("day", "night") for i in range(40)]
+    path = _FILES / "images.csv"
+    path.write_text("file,light\n" + "".join(lines))
+    return str(path)
+
+
 def _small_table() -> str:
     """Words, numbers, categories and dates."""
     lines = [
@@ -102,6 +110,12 @@ def _small_table_of_texts() -> str:
 OPTIONS = {
     "csv": {"data_files": _small_table(), "target": "target"},
     "image_folder": {"data_files": _small_image_folder(), "image_size": 20, "padding": 1},
+    "image_table": {
+        "data_files": _small_table_of_images(),
+        "target": "light",
+        "image_size": 20,
+        "padding": 1,
+    },
     "text_folder": {"data_files": _small_text_folder()},
     "text_lines": {"data_files": _small_texts()},
     "text_table": {"data_files": _small_table_of_texts(), "target": "mood", "text": "review"},
@@ -117,8 +131,9 @@ TABLES = {
     "multi_label": {"data_files": _POINTS, "target": "right,upper"},
     "regression": {"data_files": _POINTS, "target": "far"},
 }
-# Options of tasks over the few words of random texts.
+# Options of tasks for few steps, and over the few words of random texts.
 TASK_OPTIONS = {
+    "rectified_flow": {"steps": 2},
     "word_vectors": {"row_length": 8, "window": 2, "negatives": 3, "subsample": 0.05},
     "cooccurrence": {"window": 2},
 }
@@ -269,6 +284,8 @@ def tiny_settings(model: str, workdir, **changes):
     given["report_baseline"] = False
     task = changes.get("task") or next(iter(entry.tasks), "")
     given["task_options"] = TASK_OPTIONS.get(task, {})
+    if "packaged" in entry.start:  # those weights are of the full size
+        given["init_from"] = ("none",)
     if entry.recipe.pipeline in OPTIONS:
         given["pipeline_options"] = OPTIONS[entry.recipe.pipeline]
     return settings_module.resolve(model, given | changes)

@@ -37,7 +37,9 @@ def test_there_are_commands_to_check():
 def test_run_commands_parse(command, tmp_path, monkeypatch):
     _, *words = words_of(command)
     monkeypatch.chdir(tmp_path)
-    for folder in re.findall(r"--init_from=(\S+)", command):  # parsing looks for these runs
+    for folder in re.findall(
+        r"--(?:init_from|judge)=(\S+)", command
+    ):  # parsing looks for these runs
         pathlib.Path(folder).mkdir(parents=True)
         pathlib.Path(folder, "run.json").touch()
     flags.parse(["run", *words])

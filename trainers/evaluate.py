@@ -3,8 +3,8 @@
     python -m trainers.evaluate --workdir=runs/... [--split=validation] [--views=true]
 
 Needs the data of the run. With --views=true every example is asked in several views and the scores
-are averaged (test-time augmentation): `test_tta`, never mixed with `test`. Images of cifar10 have
-such views.
+are averaged (test-time augmentation): `test_tta`, never mixed with `test`. Images of cifar10
+have such views, and those of image_folder: each image and its mirror image, unless flip=False.
 """
 
 import json

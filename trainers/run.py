@@ -61,8 +61,14 @@ def _table(report: dict[str, Any]) -> str:
         f"{split:11} " + "  ".join(f"{name} {value:.4f}" for name, value in report[split].items())
         for split in ("validation", "test")
     ]
+    if "probe" in report:
+        accuracies = report["probe"]["test"].items()
+        of = "  ".join(f"{name} {value:.4f}" for name, value in accuracies)
+        figures.append(f"{'probe':11} {of}  (test accuracy, labels of {report['probe']['rows']})")
     predict = [sys.executable, "-m", "trainers.predict", f"--workdir={folder}"]
     predict.append(str(exported / "assets.extra" / "request.json"))
+    if "judged" in report:
+        figures.append(_judged(report["judged"]))
     rows = [
         *figures,
         f"{'seconds':11} fit {seconds['fit']:.1f}  total {seconds['total']:.1f}",
@@ -72,6 +78,15 @@ def _table(report: dict[str, Any]) -> str:
         f"{'query':11} {shlex.join(predict)}",
     ]
     return "\n".join(["", *rows, json.dumps(report)])
+
+
+def _judged(found: dict[str, Any]) -> str:
+    """What a judge said of generated images."""
+    distance, floor = found["frechet_distance"], found["floor"]
+    return (
+        f"{'judge':11} accuracy {found['accuracy']:.4f}  frechet_distance {distance:.4g} (floor "
+        f"{floor:.4g})  spread {found['spread']:.3f}  of {found['samples']} images"
+    )
 
 
 if __name__ == "__main__":

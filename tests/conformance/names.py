@@ -38,6 +38,27 @@ class Case(NamedTuple):
         return {**zoo.get(self.model).tiny, **off}
 
 
+# Tasks without labels over images, which are in the slow tier; the others are over texts.
+OVER_IMAGES = {
+    "contrastive": Case("cifar_cnn", {"task": "contrastive"}),
+    "masked_image": Case("mae"),
+}
+
+
+def distinct() -> list:
+    """Parameters of a cheap property of the tiny size: a name that is only larger than an earlier
+    one of its builder, so that the two are the same there, is in the slow tier.
+    """
+    seen, params = set(), []
+    for name, entry in zoo.listing().items():
+        sizes = {**entry.hparams, **zoo.get(name).tiny}
+        facts = (zoo.get(name).build, entry.recipe.pipeline, entry.tasks, entry.inputs, repr(sizes))
+        marks = [pytest.mark.slow, pytest.mark.every_model] if facts in seen else []
+        params.append(pytest.param(name, marks=marks))
+        seen.add(facts)
+    return params
+
+
 def heavy() -> list:
     """Parameters of a slow property: a case of each task by default, all names in the slow tier.
 
@@ -48,7 +69,7 @@ def heavy() -> list:
     by_task = {_kind(name)[0]: name for name in names}
 
     def marks(name: str) -> list:
-        if name in by_task.values():
+        if name in by_task.values() and not _is_slow(_kind(name)[0]):
             return []
         more = [] if name in by_kind.values() else [pytest.mark.every_model]
         return [pytest.mark.slow, *more]
@@ -73,8 +94,16 @@ def over_texts(task: str) -> Case:
 def _unlabelled(covered: set[str]) -> Iterator:
     for task in sorted(set(tasks.names()) - covered):
         if not tasks.describe(task).labels:
-            name = f"transformer_encoder-{task}"
-            yield pytest.param(over_texts(task), id=name, marks=pytest.mark.slow)
+            case = OVER_IMAGES.get(task) or over_texts(task)
+            yield pytest.param(case, id=f"{case.model}-{task}", marks=pytest.mark.slow)
+
+
+def _is_slow(task: str) -> bool:
+    """Whether it is in the slow tier: those over images without labels, and those that make images.
+
+    Tests of their own run each of them once.
+    """
+    return task in OVER_IMAGES or (bool(task) and tasks.get(task).generates)
 
 
 def _kind(name: str) -> tuple[str, bool]:

@@ -10,10 +10,13 @@ from pipelines.core.prepared import served
 from pipelines.core.stream import num_steps, stream
 from tests.conftest import fake_pipeline
 
+# With options that data sets of images share.
+VARIANTS = {"shapes mixed": {"jitter": 0.3, "erase": 0.5, "mix": "cutmix"}}
 
-@pytest.fixture(params=pipelines.names())
+
+@pytest.fixture(params=[*pipelines.names(), *VARIANTS])
 def prepared(request):
-    return fake_pipeline(request.param)
+    return fake_pipeline(request.param.split()[0], **VARIANTS.get(request.param, {}))
 
 
 def batches(prepared, split="train", *, steps=None, **options):
@@ -35,7 +38,7 @@ def identified(prepared):
         split: r._replace(table={**r.table, r.target: np.arange(r.num_rows)})
         for split, r in prepared.rows.items()
     }
-    return prepared.replace(rows=rows, augment=None)
+    return prepared.replace(rows=rows, augment=None, mix=None)
 
 
 def assert_as_specified(prepared, x):

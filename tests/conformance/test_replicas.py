@@ -20,6 +20,7 @@ from trainers.devices import keras_patches, loop
 from trainers.devices import strategy as strategies
 from trainers.errors import InterruptedRunError
 from trainers.store import checkpoint, run_folder
+from trainers.tasks import registry as tasks
 from trainers.training import compile, fit
 from trainers.training.callbacks.saver import Saver
 
@@ -68,6 +69,11 @@ def test_fifty_free_steps_of_sgd_are_those_of_one_replica(case, tmp_path):
         {"l2": 0.1, "l1": 0.1},
         {"label_smoothing": 0.1},
         {"class_weights": tuple(float(i + 1) for i in range(10))},
+        {
+            "pipeline_options": {"augment": False, "mix": "cutmix"},
+            "label_smoothing": 0.1,
+            "class_weights": tuple(float(i + 1) for i in range(10)),
+        },
         {"lr_scale": (("conv1", 0.0), ("logits", 2.0)), "weight_decay": 0.1},
     ],
     ids=lambda changes: next(iter(changes)) if len(changes) == 1 else "+".join(map(str, changes)),
@@ -140,6 +146,10 @@ def test_gradients_and_updates_are_those_of_one_replica_along_a_run(case):
         # Replicas that share statistics compute them by another kernel: 4.1e-6 apart with GELU,
         # and one replica that sums the same batch backwards differs from itself by 4.4e-6.
         limit = 1e-5 if any("moving_mean" in key for key in one[1]) else 1e-6
+        if tasks.get(prepared.task).generates:
+            # A critic's slopes are differences of almost equal answers: 8.0e-6 apart, and one
+            # replica that sums backwards 5.6e-6. Noise almost cancels over the pixels: 1.2e-6.
+            limit = 2e-5
         for a, b in zip(one, two, strict=True):
             assert difference(a, b) <= limit * largest(a)
 

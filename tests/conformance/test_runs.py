@@ -22,6 +22,10 @@ from trainers.tasks import registry as tasks
 from trainers.training import data, run
 
 pytestmark = pytest.mark.usefixtures("_fake_data", "_unchecked_export")
+MIXED = Case(
+    "cifar_cnn",
+    {"pipeline_options": {"policy": "rand_augment", "mix": "mixup", "augment_until": 0.5}},
+)
 
 
 def checkpoint_of(folder) -> dict:
@@ -74,7 +78,7 @@ def test_run_leaves_its_weights_predictions_report_and_curves(case, tmp_path):
     train, held_out = (points_of(tmp_path / "tensorboard" / s) for s in ("train", "validation"))
     assert train["running/learning_rate"][-1] == steps
     assert train["epoch/loss"] == held_out["epoch/loss"] == [steps // 2, steps]
-    if "cnn" in case.model:
+    if "cnn" in case.model and tasks.get(report["task"]).captions:
         assert held_out["predictions"] == [steps // 2, steps]
     # What is exported was validated: the weights of the last step, or of the best epoch.
     losses = [line["epoch/loss"] for line in validation]
@@ -104,6 +108,8 @@ def test_complete_run_is_left_alone(tmp_path, caplog):
     [
         *(pytest.param(*p.values, 5, marks=p.marks, id=p.id) for p in heavy()),
         *(pytest.param(Case("cifar_cnn"), step, marks=pytest.mark.slow) for step in (2, 11)),
+        pytest.param(MIXED, 5, id="mixed", marks=pytest.mark.slow),
+        pytest.param(MIXED, 11, id="mixed, at its plain end", marks=pytest.mark.slow),
     ],
 )
 def test_run_continues_to_the_same_bits_after_a_death(case, step, tmp_path):

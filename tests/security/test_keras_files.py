@@ -14,8 +14,7 @@ import keras
 import numpy as np
 import pytest
 
-import zoo
-from tests.conformance.names import fake_data
+from tests.conformance.names import distinct, fake_data
 from tests.conftest import run_python, tiny_settings
 from tests.security.hostile_layers import LAYERS, lambda_layer, program, with_layer, write
 from tests.security.hostile_watch import watched
@@ -226,7 +225,7 @@ def test_compiled_optimizer_and_loss_are_not_built(whole, evil, tmp_path, monkey
         assert len(keras_file.load(evil)) == 4
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", distinct())
 def test_file_of_every_model_is_taken(name, tmp_path, monkeypatch):
     model = build(
         tiny_settings(name, tmp_path),

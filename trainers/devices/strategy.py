@@ -56,3 +56,19 @@ def check_batch_size(batch_size: int, strategy: tf.distribute.Strategy, divisor:
         raise UsageError(
             f"--batch_size={batch_size} does not divide over {replicas} replicas{parts}"
         )
+
+
+def gathered(value: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | int]:
+    """The rows of all replicas, and which of them is this replica's first.
+
+    Gradients come back: the gradient of a replica's rows is the sum over what all replicas made of
+    them.
+
+    Args:
+        value: (b, ...) of this replica; all have as many rows.
+    """
+    replica = tf.distribute.get_replica_context()
+    if replica is None or replica.num_replicas_in_sync == 1:
+        return value, 0
+    rows = replica.all_gather(value, axis=0)
+    return rows, replica.replica_id_in_sync_group * tf.shape(value)[0]

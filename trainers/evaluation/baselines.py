@@ -11,12 +11,11 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
 import zoo
 from pipelines.core.pipeline import Rows
 from pipelines.core.prepared import Prepared, prepare
-from pipelines.core.rows import take
+from pipelines.core.rows import subset, take
 from trainers.config import sizes
 from trainers.config.settings import Settings
 from trainers.evaluation.evaluate import Evaluation, ask
@@ -199,7 +198,7 @@ def _trained(
 def _own(baseline: Baseline, prepared: Prepared) -> Prepared:
     """The data as the baseline takes it: its input form, no augmentation, not too many rows."""
     form = zoo.describe(baseline.model).inputs or next(iter(prepared.pipeline.forms))
-    own = prepared.replace(augment=None)
+    own = prepared.replace(augment=None, mix=None)
     if form != prepared.form:
         rows = prepared.rows["train"]
         schema = prepared.schema
@@ -216,14 +215,7 @@ def _own(baseline: Baseline, prepared: Prepared) -> Prepared:
 def _fewer(rows: Rows, number: int) -> Rows:
     """Evenly spaced ones of the rows."""
     index = np.linspace(0, rows.num_rows - 1, number).astype(np.int64)
-    changes = {"num_rows": number, "identity": f"{rows.identity}/{number}", "lengths": None}
-    if rows.table is not None:
-        changes["table"] = {name: column[index] for name, column in rows.table.items()}
-    if rows.read is not None:
-        changes["read"] = lambda chosen: rows.read(index[chosen])
-    if rows.take is not None:
-        changes["take"] = lambda chosen: rows.take(tf.gather(index, chosen))
-    return rows._replace(**changes)
+    return subset(rows, index, f"{rows.identity}/{number}")
 
 
 def _answers(

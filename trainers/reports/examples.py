@@ -18,6 +18,12 @@ from trainers.tasks.registry import Mistakes
 _LARGEST_SIDE = 160  # pixels of a shown image
 _LETTERS = 400  # of a shown text
 _COLUMNS = 40  # of a shown row
+_OCCLUDED = (
+    "The second picture of the most confident ones shows what moved the answer: red where it is "
+    "less probable with that part hidden, blue where it is more probable."
+)
+_FOR, _AGAINST = (214, 39, 40), (31, 119, 180)
+_FAINT = 0.05  # change of the probability up to which all colours are pale
 _MOVED = (
     "Words that moved it: how much less probable the answer is without all occurrences of a word. "
     "A minus is a word that spoke against the answer."
@@ -51,7 +57,10 @@ def mistakes_section(
         columns = (*columns, "words that moved it")
         remark.append(html.note(_MOVED))
     rows = {name: column[chosen] for name, column in fields.items()}
-    body = gallery(prepared, rows, numbers, entries, columns)
+    maps = kept["occluded"][chosen] if "occluded" in kept else None
+    if maps is not None:
+        remark.append(html.note(_OCCLUDED))
+    body = gallery(prepared, rows, numbers, entries, columns, maps)
     return html.section(mistakes.title, *remark, body)
 
 
@@ -61,6 +70,7 @@ def gallery(
     numbers: Sequence[int],
     entries: Sequence[tuple[str, ...]],
     columns: Sequence[str],
+    maps: np.ndarray | None = None,
 ) -> Html:
     """Rows with what was answered for each.
 
@@ -68,11 +78,16 @@ def gallery(
         fields: stored fields of the rows, (n, ...) each.
         numbers: of the rows in their split.
         entries: for each row what stands beside it, one for each of `columns`.
+        maps: (n, cells, cells) of `occluded`, of images; not a number where there is none.
     """
     image = image_field(prepared)
     if image in fields:
         pixels = visible(fields[image])
-        cards = [_card(pixels[i], number, entries[i], columns) for i, number in enumerate(numbers)]
+        maps = [None] * len(numbers) if maps is None else maps
+        cards = [
+            _card(pixels[i], number, entries[i], columns, maps[i])
+            for i, number in enumerate(numbers)
+        ]
         return element("div", *cards, class_="gallery")
     names = list(fields)[:_COLUMNS]
     if len(names) == 1 and fields[names[0]].dtype == object:
@@ -95,12 +110,39 @@ def png(pixels: np.ndarray) -> str:
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
 
 
-def _card(pixels: np.ndarray, number: int, entries: Sequence[str], columns: Sequence[str]) -> Html:
+def heat(pixels: np.ndarray, change: np.ndarray) -> np.ndarray:
+    """A grey picture (H, W, 3) with red over the parts of positive change, blue over the others.
+
+    Args:
+        pixels: (H, W, 1, 3 or 4) uint8.
+        change: (cells, cells) of the probability.
+    """
+    height, width = pixels.shape[:2]
+    colours = pixels[..., :3] if pixels.shape[-1] > 3 else pixels
+    grey = colours.mean(axis=-1, keepdims=True)  # (H, W, 1)
+    cells = Image.fromarray((change / max(float(np.abs(change).max()), _FAINT)).astype(np.float32))
+    strength = np.asarray(cells.resize((width, height), Image.Resampling.BILINEAR))[..., None]
+    colour = np.where(strength > 0, np.array(_FOR), np.array(_AGAINST))
+    opacity = 0.7 * np.abs(strength)
+    return np.round(grey * (1 - opacity) + colour * opacity).astype(np.uint8)
+
+
+def _card(
+    pixels: np.ndarray,
+    number: int,
+    entries: Sequence[str],
+    columns: Sequence[str],
+    change: np.ndarray | None,
+) -> Html:
     pairs = list(zip(columns, entries, strict=True))
     description = join((f"{column} {entry}" for column, entry in pairs), ", ")
     lines = (element("span", entry, title=column) for column, entry in pairs)
     picture = Html(f'<img src="{png(pixels)}" alt="{description}" title="row {number}">')
-    return element("figure", picture, element("figcaption", *lines))
+    pictures = [picture]
+    if change is not None and np.isfinite(change).all():
+        shown = png(heat(pixels, change))
+        pictures.append(Html(f'<img src="{shown}" alt="what moved the answer to row {number}">'))
+    return element("figure", *pictures, element("figcaption", *lines))
 
 
 def _text(value: Any) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from trainers.config.settings import Settings
 from trainers.evaluation import records, statistics
 from trainers.evaluation.evaluate import Evaluation
-from trainers.reports import charts, examples, html, recipe, word_vectors
+from trainers.reports import charts, examples, generated, html, probe, recipe, word_vectors
 from trainers.reports.html import Html, count, element, number
 from trainers.store import logs
 from trainers.store.finished import Finished
@@ -31,7 +31,8 @@ def draw(past: Finished, report: Report, test: Evaluation) -> str:
         _head(past, report, title),
         _curves(past),
         _metrics(past, report),
-        *_of_the_task(past, test),
+        *([probe.section(report["probe"])] if "probe" in report else []),
+        *_of_the_task(past, report, test),
         recipe.recipe(past.settings),
         recipe.reproduce(past, report),
     ]
@@ -47,10 +48,13 @@ def draw(past: Finished, report: Report, test: Evaluation) -> str:
     return f"<!doctype html>\n{page}\n"
 
 
-def _of_the_task(past: Finished, test: Evaluation) -> list[Html]:
+def _of_the_task(past: Finished, report: Report, test: Evaluation) -> list[Html]:
     """The sections that the task adds, and the rows of its mistakes."""
     prepared, task = past.prepared, registry.get(past.prepared.task)
     drawn = list(task.sections(prepared, test)) if task.sections else []
+    if task.generates:
+        names, judged = prepared.class_names, report.get("judged", {})
+        drawn += generated.sections(past.samples, names, judged, past.settings)
     if task.vectors:
         drawn += word_vectors.sections(*task.vectors(prepared, past.weights))
     if task.mistakes:
@@ -111,12 +115,14 @@ def _curves(past: Finished) -> Html:
     damage = [html.note(f"{log.damaged} damaged lines of metrics.jsonl are left out.")]
     damage = damage if log.damaged else []
     if not points["validation"]:
-        why = html.note("metrics.jsonl has no finished epoch.")
+        none = past.report.get("steps", {}).get("last") == 0
+        frozen = "No step was taken: every weight is frozen."
+        why = html.note(frozen if none else "metrics.jsonl has no finished epoch.")
         return html.section("Training", why, *damage)
     main = registry.describe(past.prepared.task).main_metric
     mark = (_exported_epoch(past.settings, points["validation"]), "exported")
     drawn = []
-    for metric in ("loss", main):
+    for metric in dict.fromkeys(("loss", main)):
         series = {
             split: [
                 (line["epoch"], line[f"epoch/{metric}"])

@@ -12,6 +12,7 @@ import numpy as np
 from trainers.errors import ArtefactError
 
 _TOLERANCE = 1e-5  # of max(1, |a|): a reloaded float32 model differs by 2e-6
+_LEVELS = 1  # of 255: pixels are rounded from such numbers
 # Runs where neither our packages nor keras can be imported, as on a server. Keys are
 # <signature>/<argument> and <signature>/<output>.
 _STRANGER = """
@@ -75,8 +76,9 @@ def elsewhere(exported: pathlib.Path, arguments: Answers) -> dict[str, dict[str,
 def check_equal(expected: Answers, received: Answers, exact: Collection[str] = ()) -> None:
     """Refuses an export that answers otherwise than the model in memory.
 
-    Numbers may differ by 1e-5 max(1, |a|). Classes, flags and texts are compared in the signatures
-    of `exact` alone: elsewhere they follow from scores that may tie, and the scores are compared.
+    Numbers may differ by 1e-5 max(1, |a|), pixels (uint8) by one level. Classes, flags and texts
+    are compared in the signatures of `exact` alone: elsewhere they follow from scores that may tie,
+    and the scores are compared.
 
     Raises:
         ArtefactError: it names the signature and the output.
@@ -101,6 +103,10 @@ def _check(where: str, a: np.ndarray, b: np.ndarray, exact: bool) -> None:
                 f"{where} differs from the model's by {difference.max():.1e}, more than "
                 f"{_TOLERANCE:g}"
             )
+    elif a.dtype == np.uint8 and not exact:
+        levels = np.abs(a.astype(np.int64) - b).max(initial=0)
+        if levels > _LEVELS:
+            raise ArtefactError(f"{where} differs from the model's by {levels} of 255 levels")
     elif exact and not np.array_equal(a, b):
         [position, *_] = np.argwhere(a != b)
         i = tuple(position)

@@ -2,6 +2,7 @@
 
 import logging
 import pathlib
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from trainers.store import saved_model, untrusted
 from zoo.spec import Field
 
 _LOG = logging.getLogger(__name__)
+_REFUSED = re.compile(r"assertion failed: (.*)")  # by a function of the export itself
 _SHOWN = 5  # classes whose probability is printed; columns that are named
 
 
@@ -56,7 +58,7 @@ def predict(
     try:
         for batch in examples.batches(files, export.fields, export.signature):
             raw = _raw(export, batch)
-            outputs = {name: value.numpy() for name, value in export.serve(**raw).items()}
+            outputs = _asked(export, batch, raw)
             rows += len(batch.where)
             if export.faults is not None and np.any(outputs.get("unknown", 0)):
                 _add(counts, export, batch, raw)
@@ -64,6 +66,19 @@ def predict(
     finally:
         for line in unseen.lines(counts, rows, export.expected):
             _LOG.warning(line)
+
+
+def _asked(export: _Export, batch: Batch, raw: Mapping[str, tf.Tensor]) -> dict[str, np.ndarray]:
+    """UsageError: the model refuses a value, as a generator does a class that it does not have."""
+    try:
+        return {name: value.numpy() for name, value in export.serve(**raw).items()}
+    except tf.errors.InvalidArgumentError as error:
+        found = _REFUSED.search(error.message)
+        why = shown(found[1] if found else " ".join(error.message.split()), 200)
+        last = f" to {batch.where[-1]}" if len(batch.where) > 1 else ""
+        raise UsageError(
+            f"{batch.where[0]}{last}: the model refuses these values: {why}"
+        ) from error
 
 
 def _loaded(exported: pathlib.Path) -> _Export:

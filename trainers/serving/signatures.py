@@ -8,7 +8,7 @@ import tensorflow as tf
 from pipelines.core import specs
 from pipelines.core.keys import Keys
 from pipelines.core.padding import cut_to_need
-from trainers.serving import unseen
+from trainers.serving import image_bytes, unseen
 from trainers.tasks.registry import Batch, Signature
 
 
@@ -16,7 +16,8 @@ def from_raw(outputs: Callable) -> Callable:
     """A task's `signatures` with `serving_default`, which a client asks with raw rows.
 
     Where the data tells which values training never had, their number is its output `unknown` (B,)
-    int32, and the signature `unseen` says which they are, in the order of the raw fields.
+    int32, and the signature `unseen` says which they are, in the order of the raw fields. Where the
+    data is one image of any size, the signature `image_bytes` takes its file instead.
 
     Args:
         outputs: outputs(output of the model in float32, class names) -> {name: tensor}.
@@ -25,10 +26,12 @@ def from_raw(outputs: Callable) -> Callable:
     def signatures(entry, hparams, model, prepared) -> dict[str, Signature]:
         del entry, hparams
 
-        def serving_default(**raw: tf.Tensor) -> dict[str, tf.Tensor]:
-            inputs = cut_to_need(prepared.preprocess(raw), prepared.padded)
+        def answer(inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
             output = model(inputs, training=False)
-            answers = outputs(tf.cast(output, tf.float32), prepared.class_names)
+            return outputs(tf.cast(output, tf.float32), prepared.class_names)
+
+        def serving_default(**raw: tf.Tensor) -> dict[str, tf.Tensor]:
+            answers = answer(cut_to_need(prepared.preprocess(raw), prepared.padded))
             if prepared.unseen is not None:
                 found = sum(tf.cast(one, tf.int32) for one in faults(**raw).values())
                 answers["unknown"] = tf.reduce_sum(found, axis=1)  # of the row's values
@@ -41,6 +44,9 @@ def from_raw(outputs: Callable) -> Callable:
         made = {"serving_default": Signature(serving_default, dict(prepared.raw), raw_fields)}
         if prepared.unseen is not None:
             made[unseen.SIGNATURE] = Signature(faults, dict(prepared.raw), raw_fields, exact=True)
+        of_bytes = image_bytes.signature(prepared, answer)
+        if of_bytes is not None:
+            made[image_bytes.SIGNATURE] = of_bytes
         return made
 
     return signatures
@@ -74,8 +80,9 @@ def arguments_of(
 ) -> Callable:
     """A function from stored rows, their targets and their numbers to (arguments, y, weight).
 
-    x, y and weight are those of validation: of epoch 0, without augmentation. What a signature does
-    not use, such as x where it takes raw fields, is not computed.
+    x, y and weight are those of validation: of epoch 0, without augmentation unless the pipeline
+    always augments. What a signature does not use, such as x where it takes raw fields, is not
+    computed.
 
     Args:
         seed: of the draws of the pipeline's `example`.
@@ -87,8 +94,11 @@ def arguments_of(
     def made(stored, target, index):
         keys = Keys(tf.constant(seed, tf.int64), tf.constant(0, tf.int64), index)
         inputs = stored if are_inputs else prepared.preprocess(stored)
-        inputs = cut_to_need(inputs, prepared.padded)
-        x, y, weight = prepared.example(inputs, target, keys)
+        inputs = seen = cut_to_need(inputs, prepared.padded)
+        if prepared.pipeline.augment_always:
+            changed, _ = prepared.pipeline.augment(stored, target, keys)
+            seen = prepared.preprocess(changed)
+        x, y, weight = prepared.example(seen, target, keys)
         raw = {} if are_inputs else stored
         batch = Batch(raw, inputs, target, keys, x, y, weight)
         return dict(one.arguments(batch)), y, weight

@@ -13,7 +13,7 @@ from trainers.devices.machine import Choices
 from trainers.errors import UsageError
 from trainers.evaluation.metrics import measures
 from trainers.tasks import registry as tasks
-from trainers.training import kernels, loss_scale, members, optimizers
+from trainers.training import features, kernels, loss_scale, members, optimizers
 from trainers.training.model import Objective, TrainedModel
 from trainers.ways import registry
 
@@ -39,7 +39,11 @@ def trainable(settings: Settings, prepared: Prepared, policy: str) -> keras.Mode
     keras.config.set_dtype_policy(policy)
     try:
         model = entry.build(prepared.spec, **{**entry.hparams, **settings.hparams})
-        model = tasks.get(prepared.task).head(model, prepared)
+        task = tasks.get(prepared.task)
+        if task.over_features is not None:
+            outputs = task.over_features(features.of(model, entry), prepared)
+            model = keras.Model(model.input, outputs, name=model.name)
+        model = task.head(model, prepared)
         for way in registry.get(settings.way, settings.way_options):
             if way.transform is not None:
                 model = way.transform(model)

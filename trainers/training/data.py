@@ -98,8 +98,13 @@ def under_task(settings: Settings, pipeline: Pipeline, schema: Schema) -> tuple[
     name = task_of(settings, schema.task)
     check_task_options(settings, name)
     pipeline, schema = tasks.over(name, pipeline, schema, settings.task_options)
+    if settings.judge and not tasks.get(name).generates:
+        able = ", ".join(one for one in tasks.names() if tasks.get(one).generates)
+        raise UsageError(f"--judge is for tasks that make images ({able}), not for task {name}")
     if settings.recipe.class_weights and not tasks.get(name).class_weights:
         raise UsageError(f"--class_weights: task {name} has no classes")
+    if pipeline.mix is not None and not tasks.get(name).mixes:
+        raise UsageError(f"--pipeline_options: mix: task {name} has no classes that can be mixed")
     _check_monitor(settings, pipeline, tasks.describe(name).metrics)
     return pipeline, schema
 

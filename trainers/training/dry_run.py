@@ -43,9 +43,10 @@ def describe(settings: Settings) -> str:
     settings = sizes.chosen(settings, prepared.num_rows("train"))
     model = compiling.compiled(settings, prepared, strategy, precision.policy(dtype))
     steps = compiling.epoch_steps(settings, prepared)
-    seconds = _seconds_per_step(model, settings, prepared, strategy)
+    frozen = not model.trainable_variables  # then no step is taken
+    seconds = 0.0 if frozen else _seconds_per_step(model, settings, prepared, strategy)
     memory = _memory(model, settings, prepared)
-    total = settings.recipe.epochs * steps
+    total = 0 if frozen else settings.recipe.epochs * steps
     lines = [f"{field} = {value!r}" for field, value in _resolved(settings).items()]
     rows = ", ".join(f"{split} {rows.num_rows}" for split, rows in prepared.rows.items())
     return "\n".join(

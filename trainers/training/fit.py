@@ -56,6 +56,8 @@ def fit(
     while True:
         begin = start(model, run)
         progress = begin.meta["progress"]
+        if not model.trainable_variables:
+            return _as_it_is(begin, model, run)
         again = len(rollbacks) - len(progress["rollbacks"])
         if again > 0:
             progress |= {
@@ -80,6 +82,16 @@ def fit(
                 len(rollbacks),
                 run.settings.recover_tries,
             )
+
+
+def _as_it_is(begin: Checkpoint, model: TrainedModel, run: Run) -> dict[str, Any]:
+    """Saves the initial weights as step 0, since every weight is frozen: no step is taken."""
+    if not begin.arrays:
+        _LOG.info("every weight is frozen: the initial weights are tested and exported as they are")
+        arrays = {k: np.asarray(v.numpy()) for k, v in checkpoint.variables_of(model).items()}
+        whole = begin._replace(arrays=arrays)
+        checkpoint.save(run.folder / "checkpoints", whole, best_step=None)
+    return begin.meta["progress"]
 
 
 def _fit_from(
@@ -140,6 +152,7 @@ def _streams(
         start_step=step,
         plan=compiling.plan(settings, prepared),
         threads=chosen.stream_threads,
+        epochs=recipe.epochs,
     )
     validation = stream(
         prepared,
@@ -183,6 +196,13 @@ def class_weighted(prepared: Prepared, weights: str | tuple[float, ...]) -> Prep
 
     def weighted(inputs, target, keys):
         x, y, weight = example(inputs, target, keys)
-        return x, y, weight * tf.gather(table, target)
+        return x, y, weight * _class_weight(table, target)
 
     return prepared.replace(example=weighted)
+
+
+def _class_weight(table: np.ndarray, target: tf.Tensor) -> tf.Tensor:
+    """That of each target, (B,): of its class, or the mean over its shares (B, classes)."""
+    if target.dtype.is_floating:
+        return tf.linalg.matvec(target, table)
+    return tf.gather(table, target)

@@ -18,10 +18,27 @@ from trainers.config import sizes
 from trainers.config.settings import Settings
 from trainers.devices import machine, precision, strategy
 from trainers.errors import ArtefactError, UsageError, data_errors
-from trainers.evaluation import baselines, evaluate, moved, records, unseen
+from trainers.evaluation import (
+    baselines,
+    evaluate,
+    generated,
+    moved,
+    occluded,
+    probe,
+    records,
+    unseen,
+)
 from trainers.reports import write
 from trainers.serving import export
-from trainers.store import arrays, report_file, run_folder, state, word_vectors
+from trainers.store import (
+    arrays,
+    exports,
+    report_file,
+    run_folder,
+    saved_model,
+    state,
+    word_vectors,
+)
 from trainers.store.claim import claim
 from trainers.store.finished import SPLITS
 from trainers.store.run_folder import Run
@@ -68,10 +85,14 @@ def run(
         report = report_file.complete(folder, settings)
         if report is not None:
             _check_complete(folder, settings)
+            if settings.judge:
+                return _judge_later(folder, settings, report)
             # A signal or a full disk may have come while the page was drawn.
             return report if write.is_drawn(folder, report) else write.finish(folder)
         prepared = data.load(settings, folder)
         unseen.warn(prepared, SPLITS)
+        if settings.judge:
+            generated.judge_of(settings, prepared)  # refused before the training
         settings = sizes.chosen(settings, prepared.num_rows("train"))
         trained = _fit(settings, prepared, folder, [Progress(), *callbacks])
         return _test(trained, started)
@@ -136,20 +157,25 @@ def _test(trained: _Fitted, started: float) -> dict[str, Any]:
     if task.vectors:
         word_vectors.write(folder, *task.vectors(prepared, trained.weights))
     tested = {s: evaluate.evaluate(exported, settings, prepared, s) for s in SPLITS}
+    found = probe.probe(exported, settings, prepared) if task.probed else None
     compared = baselines.baselines(settings, prepared, folder, fitted)
     examples = records.examples(prepared, task, tested["test"])
-    examples |= moved.beside_mistakes(exported, prepared, task, examples, tested["test"])
+    for explain in (moved.beside_mistakes, occluded.beside_mistakes):
+        examples |= explain(exported, prepared, task, examples, tested["test"])
     arrays.write(folder / "examples.npz", examples)
     (folder / "predictions").mkdir(exist_ok=True)
     for split in SPLITS:
         predictions = records.predictions(tested[split], compared, split)
         arrays.write(folder / "predictions" / f"{split}.npz", predictions)
     kept = ["examples.npz", *(f"predictions/{split}.npz" for split in SPLITS)]
-    kept += [path.name for path in folder.glob("weights*.npz")]
+    made = _images(exported, settings, prepared, folder) if task.generates else {}
+    kept += [path.name for name in ("weights*.npz", "samples.npz") for path in folder.glob(name)]
     report = {
         **_figures(trained),
         "validation": tested["validation"].metrics,
         "test": tested["test"].metrics,
+        **({} if found is None else {"probe": found}),
+        **made,
         "baseline": compared.described(),
         "no_baseline": compared.missing,
         "export": str(exported.relative_to(folder)),
@@ -161,6 +187,33 @@ def _test(trained: _Fitted, started: float) -> dict[str, Any]:
     report["seconds"]["total"] = round(time.perf_counter() - started, 2)
     report_file.write(folder, report)  # from here on the run is finished
     return write.finish(folder)
+
+
+def _images(
+    exported: pathlib.Path, settings: Settings, prepared: Prepared, folder: pathlib.Path
+) -> dict[str, Any]:
+    """Writes images that the export makes; what a judge says of others, for the report."""
+    arrays.write(folder / "samples.npz", generated.shown_by(exported, prepared))
+    return {"judged": _judged(exported, settings, prepared, folder)} if settings.judge else {}
+
+
+def _judge_later(folder: pathlib.Path, settings: Settings, report: Mapping[str, Any]) -> dict:
+    """The report of a finished run, with what a judge says of its images."""
+    prepared = data.load(dataclasses.replace(settings, resume_with_changes=False), folder)
+    if not generated.is_judged(report, settings, generated.judge_of(settings, prepared)):
+        found = _judged(exports.newest(folder), settings, prepared, folder)
+        report_file.write(folder, {**report, "judged": found})
+    return write.finish(folder)
+
+
+def _judged(
+    exported: pathlib.Path, settings: Settings, prepared: Prepared, folder: pathlib.Path
+) -> dict[str, Any]:
+    judge = generated.judge_of(settings, prepared)
+    model = saved_model.load(exported)  # owns the variables that its signature reads
+    found = generated.judged(model.signatures["generate"], settings, prepared, judge)
+    generated.write_scalars(folder, found)
+    return found
 
 
 def _figures(trained: _Fitted) -> dict[str, Any]:

@@ -88,10 +88,12 @@ def test_the_small_recipe_takes_some_thousand_steps(num_rows, batch_size, epochs
 def test_a_baseline_gets_no_augmentation_and_not_too_many_rows(monkeypatch):
     monkeypatch.setattr(baselines, "_STEPS", 4)
     monkeypatch.setattr(baselines, "_LARGEST_BATCH", 5)
-    prepared = made_pipeline("binary").replace(augment=lambda raw, target, keys: (raw, target))
+    prepared = made_pipeline("binary").replace(
+        augment=lambda raw, target, keys: (raw, target), mix=lambda *arguments: arguments[:2]
+    )
     [baseline] = registry.get("binary").baselines
     own = baselines._own(baseline, prepared)
-    assert own.pipeline.augment is None
+    assert own.pipeline.augment is own.pipeline.mix is None
     kept = own.rows["train"]
     expected = np.linspace(0, 59, 20).astype(np.int64)
     np.testing.assert_array_equal(kept.table["x"], prepared.rows["train"].table["x"][expected])

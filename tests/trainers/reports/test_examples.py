@@ -88,3 +88,31 @@ def test_mistakes_of_texts_have_the_words_that_moved_them():
     cell = '<span class="moved">bad -0.30, &lt;at&gt; +0.10</span>'
     assert f"<td>good</td><td>{cell}</td><td>not bad &lt;at&gt; all</td>" in body
     assert "without all occurrences of a word" in body
+
+
+def test_map_of_what_moved_an_answer_stands_under_its_image():
+    images = np.full((2, 14, 14, 3), 100, np.uint8)
+    maps = np.full((2, 7, 7), np.nan, np.float32)
+    maps[0] = 0.0
+    maps[0, 1, 1], maps[0, 5, 5] = 0.4, -0.2
+    field = with_field(Field((14, 14, 3), "uint8"))
+    body = examples.gallery(field, {"x": images}, [5, 3], [("a",), ("b",)], ["is"], maps)
+    uris = re.findall(r'src="data:image/png;base64,([^"]+)"', body)
+    assert body.count("what moved the answer to row 5") == 1
+    assert len(uris) == 3
+    shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(uris[1])))).astype(int)
+    np.testing.assert_array_equal(shown[6, 6], 100)  # nothing moved there
+    red, blue = shown[2, 2], shown[11, 11]
+    assert red[0] > 100 + 30
+    assert red[2] < 100
+    assert blue[2] > 100 + 10
+    assert blue[0] < 100
+    assert red[0] - 100 > blue[2] - 100  # twice the change
+
+
+def test_faint_changes_are_pale():
+    grey = np.full((7, 7, 1), 100, np.uint8)
+    strong, faint = (examples.heat(grey, np.full((7, 7), v))[0, 0] for v in (0.05, 0.005))
+    # Of 0.05 all is as red as it can be: 0.3 x 100 + 0.7 x (214, 39, 40), a tenth of it of 0.005.
+    np.testing.assert_array_equal(strong, [180, 57, 58])
+    np.testing.assert_array_equal(faint, [108, 96, 96])

@@ -70,6 +70,14 @@ def test_load_refuses_settings_that_do_not_suit_the_data(changes, message, tmp_p
 
 
 @pytest.mark.usefixtures("_fake_data")
+def test_load_refuses_to_mix_what_has_no_shares(tmp_path):
+    options = {**OPTIONS["image_folder"], "mix": "mixup"}
+    changes = {"pipeline": "image_folder", "pipeline_options": options, "task": "binary"}
+    with pytest.raises(UsageError, match="mix: task binary has no classes that can be mixed"):
+        data.load(tiny_settings("linear", tmp_path, **changes), None)
+
+
+@pytest.mark.usefixtures("_fake_data")
 def test_load_refuses_top_5_accuracy_of_five_classes_or_fewer(tmp_path):
     table = OPTIONS["csv"]["data_files"]
     changes = {"pipeline": "csv", "data_files": table, "target": "kind", "pipeline_options": {}}

@@ -6,6 +6,7 @@ import pytest
 
 from pipelines.core.stream import stream
 from tests.conftest import made_pipeline, tiny_settings
+from trainers.devices import strategy
 from trainers.errors import UsageError
 from trainers.training import fit, run
 
@@ -51,6 +52,36 @@ def test_balanced_classes_weigh_the_same_together():
     for _, y, weight in stream(weighted, "train", batch_size=60, training=True, seed=0).take(1):
         np.add.at(totals, y.numpy(), weight.numpy())
     np.testing.assert_allclose(totals, 20.0, rtol=1e-5)
+
+
+def test_class_weights_of_a_mixture_are_those_of_its_shares():
+    prepared = made_pipeline("classification")
+
+    def mix(inputs, target, other, other_target, keys):
+        return inputs, 0.75 * target + 0.25 * other_target
+
+    weighted = fit.class_weighted(prepared.replace(mix=mix), (1.0, 2.0, 4.0))
+    mixtures = 0
+    for _, y, weight in stream(weighted, "train", batch_size=20, training=True, seed=0).take(3):
+        np.testing.assert_array_equal(weight, y.numpy() @ np.array([1.0, 2.0, 4.0]))
+        mixtures += (y.numpy() == 0.25).any(axis=1).sum()
+    assert mixtures > 20
+    for _, y, weight in stream(weighted, "test", batch_size=20, training=False, seed=0).take(1):
+        np.testing.assert_array_equal(weight, np.array([1.0, 2.0, 4.0])[y.numpy().argmax(1)])
+
+
+def test_stream_of_training_is_told_how_long_the_run_is(tmp_path, monkeypatch):
+    """By which augmentation ends early."""
+    told = []
+
+    def watched(prepared, split, **options):
+        told.append((split, options.get("epochs")))
+        return stream(prepared, split, **options)
+
+    monkeypatch.setattr(fit, "stream", watched)
+    settings = tiny_settings("linear", tmp_path, epochs=3)
+    fit._streams(settings, made_pipeline("classification"), strategy.choose(1), 0)
+    assert told == [("train", 3), ("validation", None)]
 
 
 def test_wrong_number_of_class_weights_is_refused():

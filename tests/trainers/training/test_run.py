@@ -31,6 +31,20 @@ def test_a_complete_run_whose_data_is_gone_shows_its_figures(tmp_path, monkeypat
     assert "already complete; its data was not found: breast_cancer is not" in caplog.text
 
 
+def test_a_run_whose_weights_are_all_frozen_takes_no_step(tmp_path, caplog):
+    caplog.set_level("INFO", "trainers")
+    settings = tiny_settings("mlp_binary", tmp_path, lr_scale=((".", 0.0),))
+    report = run.run(settings)
+    assert report["steps"] == {"last": 0, "best": 0}
+    assert report["seconds"]["fit"] == 0
+    assert "every weight is frozen: the initial weights are tested and exported" in caplog.text
+    first = checkpoint.load(tmp_path / "checkpoints", 0).arrays
+    for path, value in arrays.read(tmp_path / "weights.npz").items():
+        np.testing.assert_array_equal(value, first[f"model/{path}"])
+    assert "No step was taken: every weight is frozen." in (tmp_path / "report.html").read_text()
+    assert run.run(settings) == report  # complete
+
+
 def test_a_complete_run_downloads_nothing_again(tmp_path, monkeypatch, caplog):
     settings = tiny_settings("cifar_cnn", tmp_path, data_dir=str(tmp_path / "empty"))
     report = run.run(settings)

@@ -1,0 +1,100 @@
+"""Which parts of an image moved the model's answer: it is asked again with each part hidden."""
+
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from pipelines.core.prepared import Prepared
+from trainers.evaluation import records
+from trainers.evaluation.evaluate import Evaluation
+from trainers.store import saved_model
+from trainers.tasks.registry import Task
+
+CELLS = 7  # parts per side, odd so that one is in the middle
+_MOST = 12  # mistakes, the most confident ones: each is the work of 50 images
+_LARGEST = 512  # pixels per side of what is asked so
+
+
+def beside_mistakes(
+    exported: pathlib.Path,
+    prepared: Prepared,
+    task: Task,
+    kept: Mapping[str, np.ndarray],
+    test: Evaluation,
+) -> dict[str, np.ndarray]:
+    """`occluded` (n, 7, 7) float32 for the examples that a run keeps: not a number but of mistakes.
+
+    Args:
+        exported: a version's directory, whose model is asked.
+        kept: from `records.examples`.
+        test: answers to the test split.
+
+    Returns:
+        Nothing where rows are no single images, or answers no probabilities of classes.
+    """
+    fields, name = records.fields(kept), records.image_field(prepared)
+    if (
+        name not in fields
+        or list(prepared.raw) != [name]
+        or max(fields[name].shape[1:3]) > _LARGEST
+    ):
+        return {}
+    target = prepared.schema.target
+    one_class = prepared.class_names and target is not None and not target.shape
+    if task.mistakes is None or task.scored != "logits" or not one_class:
+        return {}
+    wrong = test.row[task.mistakes(prepared, test, _MOST).index]
+    model = saved_model.load(exported)
+    serve = model.signatures[task.measured]
+
+    def ask(images: np.ndarray) -> np.ndarray:
+        return serve(**{name: tf.constant(images)})["logits"].numpy()
+
+    maps = np.full((len(kept["row"]), CELLS, CELLS), np.nan, np.float32)
+    for i, row in enumerate(kept["row"]):
+        if row in wrong:
+            maps[i] = changes(ask, fields[name][i])
+    return {"occluded": maps}
+
+
+def changes(ask: Callable[[np.ndarray], np.ndarray], image: np.ndarray) -> np.ndarray:
+    """How much less probable the answer is with a grey square over each part, (7, 7).
+
+    The square is a quarter of each side, so that neighbours overlap (Zeiler and Fergus 2013, arXiv
+    1311.2901, section 4.2).
+
+    Args:
+        ask: images to logits (B, classes), or (B, 1) of the second of two.
+        image: (H, W, C).
+    """
+    probabilities = _probabilities(ask(np.concatenate([image[None], hidden(image)])))
+    answer = probabilities[0].argmax()
+    change = probabilities[0, answer] - probabilities[1:, answer]
+    return change.reshape(CELLS, CELLS).astype(np.float32)
+
+
+def hidden(image: np.ndarray) -> np.ndarray:
+    """The image once for each part, whose pixels have the image's mean colour: (49, H, W, C)."""
+    height, width, _ = image.shape
+    grey = np.round(image.mean(axis=(0, 1))).astype(image.dtype)
+    copies = np.repeat(image[None], CELLS**2, axis=0)
+    for i, (row, column) in enumerate(np.ndindex(CELLS, CELLS)):
+        copies[i, _part(row, height), _part(column, width)] = grey
+    return copies
+
+
+def _part(cell: int, side: int) -> slice:
+    """A quarter of the side, centred at the cell's centre and cut at the edges."""
+    middle, half = (cell + 0.5) * side / CELLS, max(side / 8, 0.5)
+    return slice(max(0, round(middle - half)), round(middle + half))
+
+
+def _probabilities(logits: Any) -> np.ndarray:
+    logits = np.asarray(logits, np.float64)
+    if logits.shape[1] == 1:
+        logits = np.concatenate([np.zeros_like(logits), logits], axis=1)
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
