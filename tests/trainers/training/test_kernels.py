@@ -278,10 +278,10 @@ def test_models_compute_and_save_what_they_do_without(name, tmp_path):
             loss = tf.reduce_sum(model(x, training=True) ** 2)
         gradients = tape.gradient(loss, [v.value for v in model.trainable_variables])
         found[model] = [tf.convert_to_tensor(g).numpy() for g in gradients], model.get_weights()
-    # Batch normalisations of a small epsilon magnify rounding on the way back: Keras's gradients of
-    # these networks are up to 1e-4 from those in float64, further than the fast ones.
+    # Batch normalisations magnify rounding on the way back if there are many or their epsilon is
+    # small: Keras's own gradients of these networks are up to 2e-4 from those in float64.
     batches = [x for x in plain.layers if isinstance(x, keras.layers.BatchNormalization)]
-    magnified = any(layer.epsilon < 1e-4 for layer in batches)
+    magnified = len(batches) > 10 or any(layer.epsilon < 1e-4 for layer in batches)
     tolerances = (5e-4 if magnified else 2e-5), 2e-5  # of gradients, of weights
     for one, other, tolerance in zip(found[plain], found[fast], tolerances, strict=True):
         for a, b in zip(one, other, strict=True):
