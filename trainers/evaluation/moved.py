@@ -3,13 +3,12 @@
 import pathlib
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from pipelines.core.prepared import Prepared
-from trainers.evaluation import records
+from trainers.evaluation import records, statistics
 from trainers.evaluation.evaluate import Evaluation
 from trainers.store import saved_model
 from trainers.tasks.registry import Task
@@ -37,12 +36,12 @@ def beside_mistakes(
         test: answers to the test split.
 
     Returns:
-        Nothing where rows are no single texts, or answers no probabilities.
+        Nothing where rows are no single texts of one class each, or answers no probabilities.
     """
     fields = records.fields(kept)
     [name, *others] = prepared.raw
     is_text = not others and prepared.raw[name].dtype == "string" and name in fields
-    if not is_text or task.mistakes is None or task.scored != "logits" or not prepared.class_names:
+    if not is_text or not records.answers_are_of_classes(prepared, task):
         return {}
     wrong = test.row[task.mistakes(prepared, test, records.how_many(prepared)).index]
     model = saved_model.load(exported)
@@ -70,7 +69,7 @@ def described(ask: Callable[[list[bytes]], np.ndarray], text: bytes) -> str:
     written = text.decode("utf-8", "replace")
     words = sorted(set(_WORD.findall(written)), key=lambda word: (-len(word), word))[:_MOST]
     without = [_without(written, word).encode() for word in words]
-    probabilities = _probabilities(ask([text, *without]))
+    probabilities = statistics.of_classes(ask([text, *without]))
     answer = probabilities[0].argmax()
     change = probabilities[0, answer] - probabilities[1:, answer]
     best = np.argsort(-np.abs(change), kind="stable")[:_SHOWN]
@@ -80,11 +79,3 @@ def described(ask: Callable[[list[bytes]], np.ndarray], text: bytes) -> str:
 def _without(written: str, word: str) -> str:
     """A text without all occurrences of a word."""
     return _WORD.sub(lambda found: " " if found.group() == word else found.group(), written)
-
-
-def _probabilities(logits: Any) -> np.ndarray:
-    logits = np.asarray(logits, np.float64)
-    if logits.shape[1] == 1:
-        logits = np.concatenate([np.zeros_like(logits), logits], axis=1)
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)

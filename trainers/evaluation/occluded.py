@@ -2,13 +2,12 @@
 
 import pathlib
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from pipelines.core.prepared import Prepared
-from trainers.evaluation import records
+from trainers.evaluation import records, statistics
 from trainers.evaluation.evaluate import Evaluation
 from trainers.store import saved_model
 from trainers.tasks.registry import Task
@@ -25,7 +24,7 @@ def beside_mistakes(
     kept: Mapping[str, np.ndarray],
     test: Evaluation,
 ) -> dict[str, np.ndarray]:
-    """`occluded` (n, 7, 7) float32 for the examples that a run keeps: not a number but of mistakes.
+    """`occluded` (n, 7, 7) float32 for the examples that a run keeps, NaN for right answers.
 
     Args:
         exported: a version's directory, whose model is asked.
@@ -33,7 +32,7 @@ def beside_mistakes(
         test: answers to the test split.
 
     Returns:
-        Nothing where rows are no single images, or answers no probabilities of classes.
+        Nothing where rows are no single images of one class each, or answers no probabilities.
     """
     fields, name = records.fields(kept), records.image_field(prepared)
     if (
@@ -42,9 +41,7 @@ def beside_mistakes(
         or max(fields[name].shape[1:3]) > _LARGEST
     ):
         return {}
-    target = prepared.schema.target
-    one_class = prepared.class_names and target is not None and not target.shape
-    if task.mistakes is None or task.scored != "logits" or not one_class:
+    if not records.answers_are_of_classes(prepared, task):
         return {}
     wrong = test.row[task.mistakes(prepared, test, _MOST).index]
     model = saved_model.load(exported)
@@ -70,7 +67,7 @@ def changes(ask: Callable[[np.ndarray], np.ndarray], image: np.ndarray) -> np.nd
         ask: images to logits (B, classes), or (B, 1) of the second of two.
         image: (H, W, C).
     """
-    probabilities = _probabilities(ask(np.concatenate([image[None], hidden(image)])))
+    probabilities = statistics.of_classes(ask(np.concatenate([image[None], hidden(image)])))
     answer = probabilities[0].argmax()
     change = probabilities[0, answer] - probabilities[1:, answer]
     return change.reshape(CELLS, CELLS).astype(np.float32)
@@ -90,11 +87,3 @@ def _part(cell: int, side: int) -> slice:
     """A quarter of the side, centred at the cell's centre and cut at the edges."""
     middle, half = (cell + 0.5) * side / CELLS, max(side / 8, 0.5)
     return slice(max(0, round(middle - half)), round(middle + half))
-
-
-def _probabilities(logits: Any) -> np.ndarray:
-    logits = np.asarray(logits, np.float64)
-    if logits.shape[1] == 1:
-        logits = np.concatenate([np.zeros_like(logits), logits], axis=1)
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)

@@ -16,6 +16,13 @@ _IMAGES, _OTHERS = 24, 12  # rows that the report shows together
 Arrays = Mapping[str, np.ndarray]
 
 
+def answers_are_of_classes(prepared: Prepared, task: Task) -> bool:
+    """Whether the task shows mistakes, and its logits are those of one class a row."""
+    target = prepared.schema.target
+    one_class = bool(prepared.class_names) and target is not None and not target.shape
+    return one_class and task.mistakes is not None and task.scored == "logits"
+
+
 def examples(prepared: Prepared, task: Task, test: Evaluation | None) -> dict[str, np.ndarray]:
     """Rows of the test split as stored: the first ones, and the mistakes that the report shows.
 

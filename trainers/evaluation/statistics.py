@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
+import scipy.special
 
 RESAMPLES = 1000
 _CELLS = 2**21  # of the table of resamples and rows that is in memory at once
@@ -129,6 +130,13 @@ def cross_entropy(logits: np.ndarray, true: np.ndarray) -> np.ndarray:
 def sigmoid(logits: np.ndarray) -> np.ndarray:
     """Probabilities of logits, in their own dtype."""
     return np.exp(-np.logaddexp(0, -logits))
+
+
+def of_classes(logits: np.ndarray) -> np.ndarray:
+    """Probabilities (B, classes) of logits of the same shape, or (B, 1) of the second of two."""
+    if logits.shape[1] == 1:
+        logits = np.concatenate([np.zeros_like(logits), logits], axis=1)
+    return scipy.special.softmax(logits, axis=1)
 
 
 def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

@@ -124,7 +124,7 @@ def constant(prepared, target: np.ndarray) -> Constant:
 
 def drawn(prepared, test) -> list:
     """Confusion, classes and calibration."""
-    probabilities = _probabilities(test)
+    probabilities = statistics.of_classes(test.outputs["logits"])
     answered, names = probabilities.argmax(axis=1), prepared.class_names
     reliability = statistics.calibration(probabilities.max(axis=1), answered == test.target)
     return [
@@ -136,7 +136,9 @@ def drawn(prepared, test) -> list:
 
 def mistakes(prepared, test, number: int) -> Mistakes:
     """The most confident wrong answers."""
-    return sections.wrong_classes(_probabilities(test), test.target, prepared.class_names, number)
+    return sections.wrong_classes(
+        statistics.of_classes(test.outputs["logits"]), test.target, prepared.class_names, number
+    )
 
 
 def captions(prepared, logits: np.ndarray, target: np.ndarray) -> list[tuple[str, str]]:
@@ -153,12 +155,6 @@ def _has_shares(prepared) -> bool:
 def _has_top_5(num_outputs: int) -> bool:
     """Whether top_5_accuracy says anything."""
     return num_outputs > 5
-
-
-def _probabilities(test) -> np.ndarray:
-    logits = test.outputs["logits"]
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
 
 
 def _described(schema) -> str:

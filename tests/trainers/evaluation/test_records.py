@@ -64,3 +64,13 @@ def test_images_are_shown_in_larger_numbers(field, name, number):
     prepared = prepared.replace(schema=prepared.schema._replace(raw={"x": field}))
     assert records.image_field(prepared) == name
     assert records.how_many(prepared) == number
+
+
+@pytest.mark.parametrize(
+    ("task", "expected"),
+    [("classification", True), ("binary", True), ("multi_label", False), ("regression", False)],
+)
+def test_answers_are_of_classes_where_each_row_has_one(task, expected):
+    """Several labels have a probability each: a softmax over them would mean nothing."""
+    found = records.answers_are_of_classes(made_pipeline(task), registry.get(task))
+    assert found == expected

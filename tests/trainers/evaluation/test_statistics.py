@@ -112,6 +112,12 @@ def test_probabilities_of_large_logits_are_finite():
     np.testing.assert_allclose(statistics.sigmoid(logits), [0.0, 0.5, 1.0], atol=1e-7)
 
 
+def test_probabilities_of_classes_are_their_softmax_and_one_logit_is_the_second_of_two():
+    found = statistics.of_classes(np.array([[0.0, np.log(3.0)], [800.0, 800.0]]))
+    np.testing.assert_allclose(found, [[0.25, 0.75], [0.5, 0.5]])
+    np.testing.assert_allclose(statistics.of_classes(np.array([[np.log(3.0)]])), [[0.25, 0.75]])
+
+
 def test_of_ratios_divides_sums_and_resamples_both_together():
     right, weight = np.array([1.0, 0.0, 3.0]), np.array([2.0, 1.0, 3.0])
     found = statistics.of_ratios({"a": (right, weight), "b": (weight, np.zeros(3))})
