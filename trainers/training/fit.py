@@ -19,7 +19,7 @@ from trainers.store.run_folder import Run
 from trainers.training import compile as compiling
 from trainers.training import optimizers
 from trainers.training.callbacks import signals
-from trainers.training.callbacks.averages import AveragedWeights
+from trainers.training.callbacks.averages import AveragedWeights, warn_if_short
 from trainers.training.callbacks.monitor import Monitor
 from trainers.training.callbacks.saver import Saver
 from trainers.training.model import TrainedModel
@@ -116,6 +116,7 @@ def _fit_from(
     train, validation = _streams(settings, prepared, strategy, begin.step)
     monitor = Monitor(run, step=begin.step, validated=progress["validated"], epoch_steps=steps)
     averaged = [AveragedWeights()] if settings.recipe.ema else []
+    warn_if_short(settings.recipe.ema, steps * settings.recipe.epochs)
     with signals.noted() as request:
         saver = Saver(run, begin, request, monitor.flush, epoch_steps=steps, averaged=averaged)
         try:

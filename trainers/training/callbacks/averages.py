@@ -1,11 +1,15 @@
 """Running averages of the weights (EMA), which are validated, tested and exported."""
 
+import logging
 from collections.abc import Mapping
 
 import keras
 
 from trainers.devices import keras_patches
 from trainers.training import loss_scale
+
+_LOG = logging.getLogger(__name__)
+_SHARE = 0.05  # of the first weights that may be left in the averages at the end
 
 
 class AveragedWeights(keras.callbacks.Callback):
@@ -28,6 +32,17 @@ class AveragedWeights(keras.callbacks.Callback):
 
     def _pairs(self) -> Mapping[str, tuple]:
         return averages(self.model)
+
+
+def warn_if_short(decay: float, steps: int) -> None:
+    """Warns of a run whose averages are still those of its first steps at the end."""
+    share = decay**steps
+    if share > _SHARE:
+        _LOG.warning(
+            "--ema=%g is long for %d steps: %.0f %% of the weights that are tested and exported "
+            "are those of the first step; --ema=%.2g would leave 1 %%",
+            *(decay, steps, 100 * share, 0.01 ** (1 / steps)),
+        )
 
 
 def averages(model: keras.Model) -> dict[str, tuple]:

@@ -2,9 +2,10 @@
 
 import keras
 import numpy as np
+import pytest
 
 from tests.small_models import compiled_model, run_steps
-from trainers.training.callbacks.averages import AveragedWeights, averages
+from trainers.training.callbacks.averages import AveragedWeights, averages, warn_if_short
 
 
 def model_of(**changes):
@@ -44,3 +45,13 @@ def test_validation_sees_averages_and_training_goes_on_with_the_weights():
     callback.on_test_end()
     for variable, before in zip(model.trainable_variables, trained, strict=True):
         assert variable.numpy().tobytes() == before.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("decay", "steps", "said"),
+    [(0.999, 429, "65 % of the weights"), (0.999, 4290, ""), (0.5, 2, "25 %"), (0.0, 1, "")],
+)
+def test_a_run_too_short_for_its_averages_is_warned_of(decay, steps, said, caplog):
+    warn_if_short(decay, steps)
+    assert said in caplog.text
+    assert bool(said) == bool(caplog.text)
