@@ -5,6 +5,7 @@ underscores; tests/test_train_speed.py copies Keras's weights over and compares 
 come as (B, C, H, W) in any memory format.
 """
 
+import inspect
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -172,20 +173,67 @@ class TransformerEncoder(nn.Module):
         return self.logits(self.dropout(x))
 
 
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions, added to every other pixel where they halve the image."""
+
+    def __init__(self, before: int, width: int, stride: int):
+        super().__init__()
+        self.conv1 = nn.Conv2d(before, width, 3, stride, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(width, eps=1.001e-5, momentum=1 - 0.9)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(width, eps=1.001e-5, momentum=1 - 0.9)
+        self.stride, self.more = stride, width - before
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.norm2(self.conv2(F.relu(self.norm1(self.conv1(x)))))
+        if self.more:
+            x = F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.more))
+        return F.relu(x + y)
+
+
+class ResNet(nn.Module):
+    """`resnet20`: stages of blocks, shortcuts without weights."""
+
+    def __init__(self, spec: DataSpec, depths: tuple, widths: tuple):
+        super().__init__()
+        ((_, _, channels),) = (field.shape for field in spec.inputs.values())
+        self.stem_conv = nn.Conv2d(channels, widths[0], 3, padding=1, bias=False)
+        self.stem_norm = nn.BatchNorm2d(widths[0], eps=1.001e-5, momentum=1 - 0.9)
+        before, self.names = widths[0], []
+        for i, (depth, width) in enumerate(zip(depths, widths, strict=True), 1):
+            for j in range(1, depth + 1):
+                self.names.append(f"stage{i}_block{j}")
+                block = ResidualBlock(before, width, 2 if i > 1 and j == 1 else 1)
+                self.add_module(self.names[-1], block)
+                before = width
+        self.logits = nn.Linear(before, spec.num_outputs)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = F.relu(self.stem_norm(self.stem_conv(x)))
+        for name in self.names:
+            x = self.get_submodule(name)(x)
+        return self.logits(x.mean((2, 3)))
+
+
 TWINS = {
     "cifar_cnn": SmallCNN,
     "mnist_cnn": SmallCNN,
     "mlp_binary": MLP,
+    "resnet20": ResNet,
     "speed_cnn": SpeedCNN,
     "transformer_encoder": TransformerEncoder,
 }
 
 
 def build(model: str, spec: DataSpec, hparams: Mapping[str, Any]) -> nn.Module:
-    """The twin of the zoo's `model` for this data, with the zoo's own sizes unless overridden."""
-    sizes = {**zoo.describe(model).hparams, **hparams}
-    sizes.pop("task", None)  # what the variant is for, no size
-    return TWINS[model](spec, **sizes)
+    """The twin of the zoo's `model` for this data, with the zoo's own sizes unless overridden.
+
+    TypeError: it has not the size that `hparams` names.
+    """
+    twin = TWINS[model]
+    known = inspect.signature(twin).parameters  # other choices of the zoo's family are as they are
+    sizes = {name: v for name, v in zoo.describe(model).hparams.items() if name in known}
+    return twin(spec, **{**sizes, **hparams})
 
 
 def freeze(network: nn.Module, lr_scale: Sequence[tuple[str, float]]) -> None:

@@ -45,6 +45,7 @@ MODELS = {
     "mnist_cnn": ["--model=mnist_cnn", "--pipeline_options=augment=False"],
     "mlp_binary": ["--flagfile=mnist_parity", "--pipeline_options=augment=False"],
     "speed_cnn": ["--model=speed_cnn", "--pipeline_options=augment=False"],
+    "resnet20": ["--model=resnet20", "--pipeline_options=augment=False"],
     "transformer_encoder": ["--model=transformer_encoder"],
 }
 _ARTICLES = ("cifar_cnn", "mnist_cnn", "mlp_binary")

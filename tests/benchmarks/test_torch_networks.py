@@ -1,4 +1,4 @@
-"""PyTorch's twins of five networks give the logits of the zoo's, under the zoo's weights."""
+"""PyTorch's twins of six networks give the logits of the zoo's, under the zoo's weights."""
 
 import re
 
@@ -18,7 +18,8 @@ SPECS = {
     "mnist_cnn": DataSpec({"image": Field((28, 28, 1), "float32")}, **IMAGE),
     "mlp_binary": DataSpec({"features": Field((784,), "float32")}, "binary", 1),
     "speed_cnn": DataSpec({"image": Field((32, 32, 3), "float32")}, **IMAGE),
-    "transformer_encoder": DataSpec({"tokens": Field((None,), "int32")}, "binary", 1, 50, 24),
+    "resnet20": DataSpec({"image": Field((32, 32, 3), "float32")}, **IMAGE),
+    "transformer_encoder": DataSpec({"tokens": Field((None,), "int32", 50, 24)}, "binary", 1),
 }
 CASES = [*((name, {}) for name in SPECS), ("speed_cnn", {"activation": "relu"})]
 CASES.append(("transformer_encoder", {"num_layers": 3, "num_heads": 4}))
