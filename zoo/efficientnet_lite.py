@@ -83,7 +83,10 @@ def block(
     head=("logits",),
     features="pool",
     start=("packaged", "probe"),
-    data_options={"image_folder": {"image_size": 160, "padding": 16}},
+    data_options={
+        "image_folder": {"image_size": 160, "padding": 16},
+        "image_table": {"image_size": 160, "padding": 16},
+    },
     parameters=3_425_834,
 )
 @zoo.register(
@@ -116,7 +119,10 @@ def block(
     head=("logits",),
     features="pool",
     start=("packaged", "probe"),
-    data_options={"image_folder": {"image_size": 164, "padding": 16}},
+    data_options={
+        "image_folder": {"image_size": 164, "padding": 16},
+        "image_table": {"image_size": 164, "padding": 16},
+    },
     parameters=4_881_978,
     widths=(16, 24, 48, 88, 120, 208, 352),
     depths=(1, 3, 3, 4, 4, 5, 1),

@@ -83,7 +83,10 @@ def block(
     head=("logits",),
     features="pool",
     start=("packaged", "probe"),
-    data_options={"image_folder": {"image_size": 160, "padding": 16}},
+    data_options={
+        "image_folder": {"image_size": 160, "padding": 16},
+        "image_table": {"image_size": 160, "padding": 16},
+    },
     parameters=2_270_794,
 )
 def mobilenet_v2(

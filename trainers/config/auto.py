@@ -21,6 +21,7 @@ _FIRST_OF_TASK = {  # instead, which those of the data are not for
 }
 # For photographs: a network that was trained on ImageNet, where its weights are installed.
 _PRETRAINED, _FROM_SCRATCH = "efficientnet_lite2", "speed_cnn"
+_PHOTOGRAPHS = ("image_folder", "image_table")
 _BY_ROWS = {"batch_size": 0, "epochs": 0}  # a batch of CIFAR-10 is more than some folders have
 SUMMARY = (
     "The first choice for the data set: tabular for tables, text_ngram for texts, for photographs "
@@ -55,10 +56,13 @@ def model_for(pipeline: str | None, workdir: str | None, task: str | None = None
     if task in _FIRST_OF_TASK:
         _LOG.info("--model=auto: %s, the first choice for task %s", _FIRST_OF_TASK[task], task)
         return _FIRST_OF_TASK[task]
-    if pipeline == "image_folder":
+    if pipeline in _PHOTOGRAPHS:
         return _for_photographs(pipeline)
     if pipeline not in _FIRST:
-        kinds = f"it is for tables and texts ({', '.join(_FIRST)}) and for image_folder"
+        kinds = (
+            f"it is for tables and texts ({', '.join(_FIRST)}) and for "
+            f"photographs ({', '.join(_PHOTOGRAPHS)})"
+        )
         if pipeline not in pipelines.names():
             kinds = "no such data set; all: --list"
         raise UsageError(
@@ -69,9 +73,13 @@ def model_for(pipeline: str | None, workdir: str | None, task: str | None = None
     return _FIRST[pipeline]
 
 
-def sizes(model: str, pipeline: str | None) -> dict[str, int]:
-    """Fields of the recipe of a model that was chosen, where its own are not for any folder."""
-    return dict(_BY_ROWS) if (model, pipeline) == (_FROM_SCRATCH, "image_folder") else {}
+def sizes(model: str, pipeline: str | None) -> dict[str, float]:
+    """Fields of the recipe of a model that was chosen, where its own are not for any images."""
+    if pipeline not in _PHOTOGRAPHS:
+        return {}
+    # The target of a table may be a number, and only reading it tells.
+    plain = {"label_smoothing": 0.0} if pipeline == "image_table" else {}
+    return {**plain, **(_BY_ROWS if model == _FROM_SCRATCH else {})}
 
 
 def _for_photographs(pipeline: str) -> str:

@@ -5,10 +5,9 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines.steps.noise import beside_latents, normal
-from trainers.errors import UsageError
 from trainers.evaluation import statistics
 from trainers.serving.generate import over_images, signature
-from trainers.tasks.registry import Signature, Task
+from trainers.tasks.registry import Signature, Task, refuse_smoothing
 
 METRICS = ("loss", "margin", "penalty")
 LOWER_IS_BETTER = ("loss", "penalty")
@@ -53,8 +52,7 @@ def over(pipeline, schema, *, latent: int, penalty: float):
 
 def loss(prepared, label_smoothing: float) -> keras.losses.Loss:
     """That of the critic; the generator's is in its gradient (zoo/gan.py)."""
-    if label_smoothing:
-        raise UsageError("--label_smoothing is for classes; task adversarial has none")
+    refuse_smoothing("adversarial", label_smoothing)
     return PairLoss(prepared.pipeline.task_options["penalty"])
 
 

@@ -9,10 +9,9 @@ from keras import ops
 
 from pipelines.steps.views import changes, interleaved, row_numbers, two_views
 from trainers.devices.strategy import gathered
-from trainers.errors import UsageError
 from trainers.evaluation import statistics
 from trainers.serving import image_features
-from trainers.tasks.registry import Signature, Task, check_is_image
+from trainers.tasks.registry import Signature, Task, check_is_image, refuse_smoothing
 from trainers.training import features
 from zoo.spec import Field
 
@@ -141,8 +140,7 @@ def directions(projections: tf.Tensor) -> tf.Tensor:
 
 def loss(prepared, label_smoothing: float) -> keras.losses.Loss:
     """NT-Xent of projections (B, 2, width), one value for each row."""
-    if label_smoothing:
-        raise UsageError("--label_smoothing is for classes; task contrastive has none")
+    refuse_smoothing("contrastive", label_smoothing)
     return Compared(prepared.pipeline.task_options["temperature"], reduction=None)
 
 

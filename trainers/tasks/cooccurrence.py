@@ -12,10 +12,9 @@ import tensorflow as tf
 
 from pipelines.steps.cooccurrence import entries, pairs_form, weighted
 from pipelines.steps.running_words import vocabulary
-from trainers.errors import UsageError
 from trainers.evaluation import statistics
 from trainers.serving import word_vectors
-from trainers.tasks.registry import Signature, Task, check_is_text
+from trainers.tasks.registry import Signature, Task, check_is_text, refuse_smoothing
 from zoo.spec import Field
 
 METRICS = ("loss", "mean_absolute_error")
@@ -63,8 +62,7 @@ def over(pipeline, schema, *, vocab_size, min_count, window, symmetric, x_max, a
 def loss(prepared, label_smoothing: float) -> keras.losses.Loss:
     """Squared error of the logarithm of a count, outputs (B, 1)."""
     del prepared
-    if label_smoothing:
-        raise UsageError("--label_smoothing is for classes; task cooccurrence has none")
+    refuse_smoothing("cooccurrence", label_smoothing)
     return keras.losses.MeanSquaredError(reduction=None)
 
 

@@ -7,10 +7,9 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines.steps.patches import masked_patches
-from trainers.errors import UsageError
 from trainers.evaluation import statistics
 from trainers.serving import image_features
-from trainers.tasks.registry import Signature, Task, check_is_image
+from trainers.tasks.registry import Signature, Task, check_is_image, refuse_smoothing
 from trainers.training import features
 from zoo.spec import Field
 
@@ -61,8 +60,7 @@ def over(pipeline, schema, *, patch: int, mask_rate: float):
 def loss(prepared, label_smoothing: float) -> keras.losses.Loss:
     """Mean squared error of the values of a patch, one value for each masked patch."""
     del prepared
-    if label_smoothing:
-        raise UsageError("--label_smoothing is for classes; task masked_image has none")
+    refuse_smoothing("masked_image", label_smoothing)
     return keras.losses.MeanSquaredError(reduction=None)
 
 

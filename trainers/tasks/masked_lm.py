@@ -9,9 +9,8 @@ import tensorflow as tf
 from pipelines.core.padding import cut_to_need
 from pipelines.steps.masking import masked
 from pipelines.steps.windows import in_windows
-from trainers.errors import UsageError
 from trainers.evaluation import statistics
-from trainers.tasks.registry import Signature, Task, check_is_text
+from trainers.tasks.registry import Signature, Task, check_is_text, refuse_smoothing
 
 METRICS = ("loss", "accuracy", "perplexity")
 LOWER_IS_BETTER = ("loss", "perplexity")
@@ -58,8 +57,7 @@ def over(pipeline, schema, *, mask_rate: float, packed: bool):
 def loss(prepared, label_smoothing: float) -> keras.losses.Loss:
     """Cross-entropy of the softmax of logits (B, M, ids), one value for each hidden token."""
     del prepared
-    if label_smoothing:
-        raise UsageError("--label_smoothing is for classes; task masked_lm has none")
+    refuse_smoothing("masked_lm", label_smoothing)
     return keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction=None)
 
 

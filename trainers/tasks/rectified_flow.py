@@ -5,10 +5,9 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines.steps.noise import normal_like, on_the_way
-from trainers.errors import UsageError
 from trainers.evaluation import statistics
 from trainers.serving.generate import euler, guided, image_shape, over_images, signature
-from trainers.tasks.registry import Signature, Task
+from trainers.tasks.registry import Signature, Task, refuse_smoothing
 from zoo.spec import Field
 
 METRICS = ("loss",)
@@ -49,8 +48,7 @@ def over(pipeline, schema, *, steps: int, guidance: float, class_dropout: float)
 def loss(prepared, label_smoothing: float) -> keras.losses.Loss:
     """Mean squared error of the velocity, one value for each image."""
     del prepared
-    if label_smoothing:
-        raise UsageError("--label_smoothing is for classes; task rectified_flow has none")
+    refuse_smoothing("rectified_flow", label_smoothing)
     return SquaredError(reduction=None)
 
 

@@ -171,6 +171,14 @@ def check_is_text(name: str, pipeline, schema) -> None:
         )
 
 
+def refuse_smoothing(name: str, label_smoothing: float) -> None:
+    """UsageError where labels are to be smoothed: the task `name` has no classes."""
+    if label_smoothing:
+        raise UsageError(
+            f"--label_smoothing is for classes, task {name} has none: --label_smoothing=0"
+        )
+
+
 def check_is_image(name: str, pipeline, schema) -> None:
     """UsageError: the rows are not one image each, which the task `name` takes."""
     if "image" not in pipeline.forms or list(schema.raw) != ["image"]:

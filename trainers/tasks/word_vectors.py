@@ -11,10 +11,9 @@ import tensorflow as tf
 from pipelines.steps.running_words import vocabulary, words_form
 from pipelines.steps.skip_grams import skip_grams
 from pipelines.steps.windows import in_windows
-from trainers.errors import UsageError
 from trainers.evaluation import statistics
 from trainers.serving import word_vectors
-from trainers.tasks.registry import Signature, Task, check_is_text
+from trainers.tasks.registry import Signature, Task, check_is_text, refuse_smoothing
 from zoo.spec import Field
 
 METRICS = ("loss", "accuracy")
@@ -98,8 +97,7 @@ class Logistic(keras.losses.Loss):
 def loss(prepared, label_smoothing: float) -> keras.losses.Loss:
     """Logistic loss of each pair and each negative."""
     del prepared
-    if label_smoothing:
-        raise UsageError("--label_smoothing is for classes; task word_vectors has none")
+    refuse_smoothing("word_vectors", label_smoothing)
     return Logistic(reduction=None)
 
 

@@ -1,68 +1,19 @@
-"""The last layer fitted on features: its optimum, its penalty, and when it is left out."""
+"""The last layer fitted on features that are kept, and when it is left out."""
 
 import keras
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression
+from PIL import Image
 
 import zoo
+from pipelines.core.rows import take
 from pipelines.storage import caches
-from tests.conftest import fake_pipeline, made_pipeline, tiny_settings
+from tests.conftest import fake_pipeline, tiny_settings
 from trainers.devices import strategy
 from trainers.errors import UsageError
 from trainers.store.run_folder import Run
-from trainers.training import compile
-from trainers.training.start import probe, sources
-
-RANDOM = np.random.default_rng(0)
-
-
-def clouds(classes: int, each: int, width: int, spread: float) -> tuple[np.ndarray, np.ndarray]:
-    """Positive features, as after a ReLU, about a centre for each class."""
-    centres = RANDOM.random((classes, width))
-    labels = np.repeat(np.arange(classes), each)
-    noise = spread * RANDOM.normal(size=(len(labels), width))
-    return np.maximum(centres[labels] + noise, 0).astype(np.float32) * 3, labels
-
-
-@pytest.mark.parametrize(("each", "width"), [(30, 20), (8, 60)])  # more rows than features; fewer
-def test_fitted_is_the_optimum_on_rows_of_length_one(each, width):
-    features, labels = clouds(4, each, width, 0.3)
-    head = probe.fitted(features, labels, 4)
-    length = np.linalg.norm(features, axis=1, keepdims=True)
-    rows, kernel = features / length, head.kernel * length.mean()
-    scale = np.sqrt(((rows - rows.mean(0)) ** 2).sum(1).mean())
-    logits = rows @ kernel + head.bias
-    chances = np.exp(logits - logits.max(1, keepdims=True))
-    chances /= chances.sum(1, keepdims=True)
-    # The gradient of C x log-loss + |scale x kernel|^2 / 2 is zero, in both of its parts.
-    error = chances - np.eye(4)[labels]
-    pull = head.strength * (rows - rows.mean(0)).T @ error
-    np.testing.assert_allclose(pull, -(scale**2) * kernel, atol=0.02 * np.abs(pull).max())
-    np.testing.assert_allclose(error.sum(0), 0, atol=0.05)
-    # And close to the optimum that a tight tolerance finds, for all that such features may differ.
-    solver = LogisticRegression(C=head.strength, tol=1e-8, max_iter=10_000)
-    expected = solver.fit((rows - rows.mean(0)) / scale, labels).predict_proba(
-        (rows - rows.mean(0)) / scale
-    )
-    np.testing.assert_allclose(chances, expected, atol=0.02)
-    assert head.kernel.dtype == head.bias.dtype == np.float32
-
-
-def test_the_penalty_is_strong_where_features_say_nothing():
-    features, labels = clouds(3, 40, 30, 0.05)
-    weak = probe.fitted(features, labels, 3).strength
-    strong = probe.fitted(features, RANDOM.permutation(labels), 3).strength
-    assert strong < weak
-
-
-def test_fitted_of_two_classes_and_of_a_class_without_rows():
-    features, labels = clouds(2, 20, 10, 0.1)
-    head = probe.fitted(features, 2 * labels, 3)  # classes 0 and 2 of three
-    logits = features @ head.kernel + head.bias
-    np.testing.assert_array_equal(logits.argmax(1), 2 * labels)
-    assert (logits[:, 1] < logits.max(1)).all()
-    assert not head.kernel[:, 1].any()
+from trainers.training import compile, data
+from trainers.training.start import linear_head, probe, sources
 
 
 def built(folder, monkeypatch, **changes) -> tuple[keras.Model, Run]:
@@ -101,6 +52,45 @@ def test_the_last_layer_is_fitted_on_features_that_are_kept(tmp_path, monkeypatc
     assert "features as computed before" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("target", "task", "outputs"), [("price", "regression", 1), ("tags", "multi_label", 2)]
+)
+def test_numbers_and_labels_of_images_are_fitted(target, task, outputs, tmp_path, monkeypatch):
+    """What the model answers at once is what the fitted layer does, in the target's unit."""
+    monkeypatch.setattr(caches, "folder", lambda beside: tmp_path)
+    random, rows = np.random.default_rng(0), ["file,price,tags"]
+    for i in range(40):
+        level = int(random.integers(0, 200))
+        Image.fromarray(random.integers(level, level + 50, (33, 33, 3), np.uint8)).save(
+            tmp_path / f"{i}.png"
+        )
+        tags = "|".join(("bright",) * (level > 100) + ("even",) * (i % 2 == 0)) or "none"
+        rows.append(f"{i}.png,{1000 + level},{tags}")
+    (tmp_path / "table.csv").write_text("\n".join(rows))
+    changes = {"pipeline": "image_table", "data_files": f"{tmp_path}/table.csv", "target": target}
+    settings = tiny_settings(
+        "mobilenet_v2", tmp_path / "run", **changes, batch_size=8, label_smoothing=0.0
+    )
+    prepared = data.load(settings, None)
+    assert prepared.task == task
+    model = compile.compiled(settings, prepared, strategy.choose(1), "float32")
+    run = Run(tmp_path, "7", settings, prepared, {})
+    found = probe.matched(model, {v.path: v for v in model.weights}, run)
+    for variable in model.weights:
+        variable.assign(found.values.get(variable.path, variable))
+    table = prepared.rows["train"]
+    index = np.arange(table.num_rows)
+    features, targets = probe.features_of(model, settings, prepared, index)
+    head = linear_head.fitted(features, targets, outputs)
+    expected = features @ head.kernel + head.bias
+    if task == "regression":
+        expected = targets.mean() + targets.std() * expected
+    raw = {"image": take(table, index)["image"]}
+    answers = model(prepared.preprocess(raw), training=False).numpy()
+    np.testing.assert_allclose(answers, expected, rtol=1e-4, atol=1e-3)
+    assert f"on the features of {len(targets)} rows" in found.lines[0]
+
+
 def test_it_is_left_out_where_the_last_layer_has_weights_or_the_task_is_another(
     tmp_path, monkeypatch
 ):
@@ -108,13 +98,15 @@ def test_it_is_left_out_where_the_last_layer_has_weights_or_the_task_is_another(
     monkeypatch.setattr(probe, "features_of", lambda *a: pytest.fail("computed"))
     unset = {v.path: v for v in model.weights if v.path != "logits/bias"}
     assert probe.matched(model, unset, run).values == {}
-    other = run._replace(prepared=made_pipeline("regression"))
+    other = run._replace(
+        prepared=run.prepared.replace(schema=run.prepared.schema._replace(task="masked_image"))
+    )
     [line] = probe.matched(model, unset, other).lines
-    assert "task regression has no output for each class" in line
+    assert "task masked_image is none of classification, binary" in line
     one = np.ones((3, 8), np.float32), np.zeros(3, np.int64)
     monkeypatch.setattr(probe, "features_of", lambda *a: one)
     new = {v.path: v for v in model.weights}
-    assert "all training rows are of one class" in probe.matched(model, new, run).lines[0]
+    assert "all training rows have the same target" in probe.matched(model, new, run).lines[0]
 
 
 def test_a_model_without_a_linear_layer_on_its_features_is_refused(tmp_path, monkeypatch):

@@ -1,0 +1,144 @@
+"""A linear layer fitted on features: logistic regression of classes or labels, ridge of numbers."""
+
+from typing import NamedTuple
+
+import numpy as np
+import threadpoolctl
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
+from sklearn.model_selection import StratifiedKFold
+
+from pipelines.core import rows as reading
+
+_FOLDED_ROWS = 2_000  # of which the strength of the penalty is chosen: seconds, not minutes
+_FOLDS = 3
+# Inverse strengths of the penalty, for rows of mean square 1 about their mean.
+_STRENGTHS = tuple(10.0 ** (exponent / 2) for exponent in range(-2, 7))
+
+
+class Head(NamedTuple):
+    """A linear layer: outputs are features @ kernel + bias."""
+
+    kernel: np.ndarray  # (width, outputs)
+    bias: np.ndarray  # (outputs,)
+    strength: float  # inverse of the penalty that was chosen
+    summary: str  # how well the rows are answered, and that penalty
+
+
+class _Linear(NamedTuple):
+    """Answers to rows (N, features) are rows @ kernel + bias."""
+
+    kernel: np.ndarray  # (features, outputs)
+    bias: np.ndarray  # (outputs,)
+    strength: float  # inverse of the penalty
+
+
+def fitted(features: np.ndarray, targets: np.ndarray, outputs: int) -> Head:
+    """Linear regression with a quadratic penalty, its strength chosen on rows that are left out.
+
+    It is fitted on features of length 1, which suits them better (docs/tried.md); the mean length
+    goes into the kernel.
+
+    Args:
+        features: (N, width), a row each.
+        targets: (N,) class numbers of `outputs` classes, of which one may have no row; (N,) or
+            (N, outputs) labels of 0 or 1; or (N,) floating-point numbers, for which the layer
+            answers with their distance from their mean in deviations.
+    """
+    lengths = np.linalg.norm(features, axis=1, keepdims=True)
+    rows = features / np.maximum(lengths, 1e-12)
+    mean = rows.mean(axis=0, dtype=np.float64)
+    rows = rows - mean
+    scale = max(np.sqrt(np.mean(np.sum(rows**2, axis=1))), 1e-12)
+    axes = np.eye(rows.shape[1])
+    if len(rows) < rows.shape[1]:
+        # The penalty does not change when the axes are turned: as many as rows hold all there is.
+        _, _, axes = np.linalg.svd(rows, full_matrices=False)
+    turned = rows @ axes.T / scale
+    with threadpoolctl.threadpool_limits(1):  # products this small only wait for each other
+        if targets.ndim == 1 and np.issubdtype(targets.dtype, np.floating):
+            found, summary = _numbers(turned, targets)
+        elif targets.ndim == 1 and outputs > 1:
+            found, summary = _classes(turned, targets, outputs)
+        else:
+            found, summary = _labels(turned, targets.reshape(len(targets), outputs))
+    kernel = axes.T @ found.kernel / scale
+    bias = found.bias - mean @ kernel
+    kernel = (kernel / lengths.mean()).astype(np.float32)
+    summary = f"C={found.strength:.3g}, {summary}"
+    return Head(kernel, bias.astype(np.float32), found.strength, summary)
+
+
+def _classes(rows: np.ndarray, labels: np.ndarray, classes: int) -> tuple[_Linear, str]:
+    """Multinomial logistic regression: a logit for each class."""
+    strength = _chosen(rows, labels)
+    solved = _solved(rows, labels, strength, tolerance=1e-6)
+    coefficients, intercept = solved.coef_, solved.intercept_
+    if len(solved.classes_) == 2:  # one logit, of the second class against the first
+        coefficients, intercept = (np.concatenate([-c, c]) / 2 for c in (coefficients, intercept))
+    kernel, bias = np.zeros((rows.shape[1], classes)), np.zeros(classes)
+    kernel[:, solved.classes_], bias[solved.classes_] = coefficients.T, intercept
+    # A class without a row is as unlikely as the least likely answer to any row.
+    absent = np.setdiff1d(np.arange(classes), solved.classes_)
+    bias[absent] = (rows @ coefficients.T + intercept).min()
+    share = np.mean(np.argmax(rows @ kernel + bias, axis=1) == labels)
+    return _Linear(kernel, bias, strength), f"accuracy on them {share:.4f}"
+
+
+def _labels(rows: np.ndarray, labels: np.ndarray) -> tuple[_Linear, str]:
+    """Logistic regression of each label (N, outputs): its logit.
+
+    One that all rows have, or none, is as likely as one half of a row among them.
+    """
+    width, outputs = rows.shape[1], labels.shape[1]
+    kernel, bias, strengths = np.zeros((width, outputs)), np.zeros(outputs), []
+    for i, label in enumerate((labels > 0.5).T.astype(np.int64)):
+        if label.min() == label.max():
+            bias[i] = np.log(2 * len(label) + 1) * (1 if label[0] else -1)
+            continue
+        strengths.append(_chosen(rows, label))
+        solved = _solved(rows, label, strengths[-1], tolerance=1e-6)
+        kernel[:, i], bias[i] = solved.coef_[0], solved.intercept_[0]
+    share = np.mean((rows @ kernel + bias > 0) == (labels > 0.5))
+    strength = float(np.exp(np.mean(np.log(strengths)))) if strengths else 1.0
+    return _Linear(kernel, bias, strength), f"accuracy on them {share:.4f}"
+
+
+def _numbers(rows: np.ndarray, targets: np.ndarray) -> tuple[_Linear, str]:
+    """Ridge regression of the targets' distance from their mean in deviations."""
+    targets = targets.astype(np.float64)
+    standard = (targets - targets.mean()) / (targets.std() or 1.0)
+    some = reading.spaced(len(rows), _FOLDED_ROWS)
+    # Each row is left out once (generalised cross-validation).
+    penalty = RidgeCV([1 / strength for strength in _STRENGTHS]).fit(rows[some], standard[some])
+    solved = Ridge(penalty.alpha_).fit(rows, standard)
+    kernel, bias = solved.coef_[:, None], np.atleast_1d(solved.intercept_)
+    r2 = solved.score(rows, standard)
+    return _Linear(kernel, bias, 1 / penalty.alpha_), f"r2 on them {r2:.4f}"
+
+
+def _chosen(rows: np.ndarray, labels: np.ndarray) -> float:
+    """The strongest penalty whose log-loss on rows that were left out is as good as the best.
+
+    That is within a standard error of it (Breiman et al. 1984, section 3.4.3): the best itself
+    gives a little less accuracy where rows are few (docs/tried.md).
+    """
+    some = reading.spaced(len(rows), _FOLDED_ROWS)
+    rows, labels = rows[some], labels[some]
+    if np.unique(labels, return_counts=True)[1].min() < _FOLDS:
+        return 1.0
+    losses = np.zeros((len(_STRENGTHS), len(labels)))
+    folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=0)
+    for train, held in folds.split(rows, labels):
+        for i, strength in enumerate(_STRENGTHS):
+            solved = _solved(rows[train], labels[train], strength)
+            right = np.searchsorted(solved.classes_, labels[held])
+            losses[i, held] = -solved.predict_log_proba(rows[held])[np.arange(len(held)), right]
+    means = losses.mean(axis=1)
+    error = losses[means.argmin()].std() / np.sqrt(len(labels))
+    return _STRENGTHS[int(np.argmax(means <= means.min() + error))]
+
+
+def _solved(
+    rows: np.ndarray, labels: np.ndarray, strength: float, *, tolerance: float = 1e-4
+) -> LogisticRegression:
+    return LogisticRegression(C=strength, max_iter=1000, tol=tolerance).fit(rows, labels)
