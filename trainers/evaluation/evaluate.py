@@ -157,6 +157,7 @@ def _batches(
             made = arguments_of(
                 signature,
                 prepared,
+                stored,
                 seed=settings.recipe.seed,
                 target=target,
                 are_inputs=rows.are_inputs,

@@ -112,7 +112,9 @@ def example_arguments(
     are_inputs = set(stored) != set(prepared.raw)
     made = {}
     for name, one in signatures.items():
-        function = arguments_of(one, prepared, seed=seed, target=target, are_inputs=are_inputs)
+        function = arguments_of(
+            one, prepared, first, seed=seed, target=target, are_inputs=are_inputs
+        )
         arguments, _, _ = function(first, target, row)
         made[name] = {argument: value.numpy() for argument, value in arguments.items()}
     return made

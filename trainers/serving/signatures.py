@@ -76,7 +76,13 @@ def traced(signatures: Mapping[str, Signature]) -> dict[str, Callable]:
 
 
 def arguments_of(
-    one: Signature, prepared, *, seed: int, target: np.ndarray | None, are_inputs: bool = False
+    one: Signature,
+    prepared,
+    some: Mapping[str, np.ndarray],
+    *,
+    seed: int,
+    target: np.ndarray | None,
+    are_inputs: bool = False,
 ) -> Callable:
     """A function from stored rows, their targets and their numbers to (arguments, y, weight).
 
@@ -85,11 +91,15 @@ def arguments_of(
     computed.
 
     Args:
+        some: a few rows as they are stored. Images are stored of one size, which augmentation needs
+            and raw fields leave open.
         seed: of the draws of the pipeline's `example`.
-        target: targets of a few rows, whose type the function takes; None: the data has none.
+        target: their targets, whose type the function takes; None: the data has none.
         are_inputs: whether rows are stored as inputs, so that there are no raw fields.
     """
     fields = prepared.serving_inputs if are_inputs else prepared.raw
+    if prepared.pipeline.augment_always:
+        fields = {n: field._replace(shape=some[n].shape[1:]) for n, field in fields.items()}
 
     def made(stored, target, index):
         keys = Keys(tf.constant(seed, tf.int64), tf.constant(0, tf.int64), index)

@@ -84,7 +84,8 @@ def test_bytes_of_other_files_are_decoded_or_refused(functions):
 def test_arguments_of_bytes_are_the_stored_images_without_a_loss(network, signatures):
     _, prepared, _ = network
     stored = {"image": prepared.rows["test"].table["image"][:3]}
-    function = arguments_of(signatures["image_bytes"], prepared, seed=0, target=np.zeros(3, int))
+    signature = signatures["image_bytes"]
+    function = arguments_of(signature, prepared, stored, seed=0, target=np.zeros(3, int))
     arguments, _, _ = function(stored, np.zeros(3, int), np.arange(3))
     for content, pixels in zip(arguments["image_bytes"].numpy(), stored["image"], strict=True):
         np.testing.assert_array_equal(photo.decode(content), pixels)

@@ -46,7 +46,9 @@ def test_arguments_see_raw_x_target_and_keys():
 
     table = prepared.rows["test"].table
     one = Signature(None, PAIR, arguments)
-    function = arguments_of(one, prepared.replace(example=example), seed=5, target=table["label"])
+    function = arguments_of(
+        one, prepared.replace(example=example), {}, seed=5, target=table["label"]
+    )
     for index in (np.array([4, 7, 9]), np.array([7])):
         stored = {"x": table["x"][index]}
         found, y, weight = function(stored, table["label"][index], index)
@@ -77,6 +79,7 @@ def test_rows_that_are_inputs_have_no_raw_fields():
     function = arguments_of(
         Signature(None, PAIR, arguments),
         prepared,
+        {},
         seed=0,
         target=np.zeros(1, np.int64),
         are_inputs=True,
@@ -94,6 +97,7 @@ def test_data_without_a_target_passes_none():
     function = arguments_of(
         Signature(None, PAIR, lambda batch: batch.raw if batch.target is None else {}),
         prepared,
+        {},
         seed=0,
         target=None,
     )
