@@ -173,6 +173,8 @@ def _readable(name: str, value: np.ndarray, class_names: list[str]) -> list[Any]
             {class_names[i]: round(float(row[i]), 6) for i in indices}
             for row, indices in zip(value, best, strict=True)
         ]
+    if name == "labels" and class_names:  # (rows, labels), true or false
+        return [[class_names[i] for i in row.nonzero()[0]] for row in value]
     return _texts(value.tolist()) if value.dtype == object else value.tolist()
 
 
