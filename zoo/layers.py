@@ -5,6 +5,8 @@ from keras import ops
 
 from zoo.spec import DataSpec, Field
 
+_IMAGENET_MEAN = (123.68, 116.779, 103.939)  # red, green, blue
+
 
 def field_of_tokens(spec: DataSpec, model: str) -> Field:
     """The input `tokens`. ValueError: the data has none, with the model's name."""
@@ -152,6 +154,26 @@ def enlarged_image(
         sides = [round(side * resolution / shorter) for side in (height, width)]
         x = keras.layers.Resizing(*sides, dtype="float32", name="enlarge")(x)
     return keras.layers.Concatenate(name="grey_to_rgb")([x] * 3) if channels == 1 else x
+
+
+def published_pixels(x: keras.KerasTensor, pixels: str) -> keras.KerasTensor:
+    """Pixels as published weights take them: (B, H, W, C) from -1 to 1 to the same shape.
+
+    Args:
+        pixels: plain: as they are; caffe: from 0 to 255 less the mean colour of ImageNet, as the
+            weights of ResNet and VGG in keras.applications take them, but red first.
+
+    Raises:
+        ValueError: another word, or pixels that have no colour.
+    """
+    if pixels == "plain":
+        return x
+    if pixels != "caffe":
+        raise ValueError(f"pixels {pixels!r} is none of plain, caffe")
+    if x.shape[-1] != 3:
+        raise ValueError(f"pixels=caffe takes images of 3 channels, received {x.shape[-1]}")
+    offset = [127.5 - mean for mean in _IMAGENET_MEAN]
+    return keras.layers.Rescaling(127.5, offset=offset, dtype="float32", name="caffe_pixels")(x)
 
 
 def local_response(x: keras.KerasTensor, *, depth: int = 5) -> keras.KerasTensor:

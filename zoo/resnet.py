@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 import zoo
-from zoo.layers import check_image
+from zoo.layers import check_image, published_pixels
 from zoo.spec import DataSpec, Recipe
 
 _LARGE = 64  # pixels from which `stem="auto"` is the one of ImageNet
@@ -177,6 +177,7 @@ def resnet(
     shortcut: str = "zeros",
     stride_in: int = 3,
     zero_gamma: bool = False,
+    pixels: str = "plain",
 ) -> keras.Model:
     """A residual network: stages of blocks, each but the first halving the image, and their mean.
 
@@ -190,6 +191,7 @@ def resnet(
         stride_in: the convolution of a bottleneck that has the stride: 1 (the first 1x1, as in the
             paper and in Keras) or 3 (the 3x3, as in torchvision, half a point better).
         zero_gamma: blocks begin as the identity (Goyal et al. 2017, section 5.1).
+        pixels: plain (from -1 to 1) or caffe, as the weights of keras.applications take them.
 
     Raises:
         ValueError: the data is not one image, the image is too small for the strides, or a choice
@@ -197,7 +199,8 @@ def resnet(
     """
     large = check_sizes(spec, stem, shortcut, stride_in, len(widths) - 1)
     inputs = zoo.keras_inputs(spec)
-    x = begin(inputs["image"], widths[0], large)  # (B, 32, 32, 16); of large images a quarter
+    x = published_pixels(inputs["image"], pixels)
+    x = begin(x, widths[0], large)  # (B, 32, 32, 16); of large images a quarter
     options = {
         "bottleneck": bottleneck,
         "stride_in": stride_in,

@@ -3,7 +3,7 @@
 import keras
 
 import zoo
-from zoo.layers import check_image
+from zoo.layers import check_image, published_pixels
 from zoo.spec import DataSpec, Recipe
 
 
@@ -76,6 +76,7 @@ def vgg(
     units: tuple[int, ...] = (4096, 4096),
     batch_norm: bool = False,
     dropout: float = 0.5,
+    pixels: str = "plain",
 ) -> keras.Model:
     """Groups of 3x3 convolutions, each with a pool, and dense layers, or the mean without any.
 
@@ -86,13 +87,15 @@ def vgg(
             read instead, and any image size has as many weights.
         batch_norm: after every convolution, which then has no bias.
         dropout: after each hidden dense layer.
+        pixels: plain (from -1 to 1) or caffe, as the weights of keras.applications take them.
 
     Raises:
-        ValueError: the data is not one image, or the image is too small for the pools.
+        ValueError: the data is not one image, the image is too small for the pools, or there are
+            no such pixels.
     """
     check_image(spec, f"vgg with {len(widths)} groups", 2 ** len(widths))
     inputs = zoo.keras_inputs(spec)
-    x = inputs["image"]  # (B, 224, 224, 3)
+    x = published_pixels(inputs["image"], pixels)  # (B, 224, 224, 3)
     for i, (width, depth) in enumerate(zip(widths, depths, strict=True), start=1):
         x = conv_group(
             x, width, depth, batch_norm, f"group{i}"

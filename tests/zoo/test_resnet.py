@@ -14,7 +14,6 @@ from tests.zoo.images import (
     dense,
     images,
     pool,
-    randomise,
     relu,
     spec,
     weights_of,
@@ -65,43 +64,6 @@ def test_bottlenecks_are_those_of_the_paper_in_float64(stride_in, size):
         y = batch_norm(conv(y, w, f"{name}_shortcut_conv", stride), w, f"{name}_shortcut_norm")
         y = relu(y + z)
     close(model({"image": x}), dense(y.mean(axis=(1, 2)), w, "logits"))
-
-
-@pytest.mark.slow
-def test_weights_of_kerass_resnet50_give_its_logits():
-    """Its convolutions have biases: each is subtracted from the mean of the norm after it."""
-    theirs = keras.applications.ResNet50(
-        weights=None, input_shape=(64, 64, 3), classes=10, classifier_activation=None
-    )
-    randomise(theirs)
-    w = weights_of(theirs)
-    model = build("resnet50", spec(64, 10), stride_in=1)  # the stem is the large one from 64 on
-    names = {"stem": "conv1", "logits": "predictions"}
-    for stage, depth in enumerate((3, 4, 6, 3), start=1):
-        for block in range(1, depth + 1):
-            for i in (1, 2, 3):
-                names[f"stage{stage}_block{block}_{i}"] = f"conv{stage + 1}_block{block}_{i}"
-        names[f"stage{stage}_block1_shortcut"] = f"conv{stage + 1}_block1_0"
-    arrays = {f"logits/{part}": w[f"predictions/{part}"] for part in ("kernel", "bias")}
-    for variable in model.weights:
-        layer, _, part = variable.path.partition("/")
-        if layer == "logits":
-            continue
-        number = layer[-1] if layer[-1].isdigit() else ""
-        before, kind = layer.rstrip("0123456789").rsplit("_", 1)
-        place = names[f"{before}_{number}" if number else before]
-        if kind == "conv":
-            arrays[variable.path] = w[f"{place}_conv/kernel"]
-        else:
-            bias = w[f"{place}_conv/bias"] if part == "moving_mean" else 0.0
-            arrays[variable.path] = w[f"{place}_bn/{part}"] - bias
-    for variable in model.weights:
-        variable.assign(arrays.pop(variable.path))
-    assert not arrays
-    x = images(64, 3)
-    expected = theirs.predict(x, verbose=0)
-    scale = np.abs(expected).max()
-    np.testing.assert_allclose(model.predict({"image": x}, verbose=0), expected, atol=1e-4 * scale)
 
 
 def test_stem_follows_the_images_size():

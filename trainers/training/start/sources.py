@@ -113,4 +113,6 @@ def _read(source: str, run: Run) -> Mapping[str, np.ndarray]:
     if source == packages.SOURCE:
         return packaged.weights(run.settings.model)
     path = pathlib.Path(source).expanduser()
-    return run_source.weights(path) if path.is_dir() else keras_file.weights(path, run.prepared)
+    if path.is_dir():
+        return run_source.weights(path)
+    return keras_file.weights(path, run.settings, run.prepared)

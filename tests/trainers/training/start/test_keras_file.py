@@ -5,8 +5,11 @@ import numpy as np
 import pytest
 
 from tests.conftest import fake_pipeline, made_pipeline
+from trainers.config.settings import resolve
 from trainers.errors import ArtefactError
 from trainers.training.start import keras_file
+
+SETTINGS = resolve("linear", {})
 
 
 @pytest.fixture
@@ -17,7 +20,7 @@ def path(tmp_path):
 
 
 def test_weights_come_by_path(path, caplog):
-    weights = keras_file.weights(path, made_pipeline("binary"))
+    weights = keras_file.weights(path, SETTINGS, made_pipeline("binary"))
     assert {name: np.shape(value) for name, value in weights.items()} == {
         "logits/kernel": (2, 3),
         "logits/bias": (3,),
@@ -26,11 +29,11 @@ def test_weights_come_by_path(path, caplog):
 
 
 def test_weights_without_their_statistics_are_a_warning(path, caplog):
-    keras_file.weights(path, fake_pipeline("breast_cancer"))
+    keras_file.weights(path, SETTINGS, fake_pipeline("breast_cancer"))
     assert "holds weights alone" in caplog.text
 
 
 def test_weights_of_another_file_are_refused(tmp_path):
     (tmp_path / "b.keras").write_text("")
     with pytest.raises(ArtefactError, match="is refused"):
-        keras_file.weights(tmp_path / "b.keras", made_pipeline("binary"))
+        keras_file.weights(tmp_path / "b.keras", SETTINGS, made_pipeline("binary"))

@@ -1,0 +1,190 @@
+"""--model=auto on folders of images, beside scikit-learn and TensorFlow's transfer-learning recipe.
+
+    TFDS_DATA_DIR=... python benchmarks/photos_study.py --folder=DIR \
+      [--sets=cifar10,mnist] [--each=50,200,1000] [--draws=3] [--sides=auto,sklearn,keras]
+
+A set is so many images of each class of the training split, drawn by the number of the draw, and
+1 500 test images, written as PNG files in their own size to DIR. Each side answers the same test
+images; its seconds are those of the whole command or fit.
+
+    auto     python -m trainers.run --model=auto --pipeline=image_folder, and the answers averaged
+             over mirror images beside it (`views`)
+    sklearn  an RBF support vector machine on the first 100 principal components of the pixels, C
+             and gamma chosen by three folds
+    keras    the tutorial "Transfer learning and fine-tuning" of TensorFlow, over the weights that
+             auto begins with, as are its pixels per side: a new head alone by Adam at 1e-4 for 10
+             epochs, then the last third of the network too by RMSprop at 1e-5 for 10; flips,
+             rotations and a dropout of 0.2
+
+Appends a line to DIR/results.jsonl for each, and leaves out those that are there, so that the same
+command continues. Then prints means and standard deviations over the draws.
+"""
+
+import json
+import pathlib
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+from absl import app, flags
+from PIL import Image
+
+from trainers.errors import import_tensorflow
+
+_FOLDER = flags.DEFINE_string("folder", None, "Where sets and results are kept.", required=True)
+_SETS = flags.DEFINE_list("sets", ["cifar10", "mnist"], "Data sets of TFDS.")
+_EACH = flags.DEFINE_list("each", ["50", "200", "1000"], "Training images of each class.")
+_DRAWS = flags.DEFINE_integer("draws", 3, "Draws of the training images.", lower_bound=1)
+_SIDES = flags.DEFINE_list("sides", ["auto", "sklearn", "keras"], "Sides to compare.")
+_TEST_IMAGES = 1500
+_MODEL = "efficientnet_lite2"
+_BATCH, _HEAD_EPOCHS, _FINE_EPOCHS = 32, 10, 10
+
+
+def write_set(name: str, each: int, draw: int, folder: pathlib.Path) -> None:
+    """Training and test images as PNG files in folders by split and class."""
+    import tensorflow_datasets as tfds
+
+    for split, number in (("train", each), ("test", _TEST_IMAGES)):
+        data = tfds.load(name, split=split)
+        names = data.element_spec["image"].shape  # (H, W, C)
+        rows = [(row["image"], int(row["label"])) for row in data.as_numpy_iterator()]
+        labels = np.array([label for _, label in rows])
+        random = np.random.default_rng(draw if split == "train" else 0)
+        order = random.permutation(len(rows))
+        if split == "train":
+            order = np.concatenate([order[labels[order] == c][:number] for c in np.unique(labels)])
+        for i in order[: number * len(np.unique(labels)) if split == "train" else number]:
+            image, label = rows[i]
+            path = folder / split / str(label) / f"{i:05}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image[..., 0] if names[-1] == 1 else image).save(path)
+
+
+def read_set(folder: pathlib.Path, split: str, size: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Images (N, H, W, 3) uint8, of `size` pixels a side unless it is 0, and labels (N,)."""
+    images, labels = [], []
+    for path in sorted((folder / split).glob("*/*.png")):
+        image = Image.open(path).convert("RGB")
+        images.append(np.asarray(image.resize((size, size)) if size else image))
+        labels.append(int(path.parent.name))
+    return np.stack(images), np.array(labels)
+
+
+def auto(folder: pathlib.Path) -> dict[str, float]:
+    """The command as a user types it."""
+    run = folder / "run"
+    words = ["--model=auto", "--pipeline=image_folder", f"--data_files={folder}"]
+    command = [sys.executable, "-m", "trainers.run", *words, f"--workdir={run}"]
+    subprocess.run([*command, "--report_baseline=false"], check=True, capture_output=True)
+    report = json.loads((run / "report.json").read_text())
+    command = [sys.executable, "-m", "trainers.evaluate", f"--workdir={run}", "--views=true"]
+    seen = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    views = json.loads(seen.splitlines()[-1])["test_tta"]["accuracy"]
+    return {"model": report["model"], "accuracy": report["test"]["accuracy"], "views": views}
+
+
+def sklearn(folder: pathlib.Path) -> dict[str, float]:
+    """A support vector machine on principal components."""
+    from sklearn.decomposition import PCA
+    from sklearn.model_selection import GridSearchCV
+    from sklearn.pipeline import make_pipeline
+    from sklearn.svm import SVC
+
+    (x, y), (test_x, test_y) = (read_set(folder, split) for split in ("train", "test"))
+    flat, test = (part.reshape(len(part), -1) / 255.0 for part in (x, test_x))
+    model = make_pipeline(PCA(100, whiten=False, random_state=0), SVC())
+    grid = {"svc__C": [1, 10, 100], "svc__gamma": ["scale", 0.01, 0.03]}
+    search = GridSearchCV(model, grid, cv=3).fit(flat, y)
+    return {"accuracy": float(search.score(test, test_y))}
+
+
+def keras(folder: pathlib.Path) -> dict[str, float]:
+    """The tutorial's recipe, in stock Keras."""
+    import keras
+    import tensorflow as tf
+
+    import zoo
+    from trainers.training.start import packaged
+    from zoo.spec import DataSpec, Field
+
+    keras.utils.set_random_seed(0)
+    entry = zoo.get(_MODEL)
+    size = entry.hparams["resolution"]
+    spec = DataSpec({"image": Field((size, size, 3), "float32")}, "classification", 1000)
+    whole, weights = entry.build(spec, **entry.hparams), packaged.weights(_MODEL)
+    for variable in whole.weights:
+        variable.assign(weights[variable.path])
+    base = keras.Model(whole.input, whole.get_layer(entry.features).output)
+    base.trainable = False
+    (x, y), (test_x, test_y) = (read_set(folder, split, size) for split in ("train", "test"))
+
+    inputs = keras.Input((size, size, 3))
+    seen = keras.layers.RandomRotation(0.2)(keras.layers.RandomFlip("horizontal")(inputs))
+    seen = keras.layers.Rescaling(1 / 127.5, offset=-1)(seen)
+    seen = keras.layers.Dropout(0.2)(base({"image": seen}, training=False))
+    model = keras.Model(inputs, keras.layers.Dense(10)(seen))
+    data = tf.data.Dataset.from_tensor_slices((x, y)).shuffle(len(x)).batch(_BATCH).prefetch(2)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(1e-4), loss, metrics=["accuracy"])
+    model.fit(data, epochs=_HEAD_EPOCHS, verbose=0)
+    base.trainable = True
+    for layer in base.layers[: 2 * len(base.layers) // 3]:
+        layer.trainable = False
+    model.compile(keras.optimizers.RMSprop(1e-5), loss, metrics=["accuracy"])
+    model.fit(data, epochs=_FINE_EPOCHS, verbose=0)
+    logits = model.predict(test_x, batch_size=50, verbose=0)
+    return {"accuracy": float(np.mean(logits.argmax(1) == test_y))}
+
+
+SIDES: dict[str, Callable[[pathlib.Path], dict]] = {
+    "auto": auto,
+    "sklearn": sklearn,
+    "keras": keras,
+}
+
+
+def summary(lines: list[dict]) -> list[str]:
+    """A row of Markdown for each set: mean and standard deviation of each side."""
+    sides = [*SIDES, "views"]
+    rows = [f"| set | {' | '.join(sides)} |", "|---" * (len(sides) + 1) + "|"]
+    for name in dict.fromkeys(line["set"] for line in lines):
+        cells = [name]
+        for side in sides:
+            of, key = ("auto", "views") if side == "views" else (side, "accuracy")
+            found = [one[key] for one in lines if (one["set"], one["side"]) == (name, of)]
+            spread = f" ± {np.std(found, ddof=1):.4f}" if len(found) > 1 else ""
+            cells.append(f"{np.mean(found):.4f}{spread}" if found else "")
+        rows.append(f"| {' | '.join(cells)} |")
+    return rows
+
+
+def main(argv: list[str]) -> None:
+    """Measures what is missing in results.jsonl, and prints the table."""
+    del argv
+    import_tensorflow()
+    root = pathlib.Path(_FOLDER.value)
+    root.mkdir(parents=True, exist_ok=True)
+    path = root / "results.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    done = {(line["set"], line["draw"], line["side"]) for line in lines}
+    for each in map(int, _EACH.value):
+        for data in _SETS.value:
+            for draw in range(_DRAWS.value):
+                name, folder = f"{data}, {each} a class", root / f"{data}-{each}-{draw}"
+                missing = [side for side in _SIDES.value if (name, draw, side) not in done]
+                if missing and not folder.exists():
+                    write_set(data, each, draw, folder)
+                for side in missing:
+                    begun = time.perf_counter()
+                    line = {"set": name, "draw": draw, "side": side, **SIDES[side](folder)}
+                    lines.append(line | {"seconds": round(time.perf_counter() - begun, 1)})
+                    with path.open("a", encoding="utf-8") as file:
+                        print(json.dumps(lines[-1]), file=file)
+    print("\n".join(summary(lines)))
+
+
+if __name__ == "__main__":
+    app.run(main)
