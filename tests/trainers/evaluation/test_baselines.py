@@ -1,4 +1,4 @@
-"""Baselines: run folders of their own, and a constant; what cannot be trained loses no run."""
+"""Baselines: solved, or in run folders of their own, and a constant; a failed one loses no run."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from tests.conftest import fake_pipeline, made_pipeline
 from trainers.config.settings import resolve
 from trainers.errors import InterruptedRunError
-from trainers.evaluation import baselines, statistics
+from trainers.evaluation import baselines, solved, statistics
 from trainers.store import checkpoint
 from trainers.tasks import registry
 from trainers.training.callbacks.saver import Saver
@@ -26,6 +26,12 @@ def constant_weights(small, prepared, folder):
     return {v.path: np.full(v.shape, value, np.float32) for v in model.weights}
 
 
+@pytest.fixture(name="_never_solved")
+def _trains_every_baseline(monkeypatch):
+    """As of images, which have too many numbers to be solved."""
+    monkeypatch.setattr(solved, "_FEATURES", 0)
+
+
 @pytest.mark.parametrize(
     ("task", "metric", "least"),
     [
@@ -34,6 +40,7 @@ def constant_weights(small, prepared, folder):
         pytest.param("regression", "r2", 0.99, marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.usefixtures("_never_solved")
 def test_the_linear_model_learns_what_is_linear(task, metric, least, tmp_path, monkeypatch):
     monkeypatch.setattr(baselines, "_EPOCHS", 15)  # of 50 steps
     prepared = made_pipeline(task, num_rows=400)  # whose targets are linear in x
@@ -55,6 +62,26 @@ def test_the_linear_model_learns_what_is_linear(task, metric, least, tmp_path, m
     np.testing.assert_array_equal(again.outputs["test"]["logits"], linear.outputs["test"]["logits"])
 
 
+@pytest.mark.parametrize(
+    ("task", "metric", "least"),
+    [
+        ("classification", "accuracy", 0.97),
+        ("binary", "auc", 0.999),
+        ("multi_label", "accuracy", 0.97),
+        ("regression", "r2", 0.999),
+    ],
+)
+def test_the_linear_model_of_a_table_is_solved(task, metric, least, tmp_path):
+    prepared = made_pipeline(task, num_rows=400)
+    found = baselines.baselines(settings(), prepared, tmp_path, None)  # nothing is trained
+    linear, _ = found.answers
+    target = prepared.rows["test"].table["label"]
+    measured = statistics.metrics(registry.get(task).statistics(linear.outputs["test"], target))
+    assert measured[metric] > least
+    assert not (tmp_path / "baselines").exists()
+
+
+@pytest.mark.usefixtures("_never_solved")
 def test_the_recipe_with_the_lower_validation_loss_is_kept(tmp_path):
     prepared = made_pipeline("regression")
     found = baselines.baselines(settings(), prepared, tmp_path, constant_weights).answers[0]
@@ -147,6 +174,7 @@ def test_no_baseline_is_trained_where_none_is_wanted(model, changes, reason, tmp
     assert (found.missing, [one.key for one in found.answers]) == (reason, ["constant"])
 
 
+@pytest.mark.usefixtures("_never_solved")
 def test_an_interruption_ends_the_run(tmp_path):
     def interrupted(*arguments):
         raise InterruptedRunError("saved at step 3", 143)
@@ -159,6 +187,7 @@ class Death(BaseException):
     """Stands for the end of the process."""
 
 
+@pytest.mark.usefixtures("_never_solved")
 def test_a_baseline_that_died_is_continued_where_it_was(tmp_path, monkeypatch):
     monkeypatch.setattr(baselines, "_EPOCHS", 3)
     prepared, save = made_pipeline("binary"), Saver.on_epoch_end

@@ -11,6 +11,7 @@ from pipelines.core import rows as reading
 
 _FOLDED_ROWS = 2_000  # of which the strength of the penalty is chosen: seconds, not minutes
 _FOLDS = 3
+_PLAIN = (0.0, 1.0)  # zero and one of numbers as they are
 # Inverse strengths of the penalty, for rows of mean square 1 about their mean.
 _STRENGTHS = tuple(10.0 ** (exponent / 2) for exponent in range(-2, 7))
 
@@ -32,7 +33,9 @@ class _Linear(NamedTuple):
     strength: float  # inverse of the penalty
 
 
-def fitted(features: np.ndarray, targets: np.ndarray, outputs: int) -> Head:
+def fitted(
+    features: np.ndarray, targets: np.ndarray, outputs: int, unit: tuple[float, float] = _PLAIN
+) -> Head:
     """Linear regression with a quadratic penalty, its strength chosen on rows that are left out.
 
     It is fitted on features of length 1, which suits them better (docs/tried.md); the mean length
@@ -41,8 +44,8 @@ def fitted(features: np.ndarray, targets: np.ndarray, outputs: int) -> Head:
     Args:
         features: (N, width), a row each.
         targets: (N,) class numbers of `outputs` classes, of which one may have no row; (N,) or
-            (N, outputs) labels of 0 or 1; or (N,) floating-point numbers, for which the layer
-            answers with their distance from their mean in deviations.
+            (N, outputs) labels of 0 or 1; or (N,) floating-point numbers.
+        unit: of numbers: zero and one of what the layer answers, such as mean and deviation.
     """
     lengths = np.linalg.norm(features, axis=1, keepdims=True)
     rows = features / np.maximum(lengths, 1e-12)
@@ -54,18 +57,46 @@ def fitted(features: np.ndarray, targets: np.ndarray, outputs: int) -> Head:
         # The penalty does not change when the axes are turned: as many as rows hold all there is.
         _, _, axes = np.linalg.svd(rows, full_matrices=False)
     turned = rows @ axes.T / scale
-    with threadpoolctl.threadpool_limits(1):  # products this small only wait for each other
-        if targets.ndim == 1 and np.issubdtype(targets.dtype, np.floating):
-            found, summary = _numbers(turned, targets)
-        elif targets.ndim == 1 and outputs > 1:
-            found, summary = _classes(turned, targets, outputs)
-        else:
-            found, summary = _labels(turned, targets.reshape(len(targets), outputs))
+    found, summary = _solution(turned, targets, outputs, unit)
     kernel = axes.T @ found.kernel / scale
     bias = found.bias - mean @ kernel
-    kernel = (kernel / lengths.mean()).astype(np.float32)
-    summary = f"C={found.strength:.3g}, {summary}"
-    return Head(kernel, bias.astype(np.float32), found.strength, summary)
+    return _head(kernel / lengths.mean(), bias, found.strength, summary)
+
+
+def fitted_to_columns(
+    columns: np.ndarray, targets: np.ndarray, outputs: int, unit: tuple[float, float] = _PLAIN
+) -> Head:
+    """The same regression on columns (N, width) of like units, such as deviations and 0 or 1.
+
+    They share one scale: one of its own would make the weight of a rare category cheap.
+    """
+    mean = columns.mean(axis=0, dtype=np.float64)
+    rows = columns - mean
+    scale = max(np.sqrt(np.mean(np.sum(rows**2, axis=1))), 1e-12)
+    found, summary = _solution(rows / scale, targets, outputs, unit)
+    kernel = found.kernel / scale
+    return _head(kernel, found.bias - mean @ kernel, found.strength, summary)
+
+
+def _head(kernel: np.ndarray, bias: np.ndarray, strength: float, summary: str) -> Head:
+    kernel, bias = kernel.astype(np.float32), bias.astype(np.float32)
+    return Head(kernel, bias, strength, f"C={strength:.3g}, {summary}")
+
+
+def _solution(
+    rows: np.ndarray, targets: np.ndarray, outputs: int, unit: tuple[float, float]
+) -> tuple[_Linear, str]:
+    """The regression that the targets ask for, and how well it answers the rows.
+
+    Args:
+        rows: (N, features) of mean square 1 about a mean of 0.
+    """
+    with threadpoolctl.threadpool_limits(1):  # products this small only wait for each other
+        if targets.ndim == 1 and np.issubdtype(targets.dtype, np.floating):
+            return _numbers(rows, targets, unit)
+        if targets.ndim == 1 and outputs > 1:
+            return _classes(rows, targets, outputs)
+        return _labels(rows, targets.reshape(len(targets), outputs))
 
 
 def _classes(rows: np.ndarray, labels: np.ndarray, classes: int) -> tuple[_Linear, str]:
@@ -103,15 +134,19 @@ def _labels(rows: np.ndarray, labels: np.ndarray) -> tuple[_Linear, str]:
     return _Linear(kernel, bias, strength), f"accuracy on them {share:.4f}"
 
 
-def _numbers(rows: np.ndarray, targets: np.ndarray) -> tuple[_Linear, str]:
-    """Ridge regression of the targets' distance from their mean in deviations."""
-    targets = targets.astype(np.float64)
-    standard = (targets - targets.mean()) / (targets.std() or 1.0)
+def _numbers(
+    rows: np.ndarray, targets: np.ndarray, unit: tuple[float, float]
+) -> tuple[_Linear, str]:
+    """Ridge regression."""
+    targets = (targets.astype(np.float64) - unit[0]) / unit[1]
+    mean, deviation = targets.mean(), targets.std() or 1.0
+    standard = (targets - mean) / deviation
     some = reading.spaced(len(rows), _FOLDED_ROWS)
     # Each row is left out once (generalised cross-validation).
     penalty = RidgeCV([1 / strength for strength in _STRENGTHS]).fit(rows[some], standard[some])
     solved = Ridge(penalty.alpha_).fit(rows, standard)
-    kernel, bias = solved.coef_[:, None], np.atleast_1d(solved.intercept_)
+    kernel = deviation * solved.coef_[:, None]
+    bias = mean + deviation * np.atleast_1d(solved.intercept_)
     r2 = solved.score(rows, standard)
     return _Linear(kernel, bias, 1 / penalty.alpha_), f"r2 on them {r2:.4f}"
 
@@ -132,7 +167,8 @@ def _chosen(rows: np.ndarray, labels: np.ndarray) -> float:
         for i, strength in enumerate(_STRENGTHS):
             solved = _solved(rows[train], labels[train], strength)
             right = np.searchsorted(solved.classes_, labels[held])
-            losses[i, held] = -solved.predict_log_proba(rows[held])[np.arange(len(held)), right]
+            chances = solved.predict_proba(rows[held])[np.arange(len(held)), right]
+            losses[i, held] = -np.log(np.maximum(chances, 1e-15))
     means = losses.mean(axis=1)
     error = losses[means.argmin()].std() / np.sqrt(len(labels))
     return _STRENGTHS[int(np.argmax(means <= means.min() + error))]

@@ -23,6 +23,7 @@ from trainers.config.settings import Settings
 from trainers.errors import UsageError
 from trainers.store import files, state
 from trainers.store.run_folder import Run
+from trainers.tasks import regression
 from trainers.training import kernels
 from trainers.training.compile import build
 from trainers.training.start import linear_head
@@ -55,7 +56,8 @@ def matched(model: keras.Model, unset: Mapping[str, keras.Variable], run: Run) -
     features, targets = features_of(model, settings, prepared, index)
     if len(np.unique(targets, axis=0)) < 2:
         return Matched({}, ["left out: all training rows have the same target"])
-    head = linear_head.fitted(features, targets, layer.units)
+    unit = regression.units(prepared) if prepared.task == "regression" else (0.0, 1.0)
+    head = linear_head.fitted(features, targets, layer.units, unit)
     line = f"{layer.name} fitted on the features of {len(targets)} rows, {head.summary}"
     return Matched(dict(zip(paths, (head.kernel, head.bias), strict=True)), [line])
 

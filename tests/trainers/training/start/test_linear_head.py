@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from trainers.training.start.linear_head import fitted
+from trainers.training.start.linear_head import fitted, fitted_to_columns
 
 RANDOM = np.random.default_rng(0)
 
@@ -76,10 +76,20 @@ def test_numbers_are_fitted_in_deviations_from_their_mean():
     features /= np.linalg.norm(features, axis=1, keepdims=True)
     weights = RANDOM.normal(size=8)
     prices = 1e6 + 5000 * features @ weights  # float64: a float32 would round the mean
-    head = fitted(features.astype(np.float32), prices, 1)
+    head = fitted(features.astype(np.float32), prices, 1, (prices.mean(), prices.std()))
     answers = (features @ head.kernel + head.bias)[:, 0]
     np.testing.assert_allclose(answers, (prices - prices.mean()) / prices.std(), atol=0.02)
     assert head.strength == 1000  # a line without noise: the weakest penalty
     assert "r2 on them 0.99" in head.summary or "r2 on them 1.0" in head.summary
     noise = fitted(features.astype(np.float32), RANDOM.normal(size=300), 1)
     assert noise.strength < 1
+
+
+def test_columns_keep_their_lengths():
+    columns = RANDOM.normal(3.0, 1.0, (400, 5))
+    columns[:, 4] = 7.0  # alike in every row
+    y = columns @ np.array([1.0, -2.0, 0.0, 0.5, 9.0]) + 100
+    head = fitted_to_columns(columns, y, 1, (50.0, 2.0))
+    answers = (columns @ head.kernel + head.bias)[:, 0]
+    np.testing.assert_allclose(answers, (y - 50) / 2, rtol=1e-3)
+    assert abs(head.kernel[4, 0]) < 1e-6
