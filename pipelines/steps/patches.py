@@ -80,7 +80,21 @@ def patches(image: tf.Tensor, patch: int) -> tf.Tensor:
     return tf.reshape(x, [-1, rows * columns, patch * patch * channels])
 
 
+def joined(pixels: tf.Tensor, patch: int, shape: tuple[int, int, int]) -> tf.Tensor:
+    """Images of the pixels of their patches: `patches` undone, to (B, *shape)."""
+    height, width, channels = shape
+    rows, columns = height // patch, width // patch
+    x = tf.reshape(pixels, [-1, rows, columns, patch, patch, channels])
+    return tf.reshape(tf.transpose(x, [0, 1, 3, 2, 4, 5]), [-1, height, width, channels])
+
+
 def normalised(pixels: tf.Tensor) -> tf.Tensor:
     """Each patch (B, N, pixels) with mean 0 and variance 1."""
     mean, variance = tf.nn.moments(pixels, axes=[-1], keepdims=True)
     return (pixels - mean) * tf.math.rsqrt(variance + _EPSILON)
+
+
+def scale_of(pixels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Mean and deviation by which each patch (B, N, pixels) is normalised: (B, N, 1) each."""
+    mean, variance = tf.nn.moments(pixels, axes=[-1], keepdims=True)
+    return mean, tf.sqrt(variance + _EPSILON)

@@ -7,7 +7,7 @@ from typing import Any
 from trainers.config.settings import Settings
 from trainers.evaluation import records, statistics
 from trainers.evaluation.evaluate import Evaluation
-from trainers.reports import charts, examples, generated, html, probe, recipe, word_vectors
+from trainers.reports import charts, examples, generated, html, probe, rebuilt, recipe, word_vectors
 from trainers.reports.html import Html, count, element, number
 from trainers.store import logs
 from trainers.store.finished import Finished
@@ -55,6 +55,8 @@ def _of_the_task(past: Finished, report: Report, test: Evaluation) -> list[Html]
     if task.generates:
         names, judged = prepared.class_names, report.get("judged", {})
         drawn += generated.sections(past.samples, names, judged, past.settings)
+    if "rebuilt" in past.examples:
+        drawn.append(rebuilt.section(past.examples["rebuilt"]))
     if task.vectors:
         drawn += word_vectors.sections(*task.vectors(prepared, past.weights))
     if task.mistakes:

@@ -25,6 +25,7 @@ from trainers.evaluation import (
     moved,
     occluded,
     probe,
+    rebuilt,
     records,
     unseen,
 )
@@ -160,7 +161,7 @@ def _test(trained: _Fitted, started: float) -> dict[str, Any]:
     found = probe.probe(exported, settings, prepared) if task.probed else None
     compared = baselines.baselines(settings, prepared, folder, fitted)
     examples = records.examples(prepared, task, tested["test"])
-    for explain in (moved.beside_mistakes, occluded.beside_mistakes):
+    for explain in (moved.beside_mistakes, occluded.beside_mistakes, rebuilt.beside_examples):
         examples |= explain(exported, prepared, task, examples, tested["test"])
     arrays.write(folder / "examples.npz", examples)
     (folder / "predictions").mkdir(exist_ok=True)

@@ -25,6 +25,7 @@ def test_patches_are_read_line_by_line():
         row, column = divmod(number, 3)
         block = image.numpy()[0, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2]
         assert found[0, number].tolist() == block.ravel().tolist()
+    np.testing.assert_array_equal(patches.joined(found, 2, (4, 6, 2)), image)
 
 
 def test_hidden_patches_have_the_lowest_draws():
@@ -57,6 +58,8 @@ def test_targets_have_mean_0_and_variance_1_but_flat_ones():
     expected = (wide - wide.mean(axis=-1, keepdims=True)) / deviation
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
     assert (found[1, 1] == 0).all()
+    mean, scale = patches.scale_of(tf.constant(pixels))
+    np.testing.assert_allclose(found * scale + mean, pixels, atol=1e-6)
 
 
 @pytest.mark.parametrize(
