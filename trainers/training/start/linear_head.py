@@ -11,6 +11,7 @@ from pipelines.core import rows as reading
 
 _FOLDED_ROWS = 2_000  # of which the strength of the penalty is chosen: seconds, not minutes
 _FOLDS = 3
+_EVEN_LABELS = 3  # of several labels, those whose penalty is chosen, each a few seconds
 _PLAIN = (0.0, 1.0)  # zero and one of numbers as they are
 # Inverse strengths of the penalty, for rows of mean square 1 about their mean.
 _STRENGTHS = tuple(10.0 ** (exponent / 2) for exponent in range(-2, 7))
@@ -116,21 +117,21 @@ def _classes(rows: np.ndarray, labels: np.ndarray, classes: int) -> tuple[_Linea
 
 
 def _labels(rows: np.ndarray, labels: np.ndarray) -> tuple[_Linear, str]:
-    """Logistic regression of each label (N, outputs): its logit.
+    """Logistic regression of each label (N, outputs), with one penalty: its logit.
 
     One that all rows have, or none, is as likely as one half of a row among them.
     """
     width, outputs = rows.shape[1], labels.shape[1]
-    kernel, bias, strengths = np.zeros((width, outputs)), np.zeros(outputs), []
-    for i, label in enumerate((labels > 0.5).T.astype(np.int64)):
+    kernel, bias, flags = np.zeros((width, outputs)), np.zeros(outputs), labels > 0.5
+    even = np.argsort(np.abs(flags.mean(axis=0) - 0.5), kind="stable")[:_EVEN_LABELS]
+    strength = float(np.median([_chosen(rows, flags[:, i].astype(np.int64)) for i in even]))
+    for i, label in enumerate(flags.T.astype(np.int64)):
         if label.min() == label.max():
             bias[i] = np.log(2 * len(label) + 1) * (1 if label[0] else -1)
             continue
-        strengths.append(_chosen(rows, label))
-        solved = _solved(rows, label, strengths[-1], tolerance=1e-6)
+        solved = _solved(rows, label, strength, tolerance=1e-6)
         kernel[:, i], bias[i] = solved.coef_[0], solved.intercept_[0]
-    share = np.mean((rows @ kernel + bias > 0) == (labels > 0.5))
-    strength = float(np.exp(np.mean(np.log(strengths)))) if strengths else 1.0
+    share = np.mean((rows @ kernel + bias > 0) == flags)
     return _Linear(kernel, bias, strength), f"accuracy on them {share:.4f}"
 
 
@@ -159,7 +160,8 @@ def _chosen(rows: np.ndarray, labels: np.ndarray) -> float:
     """
     some = reading.spaced(len(rows), _FOLDED_ROWS)
     rows, labels = rows[some], labels[some]
-    if np.unique(labels, return_counts=True)[1].min() < _FOLDS:
+    counts = np.unique(labels, return_counts=True)[1]
+    if len(counts) < 2 or counts.min() < _FOLDS:
         return 1.0
     losses = np.zeros((len(_STRENGTHS), len(labels)))
     folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=0)
