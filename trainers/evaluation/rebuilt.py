@@ -16,7 +16,7 @@ from trainers.serving.generate import as_pixels
 from trainers.store import saved_model
 from trainers.tasks.registry import Task
 
-_HIDDEN = "masked_positions"  # the input of a model that guesses patches
+_INPUTS = {"image", "masked_positions"}  # of a model that guesses patches
 
 
 def beside_examples(
@@ -39,14 +39,14 @@ def beside_examples(
         Nothing where no patches are hidden.
     """
     del test
-    if _HIDDEN not in prepared.spec.inputs:
+    if not set(prepared.spec.inputs) >= _INPUTS:
         return {}
     stored = {name: tf.constant(value) for name, value in records.fields(kept).items()}
     keys = Keys(tf.constant(0, tf.int64), tf.constant(0, tf.int64), tf.constant(kept["row"]))
     x, target, weight = prepared.example(prepared.preprocess(stored), None, keys)
     model = saved_model.load(exported)  # owns the variables that its signature reads
     answers = model.signatures[task.measured](**x, target=target, weight=weight)
-    return {"rebuilt": pictures(x["image"], x[_HIDDEN], answers[task.scored])}
+    return {"rebuilt": pictures(x["image"], x["masked_positions"], answers[task.scored])}
 
 
 def pictures(image: tf.Tensor, hidden: tf.Tensor, guessed: tf.Tensor) -> np.ndarray:

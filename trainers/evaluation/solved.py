@@ -40,9 +40,5 @@ def weights(settings: Settings, prepared: Prepared) -> Mapping[str, np.ndarray] 
         for x, y in statistics.batches(reading, prepared)
     ]
     x, y = (np.concatenate(parts) for parts in zip(*seen, strict=True))
-    unit = (0.0, 1.0)
-    if prepared.task == "regression":
-        last = model.get_layer("units")
-        unit = last.offset, last.scale
-    head = linear_head.fitted_to_columns(x, y, layer.units, unit)
+    head = linear_head.fitted_to_columns(x, y, layer.units, linear_head.unit_of(model))
     return {layer.kernel.path: head.kernel, layer.bias.path: head.bias}

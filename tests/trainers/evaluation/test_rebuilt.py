@@ -1,10 +1,13 @@
 """Pictures of hidden patches: what is seen, what is guessed, and the image."""
 
+from types import SimpleNamespace
+
 import numpy as np
+import pytest
 import tensorflow as tf
 
-from tests.conftest import fake_pipeline
 from trainers.evaluation import rebuilt
+from zoo.spec import DataSpec
 
 
 def test_guesses_stand_in_the_hidden_patches_with_their_brightness_and_contrast():
@@ -30,6 +33,7 @@ def test_guesses_stand_in_the_hidden_patches_with_their_brightness_and_contrast(
             np.testing.assert_allclose(found[i, 1][place], expected, atol=0.6)
 
 
-def test_nothing_is_drawn_where_no_patches_are_hidden(tmp_path):
-    prepared = fake_pipeline("cifar10")
-    assert rebuilt.beside_examples(tmp_path, prepared, None, {}, None) == {}
+@pytest.mark.parametrize("inputs", [("image",), ("tokens", "masked_positions")])
+def test_nothing_is_drawn_where_no_patches_are_hidden(inputs, tmp_path):
+    spec = DataSpec(dict.fromkeys(inputs), "masked", 1)
+    assert rebuilt.beside_examples(tmp_path, SimpleNamespace(spec=spec), None, {}, None) == {}

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import keras
 import numpy as np
 import threadpoolctl
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
@@ -77,6 +78,20 @@ def fitted_to_columns(
     found, summary = _solution(rows / scale, targets, outputs, unit)
     kernel = found.kernel / scale
     return _head(kernel, found.bias - mean @ kernel, found.strength, summary)
+
+
+def unit_layer(model: keras.Model) -> keras.layers.Rescaling | None:
+    """The layer that gives the answers of a model their unit, where the last one does."""
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Rescaling) and layer.output is model.outputs[0]:
+            return layer
+    return None
+
+
+def unit_of(model: keras.Model) -> tuple[float, float]:
+    """Zero and one of what the last linear layer of a model answers, in the unit of the target."""
+    layer = unit_layer(model)
+    return _PLAIN if layer is None else (layer.offset, layer.scale)
 
 
 def _head(kernel: np.ndarray, bias: np.ndarray, strength: float, summary: str) -> Head:

@@ -23,14 +23,13 @@ from trainers.config.settings import Settings
 from trainers.errors import UsageError
 from trainers.store import files, state
 from trainers.store.run_folder import Run
-from trainers.tasks import regression
 from trainers.training import kernels
 from trainers.training.compile import build
 from trainers.training.start import linear_head
 from trainers.training.start.match import Matched
+from zoo.spec import Field
 
 NAME = "probe"
-_TASKS = ("classification", "binary", "multi_label", "regression")
 _MOST_ROWS = 50_000  # evenly spaced, of more: 256 MB of 1280 features
 _BATCH = 50  # images at a time
 
@@ -46,8 +45,9 @@ def matched(model: keras.Model, unset: Mapping[str, keras.Variable], run: Run) -
         UsageError: the model has no layer of features with one linear layer above.
     """
     prepared, settings = run.prepared, run.settings
-    if prepared.task not in _TASKS:
-        return Matched({}, [f"left out: task {prepared.task} is none of {', '.join(_TASKS)}"])
+    if not _is_answered(prepared.schema.target, prepared.spec.num_outputs):
+        why = f"task {prepared.task} has no output for each class or label, or for a number"
+        return Matched({}, [f"left out: {why}"])
     layer = _last_layer(model, settings)
     paths = [layer.kernel.path, layer.bias.path]
     if not set(paths) <= set(unset):
@@ -56,10 +56,18 @@ def matched(model: keras.Model, unset: Mapping[str, keras.Variable], run: Run) -
     features, targets = features_of(model, settings, prepared, index)
     if len(np.unique(targets, axis=0)) < 2:
         return Matched({}, ["left out: all training rows have the same target"])
-    unit = regression.units(prepared) if prepared.task == "regression" else (0.0, 1.0)
-    head = linear_head.fitted(features, targets, layer.units, unit)
+    head = linear_head.fitted(features, targets, layer.units, linear_head.unit_of(model))
     line = f"{layer.name} fitted on the features of {len(targets)} rows, {head.summary}"
     return Matched(dict(zip(paths, (head.kernel, head.bias), strict=True)), [line])
+
+
+def _is_answered(target: Field | None, outputs: int) -> bool:
+    """Whether a linear layer of so many outputs may answer with the target."""
+    if target is None or target.shape:
+        return target is not None and target.shape == (outputs,)
+    if target.ids is None:
+        return outputs == 1 and target.dtype.startswith("float")
+    return target.ids == outputs or (target.ids, outputs) == (2, 1)
 
 
 def features_of(
@@ -116,14 +124,11 @@ def _computed(
 def _last_layer(model: keras.Model, settings: Settings) -> keras.layers.Dense:
     """The linear layer from the features to the output. UsageError: there is none."""
     entry = zoo.get(settings.model)
-    outputs = {id(model.outputs[0])} | {  # of a regression before its unit
-        id(layer.input)
-        for layer in model.layers
-        if isinstance(layer, keras.layers.Rescaling) and layer.output is model.outputs[0]
-    }
+    unit = linear_head.unit_layer(model)
+    output = model.outputs[0] if unit is None else unit.input
     features = model.get_layer(entry.features).output if entry.features else None
     for layer in model.layers:
-        if not isinstance(layer, keras.layers.Dense) or id(layer.output) not in outputs:
+        if not isinstance(layer, keras.layers.Dense) or layer.output is not output:
             continue
         below = {id(layer.input)} | {
             id(other.input)
