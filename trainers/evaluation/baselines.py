@@ -187,14 +187,13 @@ def _trained(
     fitted: Callable,
 ) -> Answers:
     """The answers of the optimum, or of the recipe whose validation loss is the lowest."""
-    own, tried = _own(baseline, prepared), []
-    for name in baseline.recipes:
-        small = small_settings(baseline, name, settings, own, folder)
-        optimum = solved.weights(small, own) if baseline.model == "linear" else None
+    own = _own(baseline, prepared)
+    smalls = [small_settings(baseline, name, settings, own, folder) for name in baseline.recipes]
+    optimum = solved.weights(smalls[0], own) if baseline.model == "linear" else None
+    tried = []
+    for small in smalls if optimum is None else smalls[:1]:
         weights = optimum or fitted(small, own, pathlib.Path(small.workdir))
         tried.append({split: _answers(small, own, weights, split) for split in _SPLITS})
-        if optimum:
-            break
     best = min(tried, key=lambda one: one["validation"].metrics["loss"])
     outputs = {split: best[split].outputs for split in _SPLITS}
     return Answers(baseline.key, baseline.name, baseline.meaning, outputs)

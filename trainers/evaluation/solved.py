@@ -1,6 +1,5 @@
 """The linear baseline of a table, solved for its optimum, which takes a second in place of ten."""
 
-import dataclasses
 from collections.abc import Mapping
 
 import keras
@@ -32,12 +31,11 @@ def weights(settings: Settings, prepared: Prepared) -> Mapping[str, np.ndarray] 
     plain = {v.path for v in model.weights} == {"logits/kernel", "logits/bias"}
     if not plain or width > _FEATURES or width * number > _CELLS:
         return None
-    recipe = dataclasses.replace(settings.recipe, batch_size=min(_BATCH, number))
-    reading = dataclasses.replace(settings, recipe=recipe)
+    seed, batch_size = settings.recipe.seed, min(_BATCH, number)
     columns = keras.Model(model.input, layer.input)
     seen = [
         (keras.ops.convert_to_numpy(columns(x, training=False)), y)
-        for x, y in statistics.batches(reading, prepared)
+        for x, y in statistics.batches(prepared, batch_size=batch_size, seed=seed)
     ]
     x, y = (np.concatenate(parts) for parts in zip(*seen, strict=True))
     head = linear_head.fitted_to_columns(x, y, layer.units, linear_head.unit_of(model))

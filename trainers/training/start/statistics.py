@@ -9,7 +9,6 @@ import numpy as np
 import zoo
 from pipelines.core.prepared import Prepared
 from pipelines.core.stream import stream
-from trainers.config.settings import Settings
 from trainers.store.run_folder import Run
 
 NAME = "statistics"
@@ -17,12 +16,13 @@ NAME = "statistics"
 
 def weights(model: keras.Model, run: Run) -> Mapping[str, np.ndarray]:
     """What `adapt(model, batches)` returns for the training rows, by variable path."""
-    return zoo.get(run.settings.model).adapt(model, batches(run.settings, run.prepared))
+    recipe = run.settings.recipe
+    rows = batches(run.prepared, batch_size=recipe.batch_size, seed=recipe.seed)
+    return zoo.get(run.settings.model).adapt(model, rows)
 
 
-def batches(settings: Settings, prepared: Prepared) -> Iterator[tuple[Any, Any]]:
+def batches(prepared: Prepared, *, batch_size: int, seed: int) -> Iterator[tuple[Any, Any]]:
     """(inputs, y) of the training rows in stored order, without augmentation, each row once."""
-    batch_size, seed = settings.recipe.batch_size, settings.recipe.seed
     left = prepared.rows["train"].num_rows
     for x, y, _ in stream(prepared, "train", batch_size=batch_size, training=False, seed=seed):
         rows = min(batch_size, left)
