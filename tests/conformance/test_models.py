@@ -83,7 +83,7 @@ def test_weights_all_get_a_gradient(name):
     """In the first step, or in the second: a factor that begins at zero hides the other one."""
     model, (x, y, weight), prepared = tiny(name), batch(name, 16), fake_data(name)
     task, seen = tasks.get(prepared.task), set()
-    loss, _ = members.trained(task, task.loss(prepared, 0.0), model.output)
+    loss, _ = members.trained(task, task.loss(prepared), model.output)
     for _ in range(2):
         with tf.GradientTape() as tape:
             value = tf.reduce_mean(loss(y, model(x, training=True), weight))
@@ -141,7 +141,7 @@ def test_model_overfits_one_batch(case):
     task = tasks.get(prepared.task)
     if prepared.task in NO_RIGHT_ANSWER:
         pytest.skip(NO_RIGHT_ANSWER[prepared.task])
-    loss, scale = task.loss(prepared, 0.0), task.loss_scale or (lambda prepared: 1.0)
+    loss, scale = task.loss(prepared), task.loss_scale or (lambda prepared: 1.0)
     loss.reduction = "sum_over_batch_size"
     rate = keras.optimizers.Adam(0.01)
     model.compile(optimizer=rate, loss=lambda y, p: scale(prepared) * loss(y, p))

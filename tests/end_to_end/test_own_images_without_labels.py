@@ -52,7 +52,6 @@ def test_own_images_are_trained_tested_and_exported(task, tmp_path):
             pipeline_options={"image_size": 32},
             epochs=1,
             batch_size=8,
-            label_smoothing=0.0,
         )
     )
     assert np.isfinite(report["test"]["loss"])

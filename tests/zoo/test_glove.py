@@ -42,7 +42,7 @@ def test_loss_is_the_weighted_squared_error_of_logarithms():
     assert rows == len(pairs_of(TEXTS))
     assert y.shape == (rows,)
     assert 0 < float(tf.reduce_min(weight)) < float(tf.reduce_max(weight)) == 1
-    found = tf.reduce_sum(get("cooccurrence").loss(prepared, 0.0)(y, model(x), weight))
+    found = tf.reduce_sum(get("cooccurrence").loss(prepared)(y, model(x), weight))
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 

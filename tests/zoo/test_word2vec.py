@@ -45,7 +45,7 @@ def test_loss_is_that_of_pairs_and_of_the_negatives_they_share(prepared):
     model = built(prepared)
     vectors, contexts = (v.numpy().astype(np.float64) for v in model.weights)
     data = stream(prepared, "train", batch_size=2, training=True, seed=0)
-    losses = get("word_vectors").loss(prepared, 0.0)
+    losses = get("word_vectors").loss(prepared)
     for x, y, weight in data.take(5):
         expected = 0.0
         words = x["words"].numpy()
@@ -69,7 +69,7 @@ def test_loss_is_that_of_pairs_and_of_the_negatives_they_share(prepared):
 def test_gradients_touch_the_rows_of_words_that_are_seen(prepared):
     model = built(prepared)
     x, y, weight = next(iter(stream(prepared, "test", batch_size=1, training=False, seed=0)))
-    losses = get("word_vectors").loss(prepared, 0.0)
+    losses = get("word_vectors").loss(prepared)
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(losses(y, model(x), weight))
     gradients = tape.gradient(loss, [v.value for v in model.weights])

@@ -75,11 +75,7 @@ def model_for(pipeline: str | None, workdir: str | None, task: str | None = None
 
 def sizes(model: str, pipeline: str | None) -> dict[str, float]:
     """Fields of the recipe of a model that was chosen, where its own are not for any images."""
-    if pipeline not in _PHOTOGRAPHS:
-        return {}
-    # The target of a table may be a number, and only reading it tells.
-    plain = {"label_smoothing": 0.0} if pipeline == "image_table" else {}
-    return {**plain, **(_BY_ROWS if model == _FROM_SCRATCH else {})}
+    return _BY_ROWS if pipeline in _PHOTOGRAPHS and model == _FROM_SCRATCH else {}
 
 
 def _for_photographs(pipeline: str) -> str:

@@ -12,7 +12,7 @@ def measures(task: Task, prepared) -> list[keras.metrics.Metric]:
     The loss is without smoothing and penalties, as the weighted mean over real examples. It takes
     the position of Keras's own `loss`, which counts the examples that fill up the last batch.
     """
-    loss = task.loss(prepared, 0.0)
+    loss = task.loss(prepared)
 
     def per_element(target: tf.Tensor, output: tf.Tensor) -> tf.Tensor:
         return loss(target, output)

@@ -7,7 +7,7 @@ import tensorflow as tf
 from pipelines.steps.noise import beside_latents, normal
 from trainers.evaluation import statistics
 from trainers.serving.generate import over_images, signature
-from trainers.tasks.registry import Signature, Task, refuse_smoothing
+from trainers.tasks.registry import Signature, Task
 
 METRICS = ("loss", "margin", "penalty")
 LOWER_IS_BETTER = ("loss", "penalty")
@@ -50,9 +50,8 @@ def over(pipeline, schema, *, latent: int, penalty: float):
     return made, schema._replace(outputs=_PARTS)
 
 
-def loss(prepared, label_smoothing: float) -> keras.losses.Loss:
+def loss(prepared) -> keras.losses.Loss:
     """That of the critic; the generator's is in its gradient (zoo/gan.py)."""
-    refuse_smoothing("adversarial", label_smoothing)
     return PairLoss(prepared.pipeline.task_options["penalty"])
 
 

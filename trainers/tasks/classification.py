@@ -56,7 +56,7 @@ def combine(logits):
     return ops.logsumexp(ops.log_softmax(logits), axis=1) - math.log(logits.shape[1])
 
 
-def loss(prepared, label_smoothing: float) -> keras.losses.Loss:
+def loss(prepared, label_smoothing: float = 0.0) -> keras.losses.Loss:
     """Cross-entropy of the softmax of logits (B, classes).
 
     Smoothing a mixture is mixing what was smoothed: both are linear.
@@ -164,6 +164,7 @@ def _described(schema) -> str:
 TASK = Task(
     over=over,
     loss=loss,
+    smooths=True,
     metrics=metrics,
     combine=combine,
     signatures=signatures.from_raw(outputs),

@@ -11,7 +11,7 @@ from pipelines.steps.views import changes, interleaved, row_numbers, two_views
 from trainers.devices.strategy import gathered
 from trainers.evaluation import statistics
 from trainers.serving import image_features
-from trainers.tasks.registry import Signature, Task, check_is_image, refuse_smoothing
+from trainers.tasks.registry import Signature, Task, check_is_image
 from trainers.training import features
 from zoo.spec import Field
 
@@ -138,9 +138,8 @@ def directions(projections: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.math.l2_normalize(projections, axis=-1), axis=1)
 
 
-def loss(prepared, label_smoothing: float) -> keras.losses.Loss:
+def loss(prepared) -> keras.losses.Loss:
     """NT-Xent of projections (B, 2, width), one value for each row."""
-    refuse_smoothing("contrastive", label_smoothing)
     return Compared(prepared.pipeline.task_options["temperature"], reduction=None)
 
 

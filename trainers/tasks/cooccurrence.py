@@ -14,7 +14,7 @@ from pipelines.steps.cooccurrence import entries, pairs_form, weighted
 from pipelines.steps.running_words import vocabulary
 from trainers.evaluation import statistics
 from trainers.serving import word_vectors
-from trainers.tasks.registry import Signature, Task, check_is_text, refuse_smoothing
+from trainers.tasks.registry import Signature, Task, check_is_text
 from zoo.spec import Field
 
 METRICS = ("loss", "mean_absolute_error")
@@ -59,10 +59,9 @@ def over(pipeline, schema, *, vocab_size, min_count, window, symmetric, x_max, a
     return pipeline, schema._replace(target=None, class_names=(), outputs=1)
 
 
-def loss(prepared, label_smoothing: float) -> keras.losses.Loss:
+def loss(prepared) -> keras.losses.Loss:
     """Squared error of the logarithm of a count, outputs (B, 1)."""
     del prepared
-    refuse_smoothing("cooccurrence", label_smoothing)
     return keras.losses.MeanSquaredError(reduction=None)
 
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 from pipelines.steps.patches import masked_patches
 from trainers.evaluation import statistics
 from trainers.serving import image_features
-from trainers.tasks.registry import Signature, Task, check_is_image, refuse_smoothing
+from trainers.tasks.registry import Signature, Task, check_is_image
 from trainers.training import features
 from zoo.spec import Field
 
@@ -57,10 +57,9 @@ def over(pipeline, schema, *, patch: int, mask_rate: float):
     return pipeline, schema._replace(target=None, class_names=(), outputs=outputs)
 
 
-def loss(prepared, label_smoothing: float) -> keras.losses.Loss:
+def loss(prepared) -> keras.losses.Loss:
     """Mean squared error of the values of a patch, one value for each masked patch."""
     del prepared
-    refuse_smoothing("masked_image", label_smoothing)
     return keras.losses.MeanSquaredError(reduction=None)
 
 

@@ -10,7 +10,7 @@ from pipelines.core.padding import cut_to_need
 from pipelines.steps.masking import masked
 from pipelines.steps.windows import in_windows
 from trainers.evaluation import statistics
-from trainers.tasks.registry import Signature, Task, check_is_text, refuse_smoothing
+from trainers.tasks.registry import Signature, Task, check_is_text
 
 METRICS = ("loss", "accuracy", "perplexity")
 LOWER_IS_BETTER = ("loss", "perplexity")
@@ -54,10 +54,9 @@ def over(pipeline, schema, *, mask_rate: float, packed: bool):
     return pipeline, schema._replace(task="masked_lm", target=None, class_names=(), outputs=outputs)
 
 
-def loss(prepared, label_smoothing: float) -> keras.losses.Loss:
+def loss(prepared) -> keras.losses.Loss:
     """Cross-entropy of the softmax of logits (B, M, ids), one value for each hidden token."""
     del prepared
-    refuse_smoothing("masked_lm", label_smoothing)
     return keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction=None)
 
 

@@ -39,7 +39,7 @@ def combine(logits):
     return yes - no
 
 
-def loss(prepared, label_smoothing: float) -> keras.losses.Loss:
+def loss(prepared, label_smoothing: float = 0.0) -> keras.losses.Loss:
     """Mean over labels of the cross-entropy of the sigmoid of logits (B, labels)."""
     del prepared
     return keras.losses.BinaryCrossentropy(
@@ -137,6 +137,7 @@ def _from_means(means: np.ndarray, fractions: np.ndarray) -> dict[str, np.ndarra
 TASK = Task(
     over=over,
     loss=loss,
+    smooths=True,
     metrics=metrics,
     combine=combine,
     signatures=signatures.from_raw(outputs),

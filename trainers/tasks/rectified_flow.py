@@ -7,7 +7,7 @@ import tensorflow as tf
 from pipelines.steps.noise import normal_like, on_the_way
 from trainers.evaluation import statistics
 from trainers.serving.generate import euler, guided, image_shape, over_images, signature
-from trainers.tasks.registry import Signature, Task, refuse_smoothing
+from trainers.tasks.registry import Signature, Task
 from zoo.spec import Field
 
 METRICS = ("loss",)
@@ -45,10 +45,9 @@ def over(pipeline, schema, *, steps: int, guidance: float, class_dropout: float)
     return made, schema._replace(outputs=outputs)
 
 
-def loss(prepared, label_smoothing: float) -> keras.losses.Loss:
+def loss(prepared) -> keras.losses.Loss:
     """Mean squared error of the velocity, one value for each image."""
     del prepared
-    refuse_smoothing("rectified_flow", label_smoothing)
     return SquaredError(reduction=None)
 
 

@@ -104,7 +104,8 @@ class Task:
     """
 
     over: Callable  # (pipeline, schema, **options) -> (pipeline, schema): the task over any data
-    loss: Callable  # (prepared, label_smoothing) -> keras Loss of (y, output), reduction None
+    loss: Callable  # (prepared) -> keras Loss of (y, output), reduction None
+    smooths: bool = False  # whether `loss` takes label_smoothing: y is a class or several labels
     metrics: Callable  # (prepared) -> weighted Keras metrics of (y, output), by their names
     signatures: Callable  # (entry, hparams, model, prepared) -> {name: Signature}
     measured: str = "serving_default"  # the signature that evaluation asks
@@ -168,14 +169,6 @@ def check_is_text(name: str, pipeline, schema) -> None:
         raise UsageError(
             f"task {name} takes texts; {pipeline.name} has the input forms "
             f"{', '.join(pipeline.forms)}"
-        )
-
-
-def refuse_smoothing(name: str, label_smoothing: float) -> None:
-    """UsageError where labels are to be smoothed: the task `name` has no classes."""
-    if label_smoothing:
-        raise UsageError(
-            f"--label_smoothing is for classes, task {name} has none: --label_smoothing=0"
         )
 
 

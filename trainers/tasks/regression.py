@@ -11,7 +11,7 @@ from trainers.errors import UsageError
 from trainers.evaluation import baselines, statistics
 from trainers.reports import charts, html
 from trainers.serving import signatures
-from trainers.tasks.registry import Constant, Mistakes, Task, refuse_smoothing
+from trainers.tasks.registry import Constant, Mistakes, Task
 
 METRICS = ("loss", "mean_absolute_error", "root_mean_squared_error", "r2")
 LOWER_IS_BETTER = ("loss", "mean_absolute_error", "root_mean_squared_error")
@@ -94,10 +94,9 @@ def units(prepared) -> tuple[float, float]:
     return float(state["mean"]), float(state["std"])
 
 
-def loss(prepared, label_smoothing: float) -> keras.losses.Loss:
+def loss(prepared) -> keras.losses.Loss:
     """Squared error in the target's unit, outputs (B, 1)."""
     del prepared
-    refuse_smoothing("regression", label_smoothing)
     return keras.losses.MeanSquaredError(reduction=None)
 
 

@@ -13,7 +13,7 @@ from pipelines.steps.skip_grams import skip_grams
 from pipelines.steps.windows import in_windows
 from trainers.evaluation import statistics
 from trainers.serving import word_vectors
-from trainers.tasks.registry import Signature, Task, check_is_text, refuse_smoothing
+from trainers.tasks.registry import Signature, Task, check_is_text
 from zoo.spec import Field
 
 METRICS = ("loss", "accuracy")
@@ -94,10 +94,9 @@ class Logistic(keras.losses.Loss):
         return _losses(y_true, y_pred)
 
 
-def loss(prepared, label_smoothing: float) -> keras.losses.Loss:
+def loss(prepared) -> keras.losses.Loss:
     """Logistic loss of each pair and each negative."""
     del prepared
-    refuse_smoothing("word_vectors", label_smoothing)
     return Logistic(reduction=None)
 
 

@@ -98,7 +98,7 @@ def compiled(
                 way.check(model)
         if recipe.kernels == "auto":
             kernels.install(model)
-        optimizers.freeze(model, recipe.lr_scale)
+        optimizers.freeze(model, recipe.lr_scale, zoo.describe(settings.model).recipe.lr_scale)
         if recipe.l1 or recipe.l2:
             for variable in model.trainable_variables:
                 if len(variable.shape) >= 2:  # kernels and embeddings
@@ -125,7 +125,7 @@ def compiled(
 
 def _objective(settings: Settings, prepared: Prepared, output, keep_rows: bool) -> Objective:
     recipe, task = settings.recipe, tasks.get(prepared.task)
-    loss, answer = members.trained(task, task.loss(prepared, recipe.label_smoothing), output)
+    loss, answer = members.trained(task, _loss(settings, prepared), output)
     scale = task.loss_scale(prepared) if task.loss_scale else 1.0
     return Objective(
         loss=lambda y, outputs, weight: scale * loss(y, outputs, weight),
@@ -137,6 +137,22 @@ def _objective(settings: Settings, prepared: Prepared, output, keep_rows: bool) 
         clip_norm=recipe.clip_norm,
         keep_rows=keep_rows,
     )
+
+
+def _loss(settings: Settings, prepared: Prepared) -> keras.losses.Loss:
+    """The task's. Smoothing that the model's recipe brings is left out of a task without classes.
+
+    Raises:
+        UsageError: such a task, and smoothing that was asked for.
+    """
+    task, smoothing = tasks.get(prepared.task), settings.recipe.label_smoothing
+    if task.smooths:
+        return task.loss(prepared, smoothing)
+    if smoothing not in (0, zoo.describe(settings.model).recipe.label_smoothing):
+        raise UsageError(
+            f"--label_smoothing is for classes, task {prepared.task} has none: --label_smoothing=0"
+        )
+    return task.loss(prepared)
 
 
 def _build_metrics(model: TrainedModel, signature: tuple) -> None:

@@ -129,18 +129,26 @@ def set_rate_factor(optimizer: keras.optimizers.Optimizer, factor: float) -> Non
     keras_patches.schedule_of(loss_scale.unwrapped(optimizer)).factor.assign(factor)
 
 
-def freeze(model: keras.Model, lr_scale: Sequence[tuple[str, float]]) -> None:
+def freeze(
+    model: keras.Model,
+    lr_scale: Sequence[tuple[str, float]],
+    optional: Sequence[tuple[str, float]] = (),
+) -> None:
     """Stops the training of variables with factor 0; before the optimizer is built.
 
     A layer all of whose weights are frozen is put to inference: batch normalisation uses its
     stored statistics and leaves them as they are, dropout within it is off.
 
+    Args:
+        optional: factors of the model's own recipe, whose layer a task may have replaced.
+
     Raises:
         UsageError: a pattern matches no variable; it lists the paths.
     """
     paths = [variable.path for variable in model.trainable_variables]
-    for pattern, _ in lr_scale:
-        if not any(re.search(pattern, path) for path in paths):
+    for pattern, factor in lr_scale:
+        missing = not any(re.search(pattern, path) for path in paths)
+        if missing and (pattern, factor) not in optional:
             raise UsageError(f"--lr_scale: {pattern!r} matches none of: {', '.join(paths)}")
     if not any(factor == 0 for _, factor in lr_scale):
         return

@@ -1,4 +1,4 @@
-"""Loss and metrics of pairs by hand, and the smoothing that they have not."""
+"""Loss and metrics of pairs by hand."""
 
 import types
 
@@ -13,7 +13,6 @@ from pipelines.core.stream import stream
 from pipelines.steps import noise
 from tests.conformance.names import loaded
 from tests.conftest import tiny_settings
-from trainers.errors import UsageError
 from trainers.evaluation import statistics
 from trainers.evaluation.generated import frechet_distance
 from trainers.tasks import adversarial
@@ -29,7 +28,7 @@ def test_loss_and_metrics_are_those_of_pairs():
     parts = np.array([[2.0, 0.5, 1.5], [-1.0, 0.0, 4.0]], np.float32)
     losses = np.log1p(np.exp([-2.0, 1.0])) + 0.2 / 2 * np.array([2.0, 4.0])
     label = np.array([0, 1])
-    found = TASK.loss(prepared_of(penalty=0.2), 0.0)(label, parts)
+    found = TASK.loss(prepared_of(penalty=0.2))(label, parts)
     np.testing.assert_allclose(found, losses, rtol=1e-6)
     values = {}
     for metric in TASK.metrics(None):
@@ -39,8 +38,6 @@ def test_loss_and_metrics_are_those_of_pairs():
     kept = {"losses": losses, "margin": parts[:, 0], "penalty": parts[:, 1:].sum(axis=1)}
     again = statistics.metrics(adversarial.measured(kept, None))
     assert again == pytest.approx({"loss": losses.mean(), "margin": 0.5, "penalty": 3.0})
-    with pytest.raises(UsageError, match="label_smoothing"):
-        TASK.loss(prepared_of(penalty=0.2), 0.1)
 
 
 def test_mnist_gives_images_beside_latents():
@@ -91,7 +88,7 @@ def test_one_fit_with_one_optimizer_learns_the_images_of_two_classes():
 
     before, _ = distance()
     optimizer = keras.optimizers.Adam(1e-3, beta_1=0.0, beta_2=0.99)
-    loss = TASK.loss(prepared_of(penalty=0.1), 0.0)
+    loss = TASK.loss(prepared_of(penalty=0.1))
     model.compile(optimizer, loss=lambda y, parts: loss(y, parts))
     data = tf.data.Dataset.range(400).map(made)
     model.fit(data, epochs=1, verbose=0, shuffle=False)

@@ -148,7 +148,7 @@ def _networks() -> list:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", _networks())
 def test_every_network_of_images_takes_the_head(name):
-    options = {"task": "contrastive", "task_options": {"width": 6}, "label_smoothing": 0.0}
+    options = {"task": "contrastive", "task_options": {"width": 6}}
     settings = tiny_settings(name, "", **options)
     prepared = loaded(settings)
     x, _, _ = next(iter(stream(prepared, "train", batch_size=2, training=True, seed=0)))
@@ -160,12 +160,10 @@ def test_every_network_of_images_takes_the_head(name):
     assert body.items() <= {v.path: v.shape for v in model.weights}.items()
 
 
-def test_data_that_is_no_image_and_smoothing_are_refused():
+def test_data_that_is_no_image_is_refused():
     made = made_pipeline("binary")
     with pytest.raises(UsageError, match="contrastive takes images; made has the input forms pair"):
         registry.over("contrastive", made.pipeline, made.schema, {})
-    with pytest.raises(UsageError, match="label_smoothing"):
-        registry.get("contrastive").loss(prepared_of(), 0.1)
 
 
 @pytest.fixture(scope="module", name="pretrained")

@@ -14,7 +14,7 @@ def test_loss_and_metrics_are_weighted_means_over_entries():
     target, output = random.normal(size=5).astype(np.float32), random.normal(size=(5, 1))
     weight = np.array([1, 0.5, 2, 0, 1], np.float32)
     error = output[:, 0] - target
-    np.testing.assert_allclose(TASK.loss(None, 0.0)(target[:, None], output), error**2, rtol=1e-5)
+    np.testing.assert_allclose(TASK.loss(None)(target[:, None], output), error**2, rtol=1e-5)
     kept = {"squared": weight * error**2, "absolute": weight * abs(error), "weight": weight}
     assert statistics.metrics(cooccurrence.measured(kept, None)) == pytest.approx(
         {

@@ -34,7 +34,7 @@ def test_loss_and_r2_are_of_masked_patches_alone():
     y, predicted = random.normal(size=(2, 3, 4, 12)).astype(np.float32)
     weight = np.ones((3, 4), np.float32)
     weight[2] = 0  # a row that fills up the batch
-    losses = TASK.loss(None, 0.0)(y, predicted)
+    losses = TASK.loss(None)(y, predicted)
     np.testing.assert_allclose(losses, np.square(y - predicted).mean(axis=-1), rtol=1e-5)
     [metric] = TASK.metrics(None)
     metric.update_state(y, predicted, sample_weight=weight)
@@ -55,7 +55,7 @@ def test_the_mean_of_each_patch_explains_nothing():
     [metric] = TASK.metrics(None)
     metric.update_state(y, tf.zeros_like(y), sample_weight=weight)
     assert float(metric.result()) == 0.0
-    loss = TASK.loss(None, 0.0)(y, tf.zeros_like(y))
+    loss = TASK.loss(None)(y, tf.zeros_like(y))
     np.testing.assert_allclose(loss, np.ones(loss.shape), atol=1e-4)
 
 
@@ -67,12 +67,10 @@ def test_options_decide_the_width_of_outputs():
             tiny_settings("mae", "", task_options=options)
 
 
-def test_data_that_is_no_image_other_models_and_smoothing_are_refused():
+def test_data_that_is_no_image_and_other_models_are_refused():
     made = made_pipeline("binary")
     with pytest.raises(UsageError, match=r"masked_image takes images; made has .* pair"):
         registry.over("masked_image", made.pipeline, made.schema, {})
-    with pytest.raises(UsageError, match="label_smoothing"):
-        TASK.loss(None, 0.1)
     with pytest.raises(UsageError, match="takes one input 'image'"):
         build(tiny_settings("cifar_cnn", "", task="masked_image"), prepared_of(), "float32")
 
@@ -90,7 +88,7 @@ def test_what_follows_from_visible_patches_is_learnt():
         rows[split] = part._replace(table={**part.table, "image": image})
     prepared = prepared.replace(rows=rows, augment=None)
     model = build(settings, prepared, "float32")
-    loss = TASK.loss(prepared, 0.0)
+    loss = TASK.loss(prepared)
     loss.reduction = "sum_over_batch_size"
     model.compile(optimizer=keras.optimizers.Adam(0.005), loss=loss)
     data = stream(prepared, "train", batch_size=16, training=True, seed=0)

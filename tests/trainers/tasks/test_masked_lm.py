@@ -38,7 +38,7 @@ def test_loss_and_metrics_count_hidden_tokens_alone():
     losses = -np.take_along_axis(log, hidden[..., None], -1)[..., 0]
     mean = (losses * weight).sum() / 6
     right = ((logits.argmax(-1) == hidden) * weight).sum() / 6
-    np.testing.assert_allclose(TASK.loss(None, 0.0)(hidden, logits), losses, rtol=1e-5)
+    np.testing.assert_allclose(TASK.loss(None)(hidden, logits), losses, rtol=1e-5)
     found = {}
     for metric in TASK.metrics(None):
         metric.update_state(hidden, logits, sample_weight=weight)
@@ -75,12 +75,10 @@ def test_any_text_gives_hidden_tokens_as_targets(packed):
     assert TASK.loss_scale(prepared) == 4.0
 
 
-def test_data_that_is_no_text_and_smoothing_are_refused():
+def test_data_that_is_no_text_is_refused():
     made = made_pipeline("binary")
     with pytest.raises(UsageError, match=r"masked_lm takes texts; made has the input forms pair"):
         registry.over("masked_lm", made.pipeline, made.schema, {})
-    with pytest.raises(UsageError, match="label_smoothing"):
-        TASK.loss(None, 0.1)
 
 
 def test_unknown_options_and_values_are_refused_at_once():

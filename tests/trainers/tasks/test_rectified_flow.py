@@ -1,4 +1,4 @@
-"""Loss and metrics of a velocity by hand, and the smoothing that it has not."""
+"""Loss and metrics of a velocity by hand."""
 
 import numpy as np
 import pytest
@@ -16,11 +16,9 @@ def test_the_loss_is_the_mean_square_over_pixels():
     random = np.random.default_rng(0)
     y, answer = random.normal(size=(2, 3, 4, 5, 2)).astype(np.float32)
     expected = ((y - answer) ** 2).reshape(3, -1).mean(axis=1)
-    np.testing.assert_allclose(TASK.loss(None, 0.0)(y, answer), expected, rtol=1e-5)
+    np.testing.assert_allclose(TASK.loss(None)(y, answer), expected, rtol=1e-5)
     found = statistics.metrics(rectified_flow.measured({"squared": expected}, None))
     assert found == pytest.approx({"loss": expected.mean()})
-    with pytest.raises(UsageError, match="label_smoothing"):
-        TASK.loss(None, 0.1)
 
 
 def test_mnist_gives_noisy_images_and_velocities():

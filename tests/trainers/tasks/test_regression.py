@@ -35,9 +35,7 @@ def test_metrics_are_scikit_learn_s(weight):
 
 def test_loss_is_the_squared_error_in_the_target_s_unit():
     target, value = np.array([1.0, 5.0], np.float32), np.array([[2.0], [2.0]], np.float32)
-    np.testing.assert_allclose(TASK.loss(made_pipeline("regression"), 0.0)(target, value), [1, 9])
-    with pytest.raises(UsageError, match="label_smoothing"):
-        TASK.loss(made_pipeline("regression"), 0.1)
+    np.testing.assert_allclose(TASK.loss(made_pipeline("regression"))(target, value), [1, 9])
 
 
 def test_mean_and_deviation_are_fitted_and_reach_the_model():

@@ -40,7 +40,7 @@ def test_loss_and_metrics_are_weighted_means_of_all_logits():
     weight = random.integers(0, 3, logits.shape).astype(np.float32)
     prepared = prepared_of("word_vectors", ["a b"], min_count=1, negatives_per_pair=4.0)
     losses = np.log1p(np.exp(np.where(y > 0, -logits, logits)))
-    np.testing.assert_allclose(TASK.loss(prepared, 0.0)(y, logits), losses, rtol=1e-5)
+    np.testing.assert_allclose(TASK.loss(prepared)(y, logits), losses, rtol=1e-5)
     even = np.where(y > 0, weight, weight / 4)  # pairs and negatives are then as frequent
     right = (logits > -np.log(4)) == (y > 0)
     expected = {
@@ -65,14 +65,12 @@ def test_loss_and_metrics_are_weighted_means_of_all_logits():
 
 
 @pytest.mark.parametrize("task", ["word_vectors", "cooccurrence"])
-def test_data_that_is_no_text_and_smoothing_are_refused(task):
+def test_data_that_is_no_text_is_refused(task):
     made = made_pipeline("binary")
     with pytest.raises(
         UsageError, match=rf"task {task} takes texts; made has the input forms pair"
     ):
         registry.over(task, made.pipeline, made.schema, {})
-    with pytest.raises(UsageError, match="label_smoothing"):
-        registry.get(task).loss(None, 0.1)
 
 
 def test_models_are_for_their_own_task():

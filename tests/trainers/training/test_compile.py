@@ -1,16 +1,20 @@
 """What a run's model is compiled with."""
 
+import inspect
+
 import keras
 import numpy as np
 import pytest
 
 import zoo
+from tests.conformance.names import loaded
 from tests.conftest import fake_pipeline, made_pipeline, tiny_settings
 from trainers.devices import machine
 from trainers.devices.machine import Machine
 from trainers.devices.strategy import choose
 from trainers.errors import UsageError
 from trainers.store import checkpoint
+from trainers.tasks import registry as tasks
 from trainers.training import compile as compiling
 
 
@@ -70,6 +74,29 @@ def test_loss_scale_is_there_under_float16_alone(tmp_path):
     for policy, scaled in (("float32", False), ("mixed_float16", True)):
         model = compiled("mlp_classifier", tmp_path, made_pipeline("classification"), policy)
         assert hasattr(model.optimizer, "dynamic_scale") == scaled
+
+
+def test_what_a_recipe_has_for_classes_falls_away_where_there_are_none(tmp_path):
+    """Smoothing of labels, and the rate of the last layer, which the task replaces."""
+    settings = tiny_settings("speed_cnn", tmp_path, task="contrastive")
+    prepared = loaded(settings)
+    assert settings.recipe.label_smoothing
+    assert "logits" in dict(settings.recipe.lr_scale)
+    model = compiling.compiled(settings, prepared, choose(1), "float32")
+    assert not any("logits" in variable.path for variable in model.trainable_variables)
+    for changes, said in (
+        ({"label_smoothing": 0.3}, "for classes, task contrastive has none: --label_smoothing=0"),
+        ({"lr_scale": (("logits", 2.0),)}, "--lr_scale: 'logits' matches none of"),
+    ):
+        asked = tiny_settings("speed_cnn", tmp_path, task="contrastive", **changes)
+        with pytest.raises(UsageError, match=said):
+            compiling.compiled(asked, prepared, choose(1), "float32")
+
+
+@pytest.mark.parametrize("task", tasks.names())
+def test_smoothing_reaches_the_tasks_that_have_classes(task):
+    parameters = inspect.signature(tasks.get(task).loss).parameters
+    assert ("label_smoothing" in parameters) == tasks.get(task).smooths
 
 
 def test_penalties_are_on_kernels_alone(tmp_path):

@@ -60,7 +60,7 @@ def losses_by_hand(task: str, y: np.ndarray, outputs: np.ndarray) -> np.ndarray:
 def test_loss_is_the_mean_of_the_members_losses(task):
     y, outputs = targets_of(task), outputs_of(task)
     weight = np.array([1.0, 0.0, 2.0, 1.0, 0.5], np.float32)
-    loss = members.loss_of(registry.get(task).loss(made_pipeline(task), 0.0))
+    loss = members.loss_of(registry.get(task).loss(made_pipeline(task)))
     each = [losses_by_hand(task, y, outputs[:, i]) for i in range(4)]
     found = loss(tf.constant(y), tf.constant(outputs), tf.constant(weight))
     np.testing.assert_allclose(found, weight * np.mean(each, axis=0), rtol=1e-4)

@@ -68,9 +68,7 @@ def test_numbers_and_labels_of_images_are_fitted(target, task, outputs, tmp_path
         rows.append(f"{i}.png,{1000 + level},{tags}")
     (tmp_path / "table.csv").write_text("\n".join(rows))
     changes = {"pipeline": "image_table", "data_files": f"{tmp_path}/table.csv", "target": target}
-    settings = tiny_settings(
-        "mobilenet_v2", tmp_path / "run", **changes, batch_size=8, label_smoothing=0.0
-    )
+    settings = tiny_settings("mobilenet_v2", tmp_path / "run", **changes, batch_size=8)
     prepared = data.load(settings, None)
     assert prepared.task == task
     model = compile.compiled(settings, prepared, strategy.choose(1), "float32")

@@ -44,11 +44,9 @@ def over(pipeline, schema):
     return pipeline, schema._replace(task="denoise", target=None, class_names=(), outputs=outputs)
 
 
-def loss(prepared, label_smoothing):
+def loss(prepared):
     """Mean squared error of each vector."""
     del prepared
-    if label_smoothing:
-        raise UsageError("--label_smoothing is for classes; task denoise has none")
     return keras.losses.MeanSquaredError(reduction=None)
 
 
