@@ -121,6 +121,8 @@ def build(recipe: Recipe, total_steps: int) -> keras.optimizers.Optimizer:
         raise UsageError(f"--optimizer_options: {error}") from error
     if not recipe.weight_decay:
         optimizer.weight_decay = None  # 0.0 would still be multiplied and subtracted in every step
+    if recipe.ema:
+        keras_patches.since_the_first_step(optimizer)
     return optimizer
 
 

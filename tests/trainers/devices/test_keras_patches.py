@@ -55,6 +55,15 @@ def test_clipping_still_comes_before_the_sum():
     assert np.abs(weights[0] - weights[1]).max() > 1e-5
 
 
+def test_averages_still_begin_with_the_weights_of_the_first_step():
+    variable = keras.Variable([0.0])
+    optimizer = keras.optimizers.SGD(1.0, use_ema=True, ema_momentum=0.75)
+    for _ in range(2):
+        optimizer.apply([tf.constant([-1.0])], [variable])  # 1, then 2
+    [average] = keras_patches.averages_of(optimizer)
+    np.testing.assert_allclose(average.numpy(), [1.25])  # not (0.75 * 1 + 2) / 1.75
+
+
 def test_masks_are_still_equal_on_all_replicas():
     first, second = dropout_masks(differing=False)
     np.testing.assert_array_equal(first, second)

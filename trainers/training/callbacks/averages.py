@@ -9,7 +9,7 @@ from trainers.devices import keras_patches
 from trainers.training import loss_scale
 
 _LOG = logging.getLogger(__name__)
-_SHARE = 0.05  # of the first weights that may be left in the averages at the end
+_SHARE = 0.05  # of the first step's weight in the averages, to that of the last, at the end
 
 
 class AveragedWeights(keras.callbacks.Callback):
@@ -35,13 +35,12 @@ class AveragedWeights(keras.callbacks.Callback):
 
 
 def warn_if_short(decay: float, steps: int) -> None:
-    """Warns of a run whose averages are still those of its first steps at the end."""
-    share = decay**steps
-    if share > _SHARE:
+    """Warns of a run whose averages are of all its steps, also of those that knew little."""
+    if decay**steps > _SHARE:
         _LOG.warning(
-            "--ema=%g is long for %d steps: %.0f %% of the weights that are tested and exported "
-            "are those of the first step; --ema=%.2g would leave 1 %%",
-            *(decay, steps, 100 * share, 0.01 ** (1 / steps)),
+            "--ema=%g is long for %d steps: the weights that are tested and exported are averages "
+            "over all of them; --ema=%.2g would be over the last quarter",
+            *(decay, steps, 0.01 ** (1 / steps)),
         )
 
 
