@@ -65,8 +65,8 @@ def check(spec: DataSpec) -> None:
 @zoo.register(
     Recipe(
         pipeline="mnist",
-        batch_size=128,
-        epochs=10,
+        batch_size=64,
+        epochs=11,
         optimizer="adam",
         learning_rate=1e-3,
         schedule="cosine",
@@ -75,19 +75,22 @@ def check(spec: DataSpec) -> None:
     name="diffusion",
     tiny={"widths": (4, 6), "condition": 8, "groups": 2},
     tasks=("rectified_flow",),
-    parameters=192_641,
+    parameters=488_449,
 )
 def diffusion(
     spec: DataSpec,
     *,
-    widths: tuple[int, ...] = (24, 48, 48),
+    patch: int = 2,
+    widths: tuple[int, ...] = (64, 128),
     depth: int = 1,
     condition: int = 64,
     groups: int = 8,
 ) -> keras.Model:
-    """A U-Net with the velocity from an image to noise, of its class: 192 641 parameters on MNIST.
+    """A U-Net with the velocity from an image to noise, of its class.
 
     Args:
+        patch: pixels per side of a cell of the first resolution. 2 has a quarter of the cells, for
+            which a CPU computes more channels in the same time.
         widths: channels at each resolution, of which each is half the one before; images whose
             size does not divide so often are padded.
         depth: residual blocks at each resolution, on the way down and again on the way up.
@@ -99,9 +102,11 @@ def diffusion(
     """
     check(spec)
     height, width, channels = spec.inputs["image"].shape
-    factor = 2 ** (len(widths) - 1)
+    factor = patch * 2 ** (len(widths) - 1)
     if min(height, width) < factor:
-        raise ValueError(f"{len(widths)} widths take images of {factor}x{factor} or more")
+        raise ValueError(
+            f"{len(widths)} widths over patches of {patch} take images of {factor}x{factor} or more"
+        )
     inputs = zoo.keras_inputs(spec)
     context = keras.layers.Dense(condition, name="time_dense")(
         embed_time(inputs["time"], condition)
@@ -113,12 +118,13 @@ def diffusion(
 
     more = [(0, -size % factor) for size in (height, width)]
     x = keras.layers.ZeroPadding2D(more, name="pad")(inputs["image"])
-    x = conv(x, widths[0], "conv_in")  # (B, 28, 28, 24)
+    first = keras.layers.Conv2D(widths[0], patch + 2, patch, padding="same", name="conv_in")
+    x = first(x)  # (B, 14, 14, 64)
     skips = []
     for i, units in enumerate(widths, start=1):
         for j in range(depth):
             x = residual(x, context, units, groups, f"down{i}_{j + 1}")
-        # (B, 28 | 14 | 7, 28 | 14 | 7, units)
+        # (B, 14 | 7, 14 | 7, units)
         if i < len(widths):
             skips.append(x)
             x = keras.layers.AveragePooling2D(2, name=f"down{i}_pool")(x)
@@ -126,11 +132,17 @@ def diffusion(
         x = keras.layers.UpSampling2D(2, name=f"up{i}_larger")(x)
         x = ops.concatenate([x, skips.pop()], axis=-1)
         for j in range(depth):
-            x = residual(x, context, units, groups, f"up{i}_{j + 1}")  # (B, 14 | 28, ..., units)
+            x = residual(x, context, units, groups, f"up{i}_{j + 1}")  # (B, 14, 14, units)
     x = norm_silu(x, groups, "out")
-    x = keras.layers.Cropping2D(more, name="crop")(x)
     # Zero at first: the best answer of a network that has seen nothing.
-    last = keras.layers.Conv2D(
-        channels, 3, padding="same", kernel_initializer="zeros", dtype="float32", name="velocity"
+    last = keras.layers.Conv2DTranspose(
+        channels,
+        patch + 2,
+        strides=patch,
+        padding="same",
+        kernel_initializer="zeros",
+        dtype="float32",
+        name="velocity",
     )
-    return keras.Model(inputs, last(x), name="diffusion")  # (B, 28, 28, 1)
+    x = keras.layers.Cropping2D(more, name="crop")(last(x))  # (B, 28, 28, 1)
+    return keras.Model(inputs, x, name="diffusion")

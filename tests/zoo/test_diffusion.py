@@ -26,9 +26,10 @@ def batch(height: int, width: int, channels: int = 1):
     return {"image": image, "time": np.array([0.1, 0.9], np.float32), "label": np.array([0, 3])}
 
 
-@pytest.mark.parametrize("size", [(8, 8), (7, 10)])
-def test_velocities_have_the_images_size_and_are_zero_at_first(size):
-    model = zoo.get("diffusion").build(spec(*size, 3), **TINY)
+@pytest.mark.parametrize("patch", [1, 2])
+@pytest.mark.parametrize("size", [(8, 8), (9, 10)])
+def test_velocities_have_the_images_size_and_are_zero_at_first(size, patch):
+    model = zoo.get("diffusion").build(spec(*size, 3), **TINY, patch=patch)
     found = model(batch(*size, 3))
     assert found.shape == (2, *size, 3)
     assert not np.any(found)
@@ -62,8 +63,8 @@ def test_times_are_embedded_in_float32():
 
 def test_data_that_it_cannot_take_is_refused():
     build = zoo.get("diffusion").build
-    with pytest.raises(ValueError, match="3 widths take images of 4x4 or more"):
-        build(spec(3, 9), **TINY)
+    with pytest.raises(ValueError, match="3 widths over patches of 2 take images of 8x8 or more"):
+        build(spec(7, 9), **TINY)
     other = DataSpec({"image": Field((8, 8, 1), "float32")}, "classification", 3)
     with pytest.raises(ValueError, match=r"image, time and label of task rectified_flow"):
         build(other, **TINY)

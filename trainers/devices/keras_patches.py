@@ -12,9 +12,9 @@ Importing it refuses versions of Keras that it was not tried with. What is repla
 * Dropout draws the same mask on every replica (no issue is known). `differ_by_replica` fixes it.
 * Several steps per execution fail under a strategy (no issue is known), and elsewhere overshoot an
   epoch that they do not divide. `devices.loop` takes an explicit number of steps.
-* Running averages of weights begin with those of the first step, which weigh decay^steps at the end:
-  3 % after 3 400 steps at 0.999, enough to spoil a model. `since_the_first_step` weighs all steps by
-  the decay alone, as Adam's moments are (Kingma and Ba 2015, section 3).
+* Running averages of weights begin with those of the first step, which weigh decay^steps at the
+  end: 3 % after 3 400 steps at 0.999, enough to spoil a model. `since_the_first_step` weighs all
+  steps by the decay alone, as Adam's moments are (Kingma and Ba 2015, section 3).
 
 tests/trainers/devices/test_keras_patches.py has a test for each that fails once Keras has fixed it.
 """
