@@ -53,6 +53,31 @@ def embed_time(time: keras.KerasTensor, width: int) -> keras.KerasTensor:
     return ops.concatenate([ops.sin(angles), ops.cos(angles)], axis=-1)
 
 
+def embed(
+    time: keras.KerasTensor, label: keras.KerasTensor, classes: int, width: int
+) -> keras.KerasTensor:
+    """Time and class together: (B,) and (B,) to (B, width)."""
+    of_time = keras.layers.Dense(width, name="time_dense")(embed_time(time, width))
+    of_class = keras.layers.Embedding(classes, width, name="label_embedding")(label)
+    return keras.layers.Activation("silu", name="condition_silu")(of_time + of_class)
+
+
+def velocity(x: keras.KerasTensor, channels: int, patch: int) -> keras.KerasTensor:
+    """Pixels of cells, in float32: (B, H, W, C) to (B, patch H, patch W, channels).
+
+    Zero at first: the best answer of a network that has seen nothing.
+    """
+    return keras.layers.Conv2DTranspose(
+        channels,
+        patch + 2,
+        strides=patch,
+        padding="same",
+        kernel_initializer="zeros",
+        dtype="float32",
+        name="velocity",
+    )(x)
+
+
 def check(spec: DataSpec) -> None:
     """ValueError unless the data is images on the way to noise, with time and class."""
     if set(spec.inputs) != {"image", "time", "label"}:
@@ -108,14 +133,8 @@ def diffusion(
             f"{len(widths)} widths over patches of {patch} take images of {factor}x{factor} or more"
         )
     inputs = zoo.keras_inputs(spec)
-    context = keras.layers.Dense(condition, name="time_dense")(
-        embed_time(inputs["time"], condition)
-    )
-    embedding = keras.layers.Embedding(spec.inputs["label"].ids, condition, name="label_embedding")
-    context = keras.layers.Activation("silu", name="condition_silu")(
-        context + embedding(inputs["label"])
-    )  # (B, condition)
-
+    classes = spec.inputs["label"].ids
+    context = embed(inputs["time"], inputs["label"], classes, condition)  # (B, condition)
     more = [(0, -size % factor) for size in (height, width)]
     x = keras.layers.ZeroPadding2D(more, name="pad")(inputs["image"])
     first = keras.layers.Conv2D(widths[0], patch + 2, patch, padding="same", name="conv_in")
@@ -134,15 +153,6 @@ def diffusion(
         for j in range(depth):
             x = residual(x, context, units, groups, f"up{i}_{j + 1}")  # (B, 14, 14, units)
     x = norm_silu(x, groups, "out")
-    # Zero at first: the best answer of a network that has seen nothing.
-    last = keras.layers.Conv2DTranspose(
-        channels,
-        patch + 2,
-        strides=patch,
-        padding="same",
-        kernel_initializer="zeros",
-        dtype="float32",
-        name="velocity",
-    )
-    x = keras.layers.Cropping2D(more, name="crop")(last(x))  # (B, 28, 28, 1)
+    x = velocity(x, channels, patch)
+    x = keras.layers.Cropping2D(more, name="crop")(x)  # (B, 28, 28, 1)
     return keras.Model(inputs, x, name="diffusion")
