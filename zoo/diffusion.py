@@ -154,5 +154,5 @@ def diffusion(
             x = residual(x, context, units, groups, f"up{i}_{j + 1}")  # (B, 14, 14, units)
     x = norm_silu(x, groups, "out")
     x = velocity(x, channels, patch)
-    x = keras.layers.Cropping2D(more, name="crop")(x)  # (B, 28, 28, 1)
+    x = keras.layers.Cropping2D(more, dtype="float32", name="crop")(x)  # (B, 28, 28, 1)
     return keras.Model(inputs, x, name="diffusion")
