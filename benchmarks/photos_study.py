@@ -20,6 +20,7 @@ Appends a line to DIR/results.jsonl for each, and leaves out those that are ther
 command continues. Then prints means and standard deviations over the draws.
 """
 
+import argparse
 import json
 import pathlib
 import subprocess
@@ -28,16 +29,10 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from absl import app, flags
 from PIL import Image
 
 from trainers.errors import import_tensorflow
 
-_FOLDER = flags.DEFINE_string("folder", None, "Where sets and results are kept.", required=True)
-_SETS = flags.DEFINE_list("sets", ["cifar10", "mnist"], "Data sets of TFDS.")
-_EACH = flags.DEFINE_list("each", ["50", "200", "1000"], "Training images of each class.")
-_DRAWS = flags.DEFINE_integer("draws", 3, "Draws of the training images.", lower_bound=1)
-_SIDES = flags.DEFINE_list("sides", ["auto", "sklearn", "keras"], "Sides to compare.")
 _TEST_IMAGES = 1500
 _MODEL = "efficientnet_lite2"
 _BATCH, _HEAD_EPOCHS, _FINE_EPOCHS = 32, 10, 10
@@ -161,20 +156,28 @@ def summary(lines: list[dict]) -> list[str]:
     return rows
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
     """Measures what is missing in results.jsonl, and prints the table."""
-    del argv
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--folder", type=pathlib.Path, required=True)
+    parser.add_argument("--sets", default="cifar10,mnist")
+    parser.add_argument("--each", default="50,200,1000")
+    parser.add_argument("--draws", type=int, default=3)
+    parser.add_argument("--sides", default=",".join(SIDES))
+    options = parser.parse_args()
     import_tensorflow()
-    root = pathlib.Path(_FOLDER.value)
+    root = options.folder
     root.mkdir(parents=True, exist_ok=True)
     path = root / "results.jsonl"
     lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     done = {(line["set"], line["draw"], line["side"]) for line in lines}
-    for each in map(int, _EACH.value):
-        for data in _SETS.value:
-            for draw in range(_DRAWS.value):
+    for each in map(int, options.each.split(",")):
+        for data in options.sets.split(","):
+            for draw in range(options.draws):
                 name, folder = f"{data}, {each} a class", root / f"{data}-{each}-{draw}"
-                missing = [side for side in _SIDES.value if (name, draw, side) not in done]
+                missing = [
+                    side for side in options.sides.split(",") if (name, draw, side) not in done
+                ]
                 if missing and not folder.exists():
                     write_set(data, each, draw, folder)
                 for side in missing:
@@ -187,4 +190,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    main()
