@@ -97,12 +97,14 @@ def test_weights_all_get_a_gradient(name):
     assert seen == {v.path for v in model.trainable_variables}
 
 
-def test_patterns_of_head_and_positions_match_some_weights(name):
+def test_patterns_of_head_positions_and_rates_match_some_weights(name):
     entry, paths = zoo.get(name), [v.path for v in tiny(name).weights]
     assert set(entry.grids) <= set(entry.positions)
     for pattern in (*entry.head, *entry.positions):
         assert any(re.search(pattern, path) for path in paths), pattern
         assert not all(re.search(pattern, path) for path in paths), pattern
+    for pattern, _ in entry.recipe.lr_scale:  # a run does not refuse those of the recipe
+        assert any(re.search(pattern, path) for path in paths), pattern
 
 
 def test_building_twice_gives_the_same_paths_and_no_hidden_state(name):
