@@ -3,22 +3,34 @@
 import pathlib
 import re
 import shlex
+import subprocess
 
 import pytest
 
 from tests.conftest import ROOT, run_python
 from trainers.config import flags
+from trainers.config.settings import Settings
 from trainers.studies import repeat
 
 README = pathlib.Path(ROOT, "README.md").read_text(encoding="utf-8")
 PAGES = [path.read_text(encoding="utf-8") for path in pathlib.Path(ROOT, "docs").rglob("*.md")]
-BLOCKS = re.findall(r"```bash\n(.*?)```", "\n".join([README, *PAGES]), flags=re.DOTALL)
-COMMANDS = [
-    line.strip()
-    for block in BLOCKS
-    for line in re.split(r"\n|&&", block.replace("\\\n", " "))
-    if "-m trainers." in line
-]
+
+
+def blocks_of(*pages: str) -> list[str]:
+    return re.findall(r"```bash\n(.*?)```", "\n".join(pages), flags=re.DOTALL)
+
+
+def commands_of(blocks: list[str]) -> list[str]:
+    return [
+        line.strip()
+        for block in blocks
+        for line in re.split(r"\n|&&", block.replace("\\\n", " "))
+        if "-m trainers." in line
+    ]
+
+
+BLOCKS = blocks_of(README, *PAGES)
+COMMANDS = commands_of(BLOCKS)
 
 
 def words_of(command: str) -> list[str]:
@@ -33,16 +45,35 @@ def test_there_are_commands_to_check():
     }
 
 
+def settings_of(command: str) -> Settings | None:
+    """None of one that only prints. Makes the runs that it begins with, in the current folder."""
+    _, *words = words_of(command)
+    for folder in re.findall(r"--(?:init_from|judge)=(\S+)", command):
+        pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
+        pathlib.Path(folder, "run.json").touch()
+    return flags.parse(["run", *words])
+
+
 @pytest.mark.parametrize("command", [c for c in COMMANDS if "trainers.run" in c])
 def test_run_commands_parse(command, tmp_path, monkeypatch):
-    _, *words = words_of(command)
     monkeypatch.chdir(tmp_path)
-    for folder in re.findall(
-        r"--(?:init_from|judge)=(\S+)", command
-    ):  # parsing looks for these runs
-        pathlib.Path(folder).mkdir(parents=True)
-        pathlib.Path(folder, "run.json").touch()
-    flags.parse(["run", *words])
+    settings_of(command)
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_a_shell_reads_the_commands(block):
+    subprocess.run(["/bin/bash", "-n"], input=block, text=True, check=True)
+
+
+@pytest.mark.parametrize("page", [README, *PAGES], ids=lambda page: page.splitlines()[0])
+def test_no_command_of_a_page_finds_its_folder_taken_by_another_one(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    taken = {}
+    for command in commands_of(blocks_of(page)):
+        settings = settings_of(command) if words_of(command)[0] == "trainers.run" else None
+        if settings and not settings.dry_run:
+            run = {**settings.identity(), "data_files": settings.data_files}
+            assert taken.setdefault(settings.run_dir, run) == run, command
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if "trainers.repeat" in c])
