@@ -118,11 +118,17 @@ def _contents(cells: TableCells, column: str) -> np.ndarray:
     return contents
 
 
+def _plain(content: bytes) -> bytes:
+    """As files of lines and folders have the same text: line feeds, no white space around it."""
+    text = content.decode().replace("\r\n", "\n").replace("\r", "\n")
+    return text.strip().encode()
+
+
 def _texts(cells: TableCells, contents: np.ndarray, rows: np.ndarray) -> Texts:
     """The texts of some rows (M,), without labels."""
     return Texts(
         contents=contents[rows],
-        digest=splits.digests(contents[rows].tolist()),
+        digest=splits.digests(map(_plain, contents[rows].tolist())),
         labels=[""] * len(rows),
         split_of=[cells.split_of[row] for row in rows],
         where=lambda i: cells.where(int(rows[i])),

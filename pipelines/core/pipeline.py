@@ -142,7 +142,14 @@ class Pipeline:
 def classes(
     raw: Mapping[str, Field], class_names: tuple[str, ...], *, target: str = "label"
 ) -> Schema:
-    """The schema of rows with one class each; the task is `binary` for two classes."""
+    """The schema of rows with one class each; the task is `binary` for two classes.
+
+    Raises:
+        DataError: the name of a class, which that of a file or folder may be, is not UTF-8.
+    """
+    for name in class_names:
+        if name.encode(errors="replace").decode() != name:
+            raise DataError(f"the class name {name!r} is not UTF-8: rename its file or folder")
     return Schema(
         raw=raw,
         task="binary" if len(class_names) == 2 else "classification",

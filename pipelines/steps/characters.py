@@ -11,6 +11,14 @@ WHITE_SPACE = (
     "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u2028\u2029\u202f\u205f\u3000"
 )
+# Letters whose small form is another one in Turkish or in Lithuanian.
+_BY_LOCALE = {
+    "\u0130": "i\u0307",  # I with a dot
+    "\u00cc": "\u00ec",  # I with a grave accent
+    "\u00cd": "\u00ed",  # with an acute one
+    "\u0128": "\u0129",  # with a tilde
+    "\u012e": "\u012f",  # with an ogonek
+}
 
 
 class CharacterTable:
@@ -30,6 +38,18 @@ class CharacterTable:
         """The numbers of code points (N,)."""
         whole = tf.gather(tf.constant(self._pages), tf.constant(self._page))  # folded when loaded
         return tf.gather(tf.reshape(whole, [-1]), codes)
+
+
+def in_lower_case(texts: tf.Tensor) -> tf.Tensor:
+    """Texts of valid UTF-8 in lower case, alike in every locale; NUL becomes a space.
+
+    TensorFlow's `lower` ends a text at a NUL. It follows the language of the machine, which may be
+    another one where the model is served.
+    """
+    texts = tf.strings.lower(tf.strings.regex_replace(texts, r"\x00", " "))  # ASCII, I and J too
+    for letter, small in _BY_LOCALE.items():
+        texts = tf.strings.regex_replace(texts, letter, small)
+    return tf.strings.lower(texts, encoding="utf-8")
 
 
 def neighbours(values: tf.Tensor, first: tf.Tensor, outside: int) -> tuple[tf.Tensor, tf.Tensor]:

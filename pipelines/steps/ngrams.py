@@ -234,6 +234,8 @@ def _shifted(values: tf.Tensor, end: tf.Tensor, size: int) -> tuple[tf.Tensor, t
 
 
 def _table(keys: np.ndarray, values: np.ndarray, default: int, dtype) -> tf.lookup.StaticHashTable:
+    if not len(keys):  # TensorFlow refuses an empty table; this key is never looked up
+        keys, values = [b"" if dtype == tf.string else -2], [default]
     initializer = tf.lookup.KeyValueTensorInitializer(
         tf.constant(keys, dtype), tf.constant(values, tf.int64)
     )

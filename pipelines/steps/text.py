@@ -19,6 +19,7 @@ import tensorflow as tf
 from pipelines.core.pipeline import DataError, Form, Part, Rows
 from pipelines.core.rows import chunks
 from pipelines.steps import byte_bpe, word_piece
+from pipelines.steps.characters import in_lower_case
 from pipelines.steps.merges import sampled
 from pipelines.steps.pieces import CLASSIFY, SPECIAL, Codec, LongestMatch, of_words, tokens
 from zoo.spec import Field
@@ -37,8 +38,7 @@ _ALONE = r"[\p{P}\p{S}\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{
 def lower(text: tf.Tensor) -> tf.Tensor:
     """Texts (B,) of any bytes as valid UTF-8 in lower case, all white space as spaces."""
     text = tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace")
-    text = tf.strings.lower(text, encoding="utf-8")
-    return tf.strings.regex_replace(text, _SPACE, " ")
+    return tf.strings.regex_replace(in_lower_case(text), _SPACE, " ")
 
 
 def words(text: tf.Tensor) -> tf.RaggedTensor:
@@ -81,7 +81,7 @@ def learn_vocabulary(texts: Iterator[np.ndarray], vocab_size: int) -> np.ndarray
             hard_vocab_limit=False,  # short texts have fewer pieces
             character_coverage=0.9995,  # the rest is [UNK]: mostly noise, and each takes an id
             max_sentencepiece_length=_LONGEST_PIECE,
-            max_sentence_length=max(map(len, lines)) + 1,
+            max_sentence_length=max(10, max(map(len, lines)) + 1),  # it takes no less than 10
             normalization_rule_name="identity",
             split_by_unicode_script=False,  # `words` has split the text
             split_by_number=False,

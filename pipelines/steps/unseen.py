@@ -16,6 +16,7 @@ import tensorflow as tf
 from pipelines.core.pipeline import Part, Unseen
 from pipelines.files.shown import shown
 from pipelines.steps import cells
+from pipelines.steps.characters import in_lower_case
 from pipelines.steps.dates import FORMS
 
 _SHOWN, _LONGEST = 10, 40  # values of a column in a message, and characters of one
@@ -133,8 +134,7 @@ def _keys(texts: tf.Tensor, columns: np.ndarray) -> tf.Tensor:
 
 def _plain(texts: tf.Tensor, holds: np.ndarray) -> tf.Tensor:
     """Texts (columns, B) in lower case, each space once, 1.0 as 1, and without leading zeros."""
-    texts = tf.strings.lower(texts, "utf-8")
-    texts = tf.strings.strip(tf.strings.regex_replace(texts, r"[\s\pZ]+", " "))
+    texts = tf.strings.strip(tf.strings.regex_replace(in_lower_case(texts), r"[\s\pZ]+", " "))
     for least, pattern, instead in (
         (_WHOLES, r"^([+-]?[0-9]+)\.0*$", r"\1"),
         (_CODES, r"^([+-]?)0+([0-9]+)$", r"\1\2"),

@@ -271,3 +271,21 @@ def test_text_table_refuses_files_of_two_kinds(tmp_path):
         f"{tmp_path}/b.jsonl has JSON on each line, {tmp_path}/a.csv has not: name files of one "
         "kind"
     )
+
+
+def test_a_text_is_in_the_same_split_as_in_files(tmp_path):
+    """White space around a text, and the kind of its line ends, are not part of it."""
+    texts = [f"{text}\u3000" if i % 2 else f"{text}\u00a0" for i, text in enumerate(TEXTS)]
+    texts = [f"first of {i}\r\n{text}" for i, text in enumerate(texts)]
+    path = write(tmp_path / "reviews.csv", [["review"], *([text] for text in texts)])
+    of_table, _ = loaded(path, labels=False)
+    for i, text in enumerate(texts):
+        (tmp_path / "texts").mkdir(exist_ok=True)
+        (tmp_path / "texts" / f"{i}.txt").write_bytes(text.encode())
+    folder = pipelines.get("text_folder", data_files=str(tmp_path / "texts"))
+    _, of_folder, _ = tfds.load(tasks.source("masked_lm", folder))
+    numbers = [
+        {name: sorted(t.split(maxsplit=3)[2] for t in only_texts(rows)[name]) for name in rows}
+        for rows in (of_table, of_folder)
+    ]
+    assert numbers[0] == numbers[1]

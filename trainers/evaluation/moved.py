@@ -17,8 +17,16 @@ _MOST = 200  # different words of a text that are left out in turn, the longest 
 _SHOWN = 5
 _BATCH = 64  # texts that are asked at once
 _LEAST = 0.005  # change of the probability that is shown
+# Combining characters within words, which \w is not: of Latin, Hebrew, Arabic, Indian scripts.
+_MARKS = (
+    r"\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed"
+    r"\u0900-\u0963\u0966-\u0dff\u200c\u200d"
+)
 # Runs of letters and digits; each character of scripts without spaces is a word.
-_WORD = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]|[^\W_]+")
+_WORD = re.compile(
+    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]"
+    rf"|[^\W_](?:[^\W_]|[{_MARKS}])*"
+)
 
 
 def beside_mistakes(

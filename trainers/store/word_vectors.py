@@ -4,6 +4,7 @@ Each line is a word and its numbers, separated by spaces, as word2vec, GloVe and
 them; a first line with the number of words and of numbers may stand before them.
 """
 
+import codecs
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import BinaryIO
@@ -63,6 +64,10 @@ def read(path: pathlib.Path, wanted: Mapping[str, int], width: int) -> dict[int,
         for i, line in enumerate(iter(lambda: file.readline(_LONGEST), b""), start=1):
             if len(line) == _LONGEST:
                 raise ArtefactError(f"{path}:{i}: a line of {_LONGEST} bytes or more")
+            if i == 1:
+                line = line.removeprefix(codecs.BOM_UTF8)
+            if not line.strip():
+                continue
             fields = line.rstrip().split(b" ")
             if i == 1:
                 if len(fields) == 2 and all(field.isdigit() for field in fields):

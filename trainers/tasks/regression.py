@@ -16,6 +16,7 @@ from trainers.tasks.registry import Constant, Mistakes, Task
 METRICS = ("loss", "mean_absolute_error", "root_mean_squared_error", "r2")
 LOWER_IS_BETTER = ("loss", "mean_absolute_error", "root_mean_squared_error")
 MAIN_METRIC = "mean_absolute_error"
+_ROUNDING = 1e-9  # of the mean square of centred targets: less variance than that is none
 
 
 class R2(keras.metrics.R2Score):
@@ -194,11 +195,14 @@ def _values(prepared, test) -> tuple[np.ndarray, np.ndarray]:
 def _from_means(means: np.ndarray, fractions: np.ndarray) -> dict[str, np.ndarray]:
     del fractions
     squared, absolute, mean, square = means.T
+    variance = square - mean**2
+    varies = variance > _ROUNDING * square
     return {
         "loss": squared,
         "mean_absolute_error": absolute,
         "root_mean_squared_error": np.sqrt(squared),
-        "r2": 1 - statistics.ratio(squared, square - mean**2),
+        # Undefined where targets do not vary: NaN, as the AUC of one class.
+        "r2": np.where(varies, 1 - statistics.ratio(squared, variance), np.nan),
     }
 
 

@@ -60,3 +60,9 @@ def test_declaration_of_what_does_not_exist_is_refused_when_it_is_read(
     with pytest.raises(DataError, match=reason):
         tfds.load(pipeline, data_dir=str(tmp_path / "data"))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_class_name_that_is_not_utf_8_is_refused():
+    """As of a file whose name is Latin-1: the exported model could not hold it."""
+    with pytest.raises(DataError, match=r"'caf\\udce9' is not UTF-8: rename its file or folder"):
+        classes({}, ("tea", "caf\udce9"))

@@ -3,9 +3,11 @@
 import unicodedata
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
-from pipelines.steps.characters import WHITE_SPACE, CharacterTable, neighbours
+from pipelines.steps.characters import WHITE_SPACE, CharacterTable, in_lower_case, neighbours
+from tests.conftest import run_python
 
 
 def test_a_table_has_the_value_of_every_character():
@@ -26,3 +28,26 @@ def test_neighbours_are_of_the_same_text():
     before, after = neighbours(values, tf.constant([True, False, True, False]), -1)
     np.testing.assert_array_equal(before, [-1, 5, -1, 7])
     np.testing.assert_array_equal(after, [6, -1, 8, -1])
+
+
+def test_lower_case_goes_on_after_a_nul():
+    given = [b"Good\0BAD \xc3\x89T\xc3\x89", "\u0130I \u5357".encode()]
+    expected = ["good bad \u00e9t\u00e9".encode(), "i\u0307i \u5357".encode()]
+    assert in_lower_case(tf.constant(given)).numpy().tolist() == expected
+
+
+# Letters of Latin, Greek and Cyrillic scripts, one by one and before a mark above.
+_PROGRAM = """
+import tensorflow as tf
+from pipelines.steps.characters import in_lower_case
+letters = [chr(c) + mark for c in range(0x20, 0x600) for mark in ("", chr(0x301))]
+assert tf.strings.lower("\u00cdI", "utf-8").numpy().decode() != "\u00edi"  # of TensorFlow alone
+for one, small in zip(letters, in_lower_case(tf.constant(letters)).numpy(), strict=True):
+    assert small.decode() == one.lower(), one
+"""
+
+
+@pytest.mark.parametrize("locale", ["tr_TR", pytest.param("lt_LT", marks=pytest.mark.slow)])
+def test_lower_case_is_the_same_in_every_language(locale):
+    """A small I has no dot in Turkish, and two marks in Lithuanian."""
+    run_python("-c", _PROGRAM, LC_ALL=f"{locale}.UTF-8")

@@ -268,3 +268,11 @@ def test_every_text_pipeline_offers_them_and_fits_training_rows_alone(name):
     assert again.keys() == prepared.state["inputs/ngrams"].keys()
     for key, value in again.items():
         np.testing.assert_array_equal(value, prepared.state["inputs/ngrams"][key])
+
+
+def test_no_word_need_be_in_two_texts_where_characters_are():
+    names = ["abc", "cba", "bca"]
+    part = form("both").fit(rows(names))
+    assert len(part["edges_words"]) == 0
+    alone = form("characters").fit(rows(names))
+    assert ids(part, [*names, "", "-1"]) == ids(alone, [*names, "", "-1"])

@@ -259,3 +259,16 @@ def test_pieces_form_refuses_a_vocabulary_of_another_tokenizer():
 def test_words_are_valid_text():
     found = words(tf.constant([b"\xff ABC", "ß ẞ İ".encode()]))
     assert [w.decode() for w in found.flat_values.numpy()][:2] == ["\ufffd", "abc"]
+
+
+def test_words_after_a_nul_are_read():
+    assert words(tf.constant([b"Good film\0BAD film"])).to_list() == [
+        [b"good", b"film", b"bad", b"film"]
+    ]
+
+
+@pytest.mark.parametrize("texts", [[b"x"], ["\u4f60 \u597d".encode()], [b"ab", b"ba"]])
+def test_a_vocabulary_is_learnt_from_very_short_texts(texts):
+    """sentencepiece wants room for ten bytes."""
+    found = learn_vocabulary(iter([np.array(texts, object)]), 500).tolist()
+    assert {c for text in texts for c in text.decode() if c != " "} <= set("".join(found[5:]))

@@ -52,3 +52,11 @@ def test_several_classes_compare_the_one_that_was_answered():
 
 def test_a_word_is_left_out_wherever_it_stands_and_only_as_a_whole():
     assert moved._without("ab b, AB ab.b", "b") == "ab  , AB ab. "
+
+
+def test_marks_belong_to_the_word_that_they_stand_in():
+    hindi = "\u0939\u093f\u0928\u094d\u0926\u0940 \u092b\u093f\u0932\u094d\u092e"
+    assert moved._WORD.findall(hindi) == hindi.split()
+    assert moved._WORD.findall("cafe\u0301 don't a_b \u5f71\u7247") == [
+        *("cafe\u0301", "don", "t", "a", "b", "\u5f71", "\u7247")
+    ]

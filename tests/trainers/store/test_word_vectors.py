@@ -25,6 +25,13 @@ def test_formats_give_the_wanted_words(header, end, tmp_path):
         np.testing.assert_array_equal(found[place], np.array(vector, np.float32))
 
 
+@pytest.mark.parametrize("header", [b"5 3\n", b""])
+def test_a_byte_order_mark_and_blank_lines_are_skipped(header, tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"\xef\xbb\xbf" + header + "\n".join([*LINES, "", ""]).encode())
+    assert word_vectors.read(path, WANTED, 3).keys() == VECTORS.keys()
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -10,6 +10,7 @@ import sklearn.metrics
 from pipelines.core.prepared import prepare
 from tests.conftest import made_pipeline
 from trainers.errors import UsageError
+from trainers.evaluation import statistics
 from trainers.evaluation.evaluate import Evaluation
 from trainers.tasks import regression
 from trainers.tasks.regression import TASK
@@ -132,3 +133,13 @@ def test_classes_are_refused(task):
     made = made_pipeline(task)
     with pytest.raises(UsageError, match=f"target is one number; made has task {task}"):
         TASK.over(made.pipeline, made.schema)
+
+
+def test_r2_is_undefined_where_targets_do_not_vary():
+    answers = {"logits": np.array([[4.0], [1.5], [5.0]], np.float32)}
+    equal = statistics.metrics(TASK.statistics(answers, np.full(3, 3.0, np.float32)))
+    assert "r2" not in equal or np.isnan(equal["r2"])
+    # Resamples of one row three times are among those of three.
+    found = statistics.bootstrap(TASK.statistics(answers, np.array([1.1, 2.7, 9.3], np.float32)))
+    low, high = statistics.interval(found["r2"])
+    assert -1e6 < low < high < 1

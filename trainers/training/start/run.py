@@ -1,22 +1,50 @@
 """Initial weights from a finished run, and the part of its state that its inputs were made by."""
 
+import logging
 import pathlib
 from collections.abc import Collection, Mapping
+from typing import Any
 
 import numpy as np
 
+import pipelines
 from pipelines.core.pipeline import Part, Pipeline, Rows, Schema, State
 from trainers.config.settings import Settings
 from trainers.errors import ArtefactError, UsageError
 from trainers.store.finished import Finished, finished
 
+_LOG = logging.getLogger(__name__)
+_CUT = ("split_seed", "validation", "test")
 # Forms of one text, whatever its column is called.
 _OF_TEXTS = ("pieces", "ngrams", "words", "pairs")
+_OF_TASKS = ("words", "pairs")  # fitted with options of the task
 
 
-def weights(folder: pathlib.Path) -> Mapping[str, np.ndarray]:
-    """What the run exported, by variable path. ArtefactError: it is not finished."""
-    return finished(folder).weights
+def weights(folder: pathlib.Path, settings: Settings) -> Mapping[str, np.ndarray]:
+    """What the run exported, by variable path; warns where it cut its data otherwise.
+
+    Raises:
+        ArtefactError: it is not finished.
+    """
+    past = finished(folder)
+    then, now = _cut(past.settings), _cut(settings)
+    if any(then[name] != now[name] for name in then.keys() & now.keys()):
+        _LOG.warning(
+            "--init_from=%s split its data by %s, this run by %s: rows that both have may be "
+            "trained on there and tested on here",
+            *(folder, _listed(then), _listed(now)),
+        )
+    return past.weights
+
+
+def _cut(settings: Settings) -> dict[str, float]:
+    """The options that the splits depend on."""
+    own = pipelines.describe(settings.recipe.pipeline).options
+    return {name: settings.pipeline_options.get(name, own[name]) for name in _CUT if name in own}
+
+
+def _listed(options: Mapping) -> str:
+    return ", ".join(f"{name}={value}" for name, value in options.items())
 
 
 def adopted_state(
@@ -55,7 +83,8 @@ def adopted_state(
     left = chosen.leaves_out(train, past.state[name]) if chosen.leaves_out else ()
     if not (form in _OF_TEXTS and _is_one_text(past.schema) and _is_one_text(schema)):
         _check_fields(folder, past, pipeline, schema, left)
-    _check_options(folder, settings, past.state[name])
+    flag = "task_options" if form in _OF_TASKS else "pipeline_options"
+    _check_options(folder, flag, getattr(settings, flag), past.state[name])
     return {name: past.state[name]}
 
 
@@ -81,11 +110,11 @@ def _check_fields(
         )
 
 
-def _check_options(folder: pathlib.Path, settings: Settings, part: Part) -> None:
-    for name, value in settings.pipeline_options.items():
-        recorded = part.get(name)
+def _check_options(folder: pathlib.Path, flag: str, options: Mapping[str, Any], part: Part) -> None:
+    for name, value in options.items():
+        recorded = None if value == "auto" else part.get(name)
         if recorded is not None and np.ndim(recorded) == 0 and np.asarray(recorded).item() != value:
             raise UsageError(
-                f"--pipeline_options: {name}={value}, but --init_from={folder} was trained with "
+                f"--{flag}: {name}={value}, but --init_from={folder} was trained with "
                 f"{name}={np.asarray(recorded).item()}"
             )

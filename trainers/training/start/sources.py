@@ -114,5 +114,5 @@ def _read(source: str, run: Run) -> Mapping[str, np.ndarray]:
         return packaged.weights(run.settings.model)
     path = pathlib.Path(source).expanduser()
     if path.is_dir():
-        return run_source.weights(path)
+        return run_source.weights(path, run.settings)
     return keras_file.weights(path, run.settings, run.prepared)

@@ -1,5 +1,6 @@
 """What a run takes over from a finished one: its weights, and the state that makes its inputs."""
 
+import dataclasses
 import types
 
 import numpy as np
@@ -38,6 +39,7 @@ def adopted(tmp_path, monkeypatch):
         state=None,
         schema=TEXT,
         options=(),
+        task_options=(),
         sources=("past",),
         leaves_out=None,
         pipeline=None,
@@ -51,6 +53,7 @@ def adopted(tmp_path, monkeypatch):
             tmp_path / "run",
             init_from=tuple(str(tmp_path / source) for source in sources),
             pipeline_options=dict(options),
+            task_options=dict(task_options),
         )
         recipe = types.SimpleNamespace(pipeline="imdb")
         past = types.SimpleNamespace(
@@ -125,3 +128,31 @@ def test_images_of_8_bits_have_no_state_to_adopt(adopted):
                 adopted(form="ngrams", pipeline=pipeline, train=rows)
         else:
             assert adopted(form="ngrams", pipeline=pipeline, train=rows) == expected
+
+
+def test_options_of_a_task_are_compared_where_it_makes_the_inputs(adopted):
+    past = {"state": {"inputs/ngrams": PART, "inputs/words": PART}}
+    other = {"vocab_size": 700}
+    words = dataclasses.replace(pieces(), forms={"words": Form(fit=lambda rows: {})})
+    assert adopted(form="words", pipeline=words, options=other, **past) == {"inputs/words": PART}
+    with pytest.raises(UsageError, match=r"--task_options: vocab_size=700, but .* vocab_size=500"):
+        adopted(form="words", pipeline=words, task_options=other, **past)
+    part = {"ngrams": np.array("both")}
+    state = {"inputs/ngrams": part}
+    assert adopted(form="ngrams", state=state, options={"ngrams": "auto"}) == state
+    with pytest.raises(UsageError, match=r"ngrams=words, but .* trained with ngrams=both"):
+        adopted(form="ngrams", state=state, options={"ngrams": "words"})
+
+
+def test_a_run_that_split_its_data_otherwise_is_warned_of(tmp_path, monkeypatch, caplog):
+    def settings(pipeline, **options):
+        recipe = types.SimpleNamespace(pipeline=pipeline)
+        return types.SimpleNamespace(recipe=recipe, pipeline_options=options)
+
+    past = types.SimpleNamespace(weights={"a": 1}, settings=settings("text_lines", test=0.2))
+    monkeypatch.setattr(run, "finished", lambda folder: past)
+    for same in (settings("text_table"), settings("imdb"), settings("text_folder", split_seed=0)):
+        assert run.weights(tmp_path, same) == {"a": 1}
+    assert caplog.text == ""
+    assert run.weights(tmp_path, settings("text_table", split_seed=1)) == {"a": 1}
+    assert "split_seed=0, validation=0.1, test=0.2, this run by split_seed=1" in caplog.text
