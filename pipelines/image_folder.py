@@ -132,6 +132,9 @@ def read_all(
     """
     paths = [file.path for file in folder.files]
     images = photos.read(paths, size, policy, skip_bad=skip_bad, cache=cache)
+    if not len(images.numbers):
+        why = next(iter(images.bad.values()))
+        raise DataError(f"none of {len(paths)} images can be read: {why}")
     _check_read(folder, _files(folder, images), [*images.bad.values()])
     return images
 

@@ -74,8 +74,9 @@ def scan(data_files: str | os.PathLike, kind: Kind = IMAGES) -> Folder:
 def flat(data_files: str | os.PathLike, kind: Kind = IMAGES) -> Folder | None:
     """All files of a folder that has no classes, whatever folders they are in; None: it has some.
 
-    There are none where files of the kind lie in the folder itself, where it has one folder at
-    most, and where its folders are splits with files alone, such as train/ and test/.
+    There are none where files of the kind lie in the folder itself, unless beside splits of
+    classes; where it has one folder at most; and where its folders are splits with files alone,
+    such as train/ and test/.
 
     Raises:
         DataError: the folder does not exist, or has no such files.
@@ -84,7 +85,7 @@ def flat(data_files: str | os.PathLike, kind: Kind = IMAGES) -> Folder | None:
     if isinstance(top, pathlib.Path):
         tops = {k: [v] for k, v in split_folders.without_classes(top).items()}
         loose = any(path.is_file() and kind.holds(path) for path in top.iterdir())
-        if not tops and not loose and len(subfolders(top)) > 1:
+        if not tops and len(subfolders(top)) > 1 and (not loose or _has_splits(top, kind)):
             return None
         tops = tops or {"train": [top]}
     elif any(subfolders(path) for paths in top.values() for path in paths):
@@ -103,6 +104,14 @@ def flat(data_files: str | os.PathLike, kind: Kind = IMAGES) -> Folder | None:
     above = pathlib.Path(os.path.commonpath([path for paths in tops.values() for path in paths]))
     separate = tuple(name for name in ("validation", "test") if name in tops)
     return Folder(above, (), tuple(files), separate, others)
+
+
+def _has_splits(top: pathlib.Path, kind: Kind) -> bool:
+    """Whether its folders are splits of classes: what lies beside them is in none."""
+    try:
+        return len(split_folders.layout(top, kind).classes) > 1
+    except DataError:  # unclear, and refused with labels
+        return False
 
 
 def layout(
@@ -131,7 +140,12 @@ def chosen(data_files: str | os.PathLike) -> pathlib.Path | dict[str, list[pathl
             there = os.path.exists(path)
             kind = DataError if there else MissingDataError
             raise kind(f"data_files={shown(path)} {'is a file' if there else 'does not exist'}")
-    return {split: [pathlib.Path(path) for path in paths] for split, paths in found.items()}
+    # All alike, since their common folder is asked for.
+    absolute = any(os.path.isabs(path) for paths in found.values() for path in paths)
+    return {
+        split: [pathlib.Path(path).absolute() if absolute else pathlib.Path(path) for path in paths]
+        for split, paths in found.items()
+    }
 
 
 def _labelled(classes: Mapping[str, _Paths], kind: Kind) -> dict[str, _Paths]:

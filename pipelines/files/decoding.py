@@ -94,8 +94,8 @@ def complete(files: Files, digests: Sequence[str], stored: Stored) -> Found:
                 photo_cache.remove_remains(files.folder)
             found = found._replace(stored=photo_cache.load(files.folder, files.kind))
         _decode_missing(files, found)
-    if files.folder is not None:
-        found = found._replace(stored=photo_cache.load(files.folder, files.kind))
+        if files.folder is not None:  # before others may remove it
+            found = found._replace(stored=photo_cache.load(files.folder, files.kind))
     return found
 
 

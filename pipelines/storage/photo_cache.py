@@ -12,6 +12,7 @@ import hashlib
 import logging
 import os
 import pathlib
+import resource
 import uuid
 import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -19,7 +20,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from pipelines.storage import caches
+from pipelines.storage import caches, locks, system
 
 TOGETHER = 512  # photographs in a pair of files
 LOCK = ".lock"  # name of the file that a process locks while it decodes
@@ -102,15 +103,24 @@ def folder(cache: str, kind: Kind) -> pathlib.Path:
 
 
 def load(folder: pathlib.Path, kind: Kind) -> Stored:
-    """What is stored; pairs of files that do not fit together are removed, with a warning."""
+    """What is stored; pairs of files that do not fit together are removed, with a warning.
+
+    Raises:
+        OSError: the system does not let the process open so many files.
+    """
     pairs, damaged = [], []
+    with contextlib.suppress(OSError, ValueError):  # each pair that is mapped keeps a file open
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     for path in sorted(folder.glob("*.npz")):
         try:
             pairs.append(_opened(path, kind))
         except FileNotFoundError:
             if path.exists():  # else another process has removed it meanwhile
                 damaged.append(path)
-        except Exception:  # NumPy's archives raise a dozen kinds
+        except Exception as error:  # NumPy's archives raise a dozen kinds
+            if system.is_exhausted(error):
+                raise
             damaged.append(path)
     _drop(damaged)
     return _stored(kind, pairs)
@@ -175,7 +185,10 @@ def keep_newest(folder: pathlib.Path, stored: Stored, digests: Iterable[str]) ->
         for path in sorted(others, key=lambda path: -path.stat().st_mtime):
             total += path.stat().st_size + path.with_suffix(".pixels").stat().st_size
             if total > _MOST:
-                _remove(path)
+                lock = path.parent / LOCK
+                with locks.if_free(lock) as free:  # else a process has yet to map what it stored
+                    if free or not lock.exists():
+                        _remove(path)
 
 
 def _stored(kind: Kind, pairs: Sequence[_Pair]) -> Stored:

@@ -338,3 +338,10 @@ def test_labels_of_a_folder_without_classes_are_refused(tmp_path):
     rows, _ = without.read()
     with pytest.raises(DataError, match=r"labels=10: the images of .* have no labels"):
         without.cut(rows)
+
+
+def test_a_folder_of_which_no_image_can_be_read_says_why(tmp_path):
+    for i in range(3):
+        (tmp_path / f"{i}.jpg").write_text("no image")
+    with pytest.raises(DataError, match=r"none of 3 images can be read: .*0\.jpg: not"):
+        unlabelled(tmp_path, skip_bad=True)

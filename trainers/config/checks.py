@@ -66,7 +66,10 @@ def start_sources(settings: "Settings") -> list[str]:
     own = zoo.describe(settings.model).start
     if set(listed) - set(START_SOURCES):
         own = tuple(source for source in own if source != packages.SOURCE)
-    return listed + [source for source in own if source not in listed]
+    more = [source for source in own if source not in listed]
+    # A probe reads the features of what the others set.
+    at = listed.index("probe") if "probe" in listed else len(listed)
+    return [*listed[:at], *more, *listed[at:]]
 
 
 def known(describe: Callable[[str], Any], name: str) -> Any:

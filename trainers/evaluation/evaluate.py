@@ -99,11 +99,13 @@ def evaluate_views(
 
     Raises:
         ArtefactError: the export is damaged.
-        UsageError: the data has no views.
+        UsageError: the data has no views, or the task no scores of single examples.
     """
+    task = registry.get(prepared.task)
     if prepared.pipeline.tta_views is None:
         raise UsageError(f"--views: the examples of {prepared.name} have one view only")
-    task = registry.get(prepared.task)
+    if task.measured != "serving_default":
+        raise UsageError(f"--views: task {prepared.task} has no scores of single examples")
     model = saved_model.load(exported)
     serve = model.signatures["serving_default"]
 

@@ -17,7 +17,7 @@ import tensorflow as tf
 import zoo
 from pipelines.core.pipeline import Rows
 from pipelines.core.prepared import Prepared
-from pipelines.core.rows import take
+from pipelines.core.rows import take, targets
 from pipelines.steps import image
 from pipelines.storage.progress import progress
 from trainers.config.settings import Settings
@@ -70,7 +70,8 @@ def judge_of(settings: Settings, prepared: Prepared) -> Judge:
     """The run that --judge names.
 
     Raises:
-        UsageError: its model is not one for these images and classes, or names no features.
+        UsageError: its model is not one for these images and classes, or names no features; or
+            no class has two images among those that are compared.
         ArtefactError: it is not finished, or damaged.
     """
     past = finished(pathlib.Path(settings.judge).expanduser())
@@ -89,6 +90,12 @@ def judge_of(settings: Settings, prepared: Prepared) -> Judge:
     own, shape = of_judge.spec.inputs.get("image"), prepared.spec.inputs["image"].shape
     if own is None or own.shape != shape:
         raise UsageError(f"--judge={settings.judge} takes no images of {shape}")
+    test = prepared.rows["test"]
+    labels = targets(test)[_drawn(test.num_rows, _number(settings, prepared))]
+    if len(np.unique(labels)) == len(labels):
+        raise UsageError(
+            f"--judge: no two of the {len(labels)} test images that are compared are of one class"
+        )
     return Judge(
         past.folder, entry.name, fingerprint(past.weights), of_judge, _asking(past, entry.features)
     )
@@ -113,7 +120,7 @@ def judged(
         and what was compared.
     """
     test, train = prepared.rows["test"], prepared.rows["train"]
-    number = min(settings.judge_samples, test.num_rows, train.num_rows // 2)
+    number = _number(settings, prepared)
     num_classes = len(prepared.class_names)
     real, target = _real(test, _drawn(test.num_rows, number), judge)
     seeds = _FIRST_SEED + np.arange(number)
@@ -140,6 +147,12 @@ def judged(
         "spread": spread(fake.features, target, num_classes)
         / spread(real.features, target, num_classes),
     }
+
+
+def _number(settings: Settings, prepared: Prepared) -> int:
+    """How many images are compared."""
+    test, train = prepared.rows["test"], prepared.rows["train"]
+    return min(settings.judge_samples, test.num_rows, train.num_rows // 2)
 
 
 def write_scalars(folder: pathlib.Path, judged: Mapping[str, Any]) -> None:

@@ -1,7 +1,8 @@
 """The signature of image files as they are: bytes instead of pixels, decoded by the model.
 
-TensorFlow's decoder knows JPEG, PNG and the first frame of GIF. It ignores the orientation that a
-camera writes into EXIF, and what is transparent: where these matter, decode before and send pixels.
+TensorFlow's decoders know JPEG, PNG and GIF, of which the first frame is taken. They ignore the
+orientation that a camera writes into EXIF, and what is transparent: where these matter, decode
+before and send pixels.
 """
 
 from collections.abc import Callable, Mapping
@@ -36,7 +37,11 @@ def signature(
 
     def decoded(content: tf.Tensor) -> dict[str, tf.Tensor]:
         # The default is a faster, coarser inverse cosine transform than Pillow's.
-        pixels = tf.io.decode_jpeg(content, channels=3, dct_method="INTEGER_ACCURATE")
+        pixels = tf.cond(
+            tf.strings.substr(content, 0, 4) == b"GIF8",  # `decode_jpeg` refuses several frames
+            lambda: tf.io.decode_gif(content)[0],
+            lambda: tf.io.decode_jpeg(content, channels=3, dct_method="INTEGER_ACCURATE"),
+        )
         made = prepared.preprocess({name: pixels[None]})
         return {key: tf.ensure_shape(made[key][0], one.shape) for key, one in inputs.items()}
 

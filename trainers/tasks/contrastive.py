@@ -201,12 +201,16 @@ def measured(answers, target) -> statistics.Statistics:
 
 
 def _found(y, projections, temperature: float) -> tf.Tensor:
-    """The fraction of each row's views whose nearest is the other one: (B,)."""
+    """The fraction of each row's views whose nearest is the other one: (B,).
+
+    0 where there is no other row to tell it from.
+    """
     logits, right = compared(y, projections, temperature)
     is_right = tf.one_hot(right, tf.shape(logits)[1], on_value=True, off_value=False)
     positive = tf.gather(logits, right, batch_dims=1)
     nearest_other = tf.reduce_max(tf.where(is_right, _NEVER, logits), axis=1)
-    return _by_row(tf.cast(positive - nearest_other > _ROUNDING, tf.float32))
+    nearer = (positive - nearest_other > _ROUNDING) & (nearest_other > _NEVER / 2)
+    return _by_row(tf.cast(nearer, tf.float32))
 
 
 def _by_row(of_views: tf.Tensor) -> tf.Tensor:

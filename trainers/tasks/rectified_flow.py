@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines.steps.noise import normal_like, on_the_way
+from trainers.errors import UsageError
 from trainers.evaluation import statistics
 from trainers.serving.generate import euler, guided, image_shape, over_images, signature
 from trainers.tasks.registry import Signature, Task
@@ -33,9 +34,15 @@ def over(pipeline, schema, *, steps: int, guidance: float, class_dropout: float)
     """The pipeline with images on the way to noise as x, and the velocity there as y.
 
     Raises:
-        UsageError: the data is not images of one class each.
+        UsageError: the data is not images of one class each; or guidance is away from no class,
+            which no example would be of.
     """
-    del steps, guidance  # of the signature
+    del steps  # of the signature
+    if not class_dropout and guidance != 1:
+        raise UsageError(
+            f"--task_options: guidance={guidance:g} needs examples that are learnt without their "
+            "class: class_dropout above 0, or guidance=1"
+        )
 
     def outputs(state) -> int:
         return image_shape(pipeline, schema, state)[-1]

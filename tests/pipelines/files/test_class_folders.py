@@ -300,3 +300,20 @@ def test_flat_refuses_a_folder_without_images(tmp_path):
     (tmp_path / "notes.txt").write_text("none")
     with pytest.raises(DataError, match="has no images to train on"):
         class_folders.flat(tmp_path)
+
+
+def test_flat_keeps_splits_of_classes_apart_whatever_lies_beside_them(tmp_path):
+    """Else a network would be trained on the images of test/ beforehand."""
+    write(tmp_path, "train/cat/a.png", "train/dog/b.png", "test/cat/c.png", "test/dog/d.png")
+    write(tmp_path, "preview.png")
+    assert class_folders.flat(tmp_path) is None
+    write(tmp_path / "train", "loose.png")  # beside classes that have no splits
+    assert len(class_folders.flat(tmp_path / "train").files) == 3
+
+
+def test_scan_takes_folders_of_which_one_is_relative(tmp_path, monkeypatch):
+    write(tmp_path, *split_files("day", "night"))
+    monkeypatch.chdir(tmp_path)
+    found = class_folders.scan(f"train={tmp_path}/day,test=night")
+    assert (found.path, found.separate) == (tmp_path, ("test",))
+    assert class_folders.scan("train=day,test=night").path == pathlib.Path()

@@ -7,7 +7,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from pipelines.storage import photo_cache
+from pipelines.storage import locks, photo_cache
 from pipelines.storage.photo_cache import Kind, Photo
 
 KIND = Kind(4, "squash", "uint8", "decoder 1")
@@ -177,3 +177,22 @@ def test_oldest_are_forgotten_beyond_the_limit_and_never_those_in_use(tmp_path, 
     assert pairs[0].stat().st_mtime > 2000  # used now
     photo_cache.keep_newest(folder, photo_cache.Stored(KIND), [])
     assert [path.exists() for path in pairs] == [True, False, False, True]
+
+
+def test_too_many_open_files_are_no_damage(folder, monkeypatch):
+    photo_cache.write(folder, photos(2))
+    full = OSError(errno.EMFILE, "Too many open files")
+    monkeypatch.setattr(photo_cache, "_opened", lambda path, kind: (_ for _ in ()).throw(full))
+    with pytest.raises(OSError, match="Too many open files"):
+        photo_cache.load(folder, KIND)
+    assert names(folder) == [".npz", ".pixels"]
+
+
+def test_what_another_process_has_just_stored_is_not_removed(folder, monkeypatch):
+    photo_cache.write(folder, photos(2))
+    monkeypatch.setattr(photo_cache, "_MOST", 0)
+    with locks.alone(folder / photo_cache.LOCK, "photographs"):
+        photo_cache.keep_newest(folder, photo_cache.Stored(KIND), [])
+        assert len(photo_cache.load(folder, KIND).positions) == 2
+    photo_cache.keep_newest(folder, photo_cache.Stored(KIND), [])
+    assert not photo_cache.load(folder, KIND).positions

@@ -123,3 +123,12 @@ def test_tensor_float_32_is_off_while_it_is_asked():
     evaluate.ask(function, Signature(None, prepared.raw, raw_fields), settings(), prepared, "test")
     assert not any(was)
     assert tf.config.experimental.tensor_float_32_execution_enabled()
+
+
+def test_views_of_a_task_without_scores_of_single_images_are_refused(tmp_path):
+    prepared = fake_pipeline("cifar10")
+    assert prepared.pipeline.tta_views
+    over = registry.over("contrastive", prepared.pipeline, prepared.schema, {})
+    prepared = prepared.replace(pipeline=over[0], schema=over[1])
+    with pytest.raises(UsageError, match="task contrastive has no scores of single examples"):
+        evaluate.evaluate_views(tmp_path, settings(), prepared, "test")

@@ -177,6 +177,9 @@ def test_a_judge_that_does_not_fit_is_refused(finished_runs, tmp_path):
     asked = tiny_settings("gan", tmp_path, judge=str(folder / "mnist_cnn"))
     with pytest.raises(UsageError, match="with other classes or images than cifar10"):
         generated.judge_of(asked, fake_pipeline("cifar10"))
+    two = tiny_settings("gan", tmp_path, judge=str(folder / "mnist_cnn"), judge_samples=2)
+    with pytest.raises(UsageError, match="no two of the 2 test images that are compared are of"):
+        generated.judge_of(two, fake_pipeline("mnist"))
     with pytest.raises(UsageError, match="expected the folder of a finished run"):
         tiny_settings("gan", tmp_path, judge=str(folder))
     with pytest.raises(UsageError, match=r"--judge is for tasks that make images \(adversarial"):

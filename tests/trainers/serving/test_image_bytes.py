@@ -1,5 +1,7 @@
 """Bytes of image files give the answers of their pixels, but for how a camera was held."""
 
+import io
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -111,3 +113,14 @@ def test_there_is_no_such_signature_for_images_of_one_size_or_of_sixteen_bits(fi
     _, prepared, _ = network
     schema = prepared.schema._replace(raw={"image": field})
     assert image_bytes.signature(prepared.replace(schema=schema), dict) is None
+
+
+def test_the_first_frame_of_a_moving_picture_is_answered(functions):
+    frames = [np.full((31, 40, 3), shade, np.uint8) for shade in (60, 200)]
+    file = io.BytesIO()
+    first, *more = map(Image.fromarray, frames)
+    first.save(file, "gif", save_all=True, append_images=more)
+    png = tf.io.encode_png(frames[1]).numpy()
+    found = logits(functions["image_bytes"], image_bytes=[file.getvalue(), png])
+    for answer, frame in zip(found, frames, strict=True):
+        np.testing.assert_allclose(answer, of_pixels(functions, frame), rtol=1e-5, atol=1e-5)

@@ -209,3 +209,12 @@ def test_labels_that_it_did_not_train_on_are_found_in_its_features(pretrained):
     assert report["probe"]["rows"] == 70
     assert set(report["probe"]["test"]) == {"knn", "linear"}
     assert "logistic regression on the features" in (folder / "report.html").read_text()
+
+
+def test_a_row_with_no_other_to_tell_it_from_is_not_found():
+    [accuracy, _] = registry.get("contrastive").metrics(prepared_of(width=2, temperature=1.0))
+    for rows in ([7], [7, -1]):
+        accuracy.reset_state()
+        weight = tf.constant([1.0] + [0.0] * (len(rows) - 1))
+        accuracy.update_state(tf.constant(rows), VIEWS[: len(rows)], sample_weight=weight)
+        assert float(accuracy.result()) == 0.0

@@ -1,14 +1,16 @@
 """Loss and metrics of a velocity by hand."""
 
+import functools
+
 import numpy as np
 import pytest
 
 from pipelines.core.stream import stream
 from tests.conformance.names import loaded
-from tests.conftest import tiny_settings
+from tests.conftest import fake_pipeline, tiny_settings
 from trainers.errors import UsageError
 from trainers.evaluation import statistics
-from trainers.tasks import rectified_flow
+from trainers.tasks import rectified_flow, registry
 from trainers.tasks.rectified_flow import TASK
 
 
@@ -41,3 +43,11 @@ def test_options_out_of_bounds_are_refused_at_once():
     ):
         with pytest.raises(UsageError, match=words):
             tiny_settings("diffusion", "", task_options=options)
+
+
+def test_guidance_needs_examples_of_no_class():
+    prepared = fake_pipeline("mnist")
+    over = functools.partial(registry.over, "rectified_flow", prepared.pipeline, prepared.schema)
+    with pytest.raises(UsageError, match=r"guidance=1\.5 needs .* class_dropout above 0, or guid"):
+        over({"class_dropout": 0.0})
+    over({"class_dropout": 0.0, "guidance": 1.0})

@@ -1,9 +1,12 @@
 """The order of the sources of initial weights, and what a checkpoint comes before."""
 
+import types
+
 import numpy as np
 import pytest
 
 from tests.conftest import fake_pipeline, tiny_settings
+from trainers.config import checks
 from trainers.devices import strategy
 from trainers.errors import ArtefactError, UsageError
 from trainers.store import checkpoint
@@ -113,3 +116,17 @@ def test_start_refuses_another_run_and_another_order(meta, message, tmp_path):
     checkpoint.save(tmp_path / "checkpoints", Checkpoint(5, {}, meta), best_step=None)
     with pytest.raises(ArtefactError, match=message):
         sources.start(model, run)
+
+
+@pytest.mark.parametrize(
+    ("listed", "expected"),
+    [
+        ((), ["packaged", "probe"]),
+        (("probe",), ["packaged", "probe"]),
+        (("a.keras", "probe"), ["a.keras", "probe"]),
+        (("probe", "none"), ["probe"]),
+    ],
+)
+def test_a_probe_comes_after_the_weights_whose_features_it_reads(listed, expected):
+    settings = types.SimpleNamespace(model="efficientnet_lite0", init_from=listed)
+    assert checks.start_sources(settings) == expected
