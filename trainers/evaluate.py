@@ -8,6 +8,7 @@ have such views, and those of image_folder: each image and its mirror image, unl
 """
 
 import json
+import os
 import pathlib
 
 from trainers.config.flags import small_command
@@ -25,7 +26,7 @@ def main(argv: list[str]) -> None:
     from trainers.evaluation.evaluate import evaluate_run
 
     split, views = flags["split"], flags["views"] == "true"
-    metrics = evaluate_run(pathlib.Path(flags["workdir"]), split, views=views)
+    metrics = evaluate_run(pathlib.Path(os.path.expanduser(flags["workdir"])), split, views=views)
     print(json.dumps({f"{split}_tta" if views else split: metrics}))
 
 

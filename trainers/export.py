@@ -3,6 +3,7 @@
 python -m trainers.export --workdir=runs/... [--keep=best]
 """
 
+import os
 import pathlib
 
 from trainers.config.flags import small_command
@@ -19,7 +20,7 @@ def main(argv: list[str]) -> None:
     import_tensorflow()
     from trainers.serving.export import export_run
 
-    print(export_run(pathlib.Path(flags["workdir"]), flags["keep"]))
+    print(export_run(pathlib.Path(os.path.expanduser(flags["workdir"])), flags["keep"]))
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ def main(argv: list[str]) -> None:
     from trainers.serving.predict import predict
     from trainers.store import exports, untrusted
 
-    workdir = pathlib.Path(flags["workdir"])
+    workdir = pathlib.Path(os.path.expanduser(flags["workdir"]))
     untrusted.check_plain(workdir)
     answers = predict(exports.newest(workdir), files, strict=flags["strict"])
     if not sys.stdout.isatty():  # where the answers themselves are not seen

@@ -3,6 +3,7 @@
 python -m trainers.report --workdir=runs/...
 """
 
+import os
 import pathlib
 
 from trainers.config.flags import small_command
@@ -17,7 +18,7 @@ def main(argv: list[str]) -> None:
     import_tensorflow()
     from trainers.reports.write import write_again
 
-    print(write_again(pathlib.Path(flags["workdir"])))
+    print(write_again(pathlib.Path(os.path.expanduser(flags["workdir"]))))
 
 
 if __name__ == "__main__":

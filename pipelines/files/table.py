@@ -101,7 +101,9 @@ def _reasons(inputs: Sequence[Column], kept: Collection[str]) -> dict[str, str]:
     """Why each column is left out; empty if it is used."""
     counting = summary.row_numbers(inputs, kept)
     return {
-        c.name: "" if c.name in kept else counting.get(c.name) or summary.unlearnable(c)
+        c.name: ""
+        if c.name in kept and not c.missing.all()
+        else counting.get(c.name) or summary.unlearnable(c)
         for c in inputs
     }
 

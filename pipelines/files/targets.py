@@ -155,9 +155,12 @@ def _classes(task: str, columns: Sequence[Column], present: np.ndarray) -> Targe
             f"the target {_name(column)} has {len(distinct)} different values in {len(values)} "
             f"rows, too many for classes: {_some(distinct)}"
         )
-    names = column.classes or tuple(map(_text, distinct))
+    shown_as = _text
+    if len({*map(_text, distinct)}) < len(distinct):  # alike in 15 digits
+        shown_as = repr
+    names = column.classes or tuple(map(shown_as, distinct))
     ids = {name: i for i, name in enumerate(names)}
-    number = {value: ids[_text(value)] for value in distinct}
+    number = {value: ids[shown_as(value)] for value in distinct}
     labels = np.array([number[value] for value in values.tolist()], np.int64)
     return Target(task, names, present, labels, outputs=len(names))
 

@@ -26,7 +26,7 @@ _REST = f"(?: ?(?i:[ap]\\.?m\\.?))?{_ZONE}"
 _TIME = f"({_HOUR}:?{_SIXTY}(?::?{_SIXTY}(?:[.,][0-9]+)?)?{_REST})"
 _CLOCK = f"({_HOUR}:{_SIXTY}(?::{_SIXTY}(?:[.,][0-9]+)?)?{_REST})"
 _TIME_GROUPS = (
-    "([0-9]{1,2}):?([0-9]{2})(?::?([0-9]{2}(?:[.,][0-9]+)?))? ?(?i:([ap])\\.?m\\.?)? ?(.*)"
+    f"({_HOUR}):?({_SIXTY})(?::?({_SIXTY}(?:[.,][0-9]+)?))? ?(?i:([ap])\\.?m\\.?)? ?([^0-9].*)?"
 )
 _AFTER = f"(?:(?:[Tt]| |, ?){_TIME})?"
 # Form -> (expression with the date's groups and the time as the last, year-month-day, example).

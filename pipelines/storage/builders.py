@@ -40,7 +40,7 @@ _WAYS_OUT = (
 def data_dir_in_use(data_dir: str | None) -> pathlib.Path:
     """TFDS's data folder for this value of `--data_dir`."""
     chosen = data_dir or os.environ.get("TFDS_DATA_DIR") or tfds.core.constants.DATA_DIR
-    return pathlib.Path(chosen).expanduser()
+    return pathlib.Path(os.path.expanduser(chosen))
 
 
 def find_builder(source: str, data_dir: str | None) -> tfds.core.DatasetBuilder:

@@ -139,7 +139,9 @@ def check_predicted(lines: str, expected: dict) -> None:
 def check_metrics(metrics: dict, expected: dict) -> None:
     assert metrics.keys() == expected.keys()
     for name, value in expected.items():
-        assert metrics[name] == pytest.approx(value, rel=TOLERANCE), name
+        # That version's area under the curve had 200 thresholds.
+        tolerance = 1e-3 if name == "auc" else TOLERANCE
+        assert metrics[name] == pytest.approx(value, rel=tolerance), name
 
 
 def hashes(folder: pathlib.Path) -> dict[str, str]:

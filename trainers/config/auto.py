@@ -1,6 +1,7 @@
 """What --model=auto means: the model of the run in the folder, else the data's first choice."""
 
 import logging
+import os
 import pathlib
 
 import pipelines
@@ -46,7 +47,8 @@ def model_for(pipeline: str | None, workdir: str | None, task: str | None = None
     """
     from trainers.store import sealed  # it brings NumPy, which a refused flag does without
 
-    record = sealed.read(pathlib.Path(workdir or "").expanduser() / "run.json") if workdir else None
+    folder = pathlib.Path(os.path.expanduser(workdir or ""))
+    record = sealed.read(folder / "run.json") if workdir else None
     recorded = (record or {}).get("settings")
     if isinstance(recorded, dict) and isinstance(recorded.get("model"), str):
         _LOG.info("--model=auto: %s, as %s has recorded", recorded["model"], workdir)

@@ -158,7 +158,8 @@ def check_run(settings: "Settings") -> None:
         return
     if packages.SOURCE in start_sources(settings):
         packages.required(settings.model)
-    if settings.judge and not (pathlib.Path(settings.judge).expanduser() / "run.json").is_file():
+    judge = pathlib.Path(os.path.expanduser(settings.judge))
+    if settings.judge and not (judge / "run.json").is_file():
         raise UsageError(f"--judge={settings.judge}: expected the folder of a finished run")
     for path in settings.init_from:
         source = pathlib.Path(os.path.expanduser(path))

@@ -55,7 +55,7 @@ def _assignments(text: str) -> list[tuple[str, Any]]:
             raise ValueError(f"expected name=value, received {part!r}")
         try:
             pairs.append((key.strip(), ast.literal_eval(value)))
-        except (ValueError, SyntaxError):
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             pairs.append((key.strip(), value))
     return pairs
 

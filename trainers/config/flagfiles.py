@@ -1,5 +1,6 @@
 """Files of flags: recipes that come with the package by name, others by path."""
 
+import os
 import pathlib
 from collections.abc import Sequence
 
@@ -46,7 +47,11 @@ def _split(
         path = _path(value)
         if path in including:
             raise UsageError(f"flagfile {path} includes itself")
-        lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+        try:
+            text = path.read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise UsageError(f"flagfile {path} is not UTF-8: {error}") from error
+        lines = (line.strip() for line in text.splitlines())
         content = [line for line in lines if line and not line.startswith(("#", "//"))]
         nested, own = _split(content, (*including, path))
         from_files += [*nested, *own]
@@ -55,7 +60,8 @@ def _split(
 
 def _path(value: str) -> pathlib.Path:
     bundled = RECIPES / f"{value}.flags"
-    path = bundled if "/" not in value and bundled.exists() else pathlib.Path(value).expanduser()
+    own = pathlib.Path(os.path.expanduser(value))
+    path = bundled if "/" not in value and bundled.exists() else own
     if not path.is_file():
         raise UsageError(
             f"flagfile {value!r} is neither a file nor a recipe; recipes: {', '.join(recipes())}"

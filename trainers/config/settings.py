@@ -1,6 +1,7 @@
 """The settings of a run, checked before TensorFlow is imported."""
 
 import dataclasses
+import os
 import pathlib
 import re
 from collections.abc import Mapping
@@ -127,7 +128,7 @@ class Settings:
     def run_dir(self) -> pathlib.Path:
         """The folder of the run; in its default name the task stands where --task is set."""
         if self.workdir:
-            return pathlib.Path(self.workdir).expanduser()
+            return pathlib.Path(os.path.expanduser(self.workdir))
         data = self.dataset or pathlib.Path(self.data_files.partition(",")[0]).stem
         parts = [self.model, self.recipe.pipeline, data, self.task, f"s{self.recipe.seed}"]
         safe = [re.sub(r"[^A-Za-z0-9._-]+", "-", part) for part in parts if part]

@@ -6,6 +6,7 @@ are unlike real ones or less varied. It shrinks as more images are compared, so 
 something beside each other for the same number of images and the same classifier alone.
 """
 
+import os
 import pathlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -74,7 +75,7 @@ def judge_of(settings: Settings, prepared: Prepared) -> Judge:
             no class has two images among those that are compared.
         ArtefactError: it is not finished, or damaged.
     """
-    past = finished(pathlib.Path(settings.judge).expanduser())
+    past = finished(pathlib.Path(os.path.expanduser(settings.judge)))
     entry, of_judge = zoo.get(past.settings.model), past.prepared
     if not entry.features:
         able = sorted(name for name, one in zoo.listing().items() if one.features)

@@ -110,12 +110,22 @@ def save(folder: pathlib.Path, checkpoint: Checkpoint, *, best_step: int | None)
             files.remove(temporary)
         raise
     saved = steps(folder)
-    kept = {*[step for step in saved if step <= checkpoint.step][-_LAST:], best_step}
+    last = [step for step in saved if step <= checkpoint.step][-_LAST:]
+    # The one before is for when the newest is damaged: its best has to be there too.
+    kept = {*last, best_step, *(_best_of(folder, step) for step in last)}
     for step in saved:
         if step not in kept:
             _remove(_path(folder, step))
     for damaged in folder.glob(f"{_DAMAGED}*"):
         _remove(damaged)
+
+
+def _best_of(folder: pathlib.Path, step: int) -> int | None:
+    """The best step as of a checkpoint; None where it has none, or is damaged."""
+    try:
+        return untrusted.read_json(_path(folder, step) / "meta.json")["progress"]["best_step"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
 
 
 def load(folder: pathlib.Path, step: int) -> Checkpoint:
@@ -188,6 +198,17 @@ def check_run(folder: pathlib.Path, saved: Checkpoint, number: str) -> None:
 def restore(variables: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
     """Puts saved arrays into variables of the same names, shapes and types; all of them, or none.
 
+    Raises:
+        ArtefactError: as of `check_fits`.
+    """
+    check_fits(variables, arrays)
+    for key, variable in variables.items():
+        variable.assign(arrays[key])
+
+
+def check_fits(variables: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+    """Whether saved arrays are those of variables.
+
     Shares of metrics are left out: the number of replicas may have changed.
 
     Raises:
@@ -204,8 +225,6 @@ def restore(variables: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> N
             f"the checkpoint is of another model: missing {missing}, unknown {unknown}, "
             f"other shape or type {wrong}"
         )
-    for key, variable in variables.items():
-        variable.assign(arrays[key])
 
 
 def steps(folder: pathlib.Path) -> list[int]:

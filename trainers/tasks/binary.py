@@ -7,7 +7,7 @@ from keras import ops
 
 from trainers.errors import UsageError
 from trainers.evaluation import baselines, statistics
-from trainers.evaluation.metrics import F1
+from trainers.evaluation.metrics import AUC, AUC_BUCKETS, F1, auc_bucket
 from trainers.reports import sections
 from trainers.serving import signatures
 from trainers.tasks.registry import Constant, Mistakes, Task
@@ -15,8 +15,6 @@ from trainers.tasks.registry import Constant, Mistakes, Task
 METRICS = ("loss", "accuracy", "precision", "recall", "f1", "auc")
 LOWER_IS_BETTER = ("loss",)
 MAIN_METRIC = "accuracy"
-
-_AUC_BUCKETS = 199  # between the 200 thresholds of keras.metrics.AUC
 
 
 def over(pipeline, schema):
@@ -57,7 +55,7 @@ def metrics(prepared) -> list[keras.metrics.Metric]:
         keras.metrics.Precision(name="precision", thresholds=0.0),
         keras.metrics.Recall(name="recall", thresholds=0.0),
         F1("micro"),
-        keras.metrics.AUC(name="auc", from_logits=True),
+        AUC(),
     ]
 
 
@@ -84,8 +82,7 @@ def measured(answers, target: np.ndarray) -> statistics.Statistics:
         positive & ~true,
         ~positive & true,
     )
-    probability = statistics.sigmoid(logit.astype(np.float32))
-    bucket = np.maximum(np.ceil(probability * _AUC_BUCKETS).astype(np.int64) - 1, 0)
+    bucket = auc_bucket(logit.astype(np.float32), np).astype(np.int64)
     columns = np.stack(columns, axis=1).astype(np.float64)
     return statistics.Statistics(columns, 2 * bucket + true, _from_means)
 
@@ -136,7 +133,7 @@ def _probability(test) -> np.ndarray:
 
 def _from_means(means: np.ndarray, fractions: np.ndarray) -> dict[str, np.ndarray]:
     loss, accuracy, hits, false_alarms, misses = means.T
-    fractions = np.pad(fractions, [(0, 0), (0, 2 * _AUC_BUCKETS - fractions.shape[1])])
+    fractions = np.pad(fractions, [(0, 0), (0, 2 * AUC_BUCKETS - fractions.shape[1])])
     negative, positive = fractions[:, ::2], fractions[:, 1::2]  # (R, buckets)
     below = np.cumsum(negative, axis=1) - negative / 2  # ties count half
     area, pairs = (positive * below).sum(axis=1), positive.sum(axis=1) * negative.sum(axis=1)

@@ -1,6 +1,7 @@
 """One `model.fit`: resumed, monitored, and rolled back where numbers are not finite."""
 
 import logging
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +25,7 @@ from trainers.training.callbacks.monitor import Monitor
 from trainers.training.callbacks.saver import Saver
 from trainers.training.model import TrainedModel
 from trainers.training.start.sources import start
+from zoo.spec import Recipe
 
 _LOG = logging.getLogger(__name__)
 
@@ -53,6 +55,7 @@ def fit(
     """
     checkpoint.begin(run.folder / "checkpoints")
     rollbacks: list[dict[str, Any]] = []
+    began = time.monotonic()
     while True:
         begin = start(model, run)
         progress = begin.meta["progress"]
@@ -65,7 +68,7 @@ def fit(
                 "rate_factor": progress["rate_factor"] / 2**again,
             }
         try:
-            return _fit_from(begin, model, run, strategy, callbacks)
+            return _fit_from(begin, model, run, strategy, callbacks, began)
         except NonFiniteError as error:
             if len(progress["rollbacks"]) >= run.settings.recover_tries:
                 raise
@@ -100,14 +103,14 @@ def _fit_from(
     run: Run,
     strategy: tf.distribute.Strategy,
     callbacks: Sequence[keras.callbacks.Callback],
+    began: float,
 ) -> dict[str, Any]:
     """One `model.fit` from a checkpoint, which is in the model, to the end of the recipe."""
     settings, prepared, progress = run.settings, run.prepared, begin.meta["progress"]
     steps, size = compiling.epoch_steps(settings, prepared), settings.recipe.batch_size
     validation_steps = num_steps(prepared, "validation", batch_size=size, training=False)
-    # An epoch whose validation is still to come is entered once more, with all its steps taken.
-    epoch = begin.step // steps - (not progress["validated"])
-    if epoch >= settings.recipe.epochs or progress["stopped"]:
+    epoch = _first_epoch(begin, settings.recipe, steps)
+    if epoch is None:
         return progress
     optimizers.set_rate_factor(model.optimizer, progress["rate_factor"])
     model.forget_bad_step()
@@ -118,7 +121,8 @@ def _fit_from(
     averaged = [AveragedWeights()] if settings.recipe.ema else []
     warn_if_short(settings.recipe.ema, steps * settings.recipe.epochs)
     with signals.noted() as request:
-        saver = Saver(run, begin, request, monitor.flush, epoch_steps=steps, averaged=averaged)
+        more = {"epoch_steps": steps, "averaged": averaged, "began": began}
+        saver = Saver(run, begin, request, monitor.flush, **more)
         try:
             model.fit(
                 train,
@@ -136,6 +140,16 @@ def _fit_from(
     if request.number:  # after the last save
         raise InterruptedRunError(*request.met("trained to the end"))
     return saver.progress
+
+
+def _first_epoch(begin: Checkpoint, recipe: Recipe, steps: int) -> int | None:
+    """The epoch in which a run goes on from a checkpoint; None where it is at its end."""
+    progress = begin.meta["progress"]
+    # The patience may be another one now (--resume_with_changes).
+    progress["stopped"] &= 0 < recipe.early_stopping <= progress["wait"]
+    # An epoch whose validation is still to come is entered once more, with all its steps taken.
+    epoch = begin.step // steps - (not progress["validated"])
+    return None if epoch >= recipe.epochs or progress["stopped"] else epoch
 
 
 def _streams(

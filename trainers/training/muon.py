@@ -86,9 +86,11 @@ class MuonSGD(keras.optimizers.SGD):
         update = orthogonalised(matrix, coefficients, self.ns_steps)
         update = update / min(matrix.shape) ** 0.5  # of norm 1, about
         norm = ops.norm(ops.reshape(variable, (-1,)))
-        step = learning_rate * norm * ops.reshape(update, variable.shape)
+        is_zero = ops.equal(norm, 0)  # at its start: it has no norm to keep yet
+        step = learning_rate * ops.where(is_zero, 1.0, norm) * ops.reshape(update, variable.shape)
         moved = variable - ops.cast(step, variable.dtype)
-        self.assign(variable, moved * norm / ops.norm(ops.reshape(moved, (-1,))))
+        length = ops.norm(ops.reshape(moved, (-1,)))
+        self.assign(variable, ops.where(is_zero, moved, moved * norm / length))
 
     def get_config(self):
         """The arguments of the constructor."""

@@ -45,7 +45,7 @@ from trainers.store.finished import SPLITS
 from trainers.store.run_folder import Run
 from trainers.tasks import registry as tasks
 from trainers.training import compile as compiling
-from trainers.training import data, final, fit, kernels
+from trainers.training import data, final, fit, kernels, resumable
 from trainers.training.callbacks import signals
 from trainers.training.callbacks.progress import Progress
 from trainers.ways import registry as ways
@@ -130,6 +130,8 @@ def _fit(
         "ways": {name: way.facts for name, way in zip(settings.way, model.ways, strict=True)},
         **precision.describe(),
     }
+    if settings.resume_with_changes and run_folder.is_begun(folder):
+        resumable.check(model, folder, compiling.epoch_steps(settings, prepared))
     state.save(folder, prepared.state)
     recorded = run_folder.record(folder, settings, prepared, chosen, facts)
     rows = ", ".join(f"{rows.num_rows} {split}" for split, rows in prepared.rows.items())

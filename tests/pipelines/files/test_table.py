@@ -135,3 +135,10 @@ def test_read_shortens_the_summary_of_a_wide_table(tmp_path, logged):
     lines = logged()
     assert len(lines) < 40
     assert "and 142 number columns more" in lines
+
+
+def test_a_column_without_values_cannot_be_kept(tmp_path, logged):
+    rows = [[i % 7 / 3, "", i % 2] for i in range(300)]
+    path = write(tmp_path / "t.csv", [["a", "empty", "y"], *rows])
+    assert list(load_csv(path, keep="empty").raw) == ["a"]
+    assert any("empty (all cells are missing)" in line for line in logged())

@@ -69,3 +69,16 @@ def test_choose_makes_labels_of_several_columns(tmp_path):
     np.testing.assert_array_equal(table["red,blue,late"], expected.astype(np.float32))
     with pytest.raises(DataError, match=r"each of several targets must be 0 or 1; x has '0\.333"):
         load_csv(tmp_path / "t.csv", "x,red")
+
+
+@pytest.mark.parametrize(
+    ("values", "names"),
+    [
+        (["0.3", "0.30000000000000004"], ("0.3", "0.30000000000000004")),
+        (["9007199254740992", "9007199254740994"], ("9007199254740992.0", "9007199254740994.0")),
+    ],
+)
+def test_classes_that_are_alike_in_fifteen_digits_stay_apart(values, names, tmp_path):
+    prepared = load_csv(table_of(tmp_path, values * 150), task="classification")
+    assert prepared.class_names == names
+    assert np.bincount(joined(prepared, "y")).min() > 0

@@ -66,6 +66,9 @@ def test_moments_are_those_of_the_calendar():
         ("quarter", "1998Q4", (1998, 10, 1), None),
         ("quarter_year", "Q32010", (2010, 7, 1), None),
         ("digits", "20201231T235959Z", (2020, 12, 31, 23, 59, 59), None),
+        ("digits", "20201231 93012", (2020, 12, 31, 9, 30, 12), None),  # an hour of one digit
+        ("year_first", "2020-12-31 930", (2020, 12, 31, 9, 30), None),
+        ("year_first", "2020-12-31 2359+01", (2020, 12, 31, 22, 59), (2020, 12, 31, 23, 59)),
         ("name_first", "Jan 5, 2021", (2021, 1, 5), None),
         ("name_first", "Mon, SEPTEMBER 6th 2021 08:00", (2021, 9, 6, 8), None),
         ("name_second", "5-Mar-21", (2021, 3, 5), None),

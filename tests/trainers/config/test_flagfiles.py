@@ -34,3 +34,14 @@ def test_flagfiles_that_do_not_exist_or_include_themselves_are_refused(tmp_path)
     ):
         with pytest.raises(UsageError, match=message):
             flagfiles.expand(["run", *arguments])
+
+
+def test_flagfiles_of_another_encoding_and_homes_of_nobody_are_refused(tmp_path):
+    path = tmp_path / "a.flags"
+    path.write_bytes(b"\xef\xbb\xbf--epochs=2\n")
+    assert flagfiles.expand(["run", f"--flagfile={path}"]) == ["run", "--epochs=2"]
+    path.write_bytes(b"# caf\xe9\n--epochs=2\n")
+    with pytest.raises(UsageError, match="is not UTF-8"):
+        flagfiles.expand(["run", f"--flagfile={path}"])
+    with pytest.raises(UsageError, match="neither a file nor a recipe"):
+        flagfiles.expand(["run", "--flagfile=~nobody-of-this-name/a.flags"])

@@ -339,3 +339,14 @@ def test_variables_of_layers_that_share_a_path_are_refused():
     model.compile("sgd", "mse")
     with pytest.raises(ValueError, match="name the layers"):
         checkpoint.variables_of(model)
+
+
+def test_save_keeps_the_best_of_the_one_before_too(tmp_path):
+    """Where the newest is damaged the run falls back to that one, whose best is 100."""
+    checkpoint.begin(tmp_path)
+    for step, best in ((100, 100), (200, 100), (300, 300)):
+        made = make(step)._replace(meta={"progress": {"best_step": best}})
+        checkpoint.save(tmp_path, made, best_step=best)
+    assert checkpoint.steps(tmp_path) == [100, 200, 300]
+    checkpoint.save(tmp_path, make(400), best_step=300)
+    assert checkpoint.steps(tmp_path) == [300, 400]

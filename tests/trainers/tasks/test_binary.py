@@ -36,8 +36,18 @@ def test_metrics_are_scikit_learn_s():
     assert found["precision"] == pytest.approx(sklearn.metrics.precision_score(target, answered))
     assert found["recall"] == pytest.approx(sklearn.metrics.recall_score(target, answered))
     assert found["f1"] == pytest.approx(sklearn.metrics.f1_score(target, answered))
-    # Keras sums over 200 thresholds.
-    assert found["auc"] == pytest.approx(sklearn.metrics.roc_auc_score(target, logits), abs=5e-3)
+    # Logits within 1/32 of each other are ties.
+    assert found["auc"] == pytest.approx(sklearn.metrics.roc_auc_score(target, logits), abs=1e-3)
+
+
+@pytest.mark.parametrize("shift", [-7.0, -3.0, 3.0])
+def test_the_area_under_the_curve_of_a_rare_class_is_scikit_learn_s(shift):
+    """With thresholds that are even in the probability it is 0.505 where all are near 0."""
+    random = np.random.default_rng(2)
+    target = (np.arange(20_000) % 200 == 0).astype(np.int64)
+    logits = (random.normal(size=(20_000, 1)) + 3.4 * target[:, None] + shift).astype(np.float32)
+    exact = sklearn.metrics.roc_auc_score(target, logits)
+    assert measured(target, logits)["auc"] == pytest.approx(exact, abs=3e-4)
 
 
 def test_outputs():

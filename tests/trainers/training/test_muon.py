@@ -76,3 +76,16 @@ def test_config_builds_the_same_optimizer():
     config = muon.MuonSGD.from_config(optimizer.get_config()).get_config()
     assert config == optimizer.get_config()
     assert (config["muon_momentum"], config["ns_steps"], config["muon_b"]) == (0.5, 4, -4.0)
+
+
+def test_a_kernel_of_zeros_begins_to_move():
+    """As `diffusion` has one: there is no norm that it could keep yet."""
+    kernel = keras.Variable(np.zeros((3, 3, 2, 4), np.float32), name="kernel")
+    optimizer = muon.MuonSGD(learning_rate=0.1)
+    optimizer.build([kernel])
+    optimizer.apply([np.zeros((3, 3, 2, 4), np.float32)])
+    assert not kernel.numpy().any()
+    gradient = RANDOM.normal(size=(3, 3, 2, 4)).astype(np.float32)
+    optimizer.apply([gradient])
+    step = np.array(muon.orthogonalised(1.6 * gradient.reshape(18, 4), QUINTIC, 3)) / 2
+    np.testing.assert_allclose(kernel, -0.1 * step.reshape(3, 3, 2, 4), rtol=1e-4, atol=1e-6)

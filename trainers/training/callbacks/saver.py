@@ -43,6 +43,7 @@ class Saver(keras.callbacks.Callback):
         flush: writes out what was logged so far: a run continues its log from a checkpoint on.
         epoch_steps: steps of an epoch.
         averaged: puts averaged weights into the model for validation, where there are any.
+        began: when the process began to train, for its time budget; None: now.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Saver(keras.callbacks.Callback):
         *,
         epoch_steps: int,
         averaged: Sequence[AveragedWeights],
+        began: float | None = None,
     ):
         super().__init__()
         self._folder = run.folder / "checkpoints"
@@ -64,7 +66,11 @@ class Saver(keras.callbacks.Callback):
         self._request = request
         self._flush = flush
         self._step = start.step
+        self._began = time.monotonic() if began is None else began
         self.progress: dict[str, Any] = dict(start.meta["progress"])
+        monitor = run.settings.recipe.monitor
+        if start.meta.get("monitor", monitor) != monitor:  # --resume_with_changes
+            self.progress |= {"best": None, "wait": 0, "slow_wait": 0}
         self._saved = (start.step, self.progress["validated"]) if start.arrays else None
 
     def on_train_begin(self, logs=None):
@@ -163,7 +169,8 @@ class Saver(keras.callbacks.Callback):
                 raise self._not_finite(key.removeprefix("model/"), self._step)
         self.progress["seconds"] = self._seconds_before + started - self._started
         kept = {name: self._start.meta[name] for name in ("run", "order")}
-        meta = {**kept, "progress": self.progress}
+        recorded = {"epoch_steps": self._epoch_steps, "monitor": self._settings.recipe.monitor}
+        meta = {**kept, **recorded, "progress": self.progress}
         state = Checkpoint(self._step, arrays | (metrics or self._metric_values()), meta)
         self._flush()
         try:
@@ -205,6 +212,6 @@ class Saver(keras.callbacks.Callback):
         if self._request.number:
             return self._request.met(f"saved at step {self._step}")
         minutes = self._settings.max_minutes
-        if minutes and time.monotonic() - self._started >= minutes * 60:
+        if minutes and time.monotonic() - self._began >= minutes * 60:
             return f"--max_minutes={minutes:g} used: saved at step {self._step}; {CONTINUES}", 124
         return None

@@ -1,6 +1,7 @@
 """Initial weights from a finished run, and the part of its state that its inputs were made by."""
 
 import logging
+import os
 import pathlib
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -68,7 +69,7 @@ def adopted_state(
     """
     form = form or next(iter(pipeline.forms))
     chosen = pipeline.forms.get(form)
-    folders = [pathlib.Path(source).expanduser() for source in settings.init_from]
+    folders = [pathlib.Path(os.path.expanduser(source)) for source in settings.init_from]
     folder = next((folder for folder in folders if folder.is_dir()), None)
     if folder is None or chosen is None or chosen.fit is None:
         return {}

@@ -1,6 +1,7 @@
 """The start of a run: its newest checkpoint, or else initial weights from its sources in order."""
 
 import logging
+import os
 import pathlib
 from collections.abc import Mapping
 
@@ -95,7 +96,7 @@ def _matched(
         return match.exactly(unset, statistics.weights(model, run))
     if source == probe.NAME:
         return probe.matched(model, unset, run)
-    if source.endswith(VECTOR_FILES) and not pathlib.Path(source).expanduser().is_dir():
+    if source.endswith(VECTOR_FILES) and not pathlib.Path(os.path.expanduser(source)).is_dir():
         return vectors.matched(source, {v.path for v in model.weights}, unset, run.prepared)
     entry = zoo.get(run.settings.model)
     return match.all_or_refused(
@@ -112,7 +113,7 @@ def _matched(
 def _read(source: str, run: Run) -> Mapping[str, np.ndarray]:
     if source == packages.SOURCE:
         return packaged.weights(run.settings.model)
-    path = pathlib.Path(source).expanduser()
+    path = pathlib.Path(os.path.expanduser(source))
     if path.is_dir():
         return run_source.weights(path, run.settings)
     return keras_file.weights(path, run.settings, run.prepared)

@@ -1,5 +1,6 @@
 """Initial vectors of whole words in a text model's token embedding, from a word-vector file."""
 
+import os
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -34,7 +35,7 @@ def matched(source: str, paths: set[str], unset: Mapping[str, Any], prepared: Pr
     if _EMBEDDING not in unset:
         return Matched({}, [f"{_EMBEDDING} is set already"])
     table = unset[_EMBEDDING].numpy()
-    path = pathlib.Path(source).expanduser()
+    path = pathlib.Path(os.path.expanduser(source))
     try:
         found = word_vectors.read(path, words, table.shape[1])
     except OSError as error:

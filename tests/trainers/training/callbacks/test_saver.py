@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.conftest import tiny_settings
+from trainers.errors import ArtefactError, NonFiniteError
 from trainers.store import checkpoint
 from trainers.training import run
 from trainers.training.callbacks.saver import Saver
@@ -113,3 +114,52 @@ def test_more_epochs_equal_a_longer_run(tmp_path):
     )
     assert {k: a.tobytes() for k, a in one.items()} == {k: a.tobytes() for k, a in two.items()}
     assert run.run(more) == report  # it is complete now, without the flag
+
+
+def test_a_refused_change_leaves_the_run_as_it_was(tmp_path):
+    """Its settings were written down before the checkpoint was tried."""
+    settings = tiny_settings("mlp_binary", tmp_path, epochs=2)
+    report = run.run(settings)
+    before = (tmp_path / "run.json").read_bytes()
+    size = settings.recipe.batch_size
+    for changes, words in (
+        ({"hparams": {**settings.hparams, "hidden": (5,)}}, "is of another model"),
+        ({"batch_size": size // 2}, f"has epochs of {STEPS} steps, these settings of"),
+    ):
+        with pytest.raises(ArtefactError, match=words):
+            run.run(
+                tiny_settings("mlp_binary", tmp_path, epochs=4, resume_with_changes=True, **changes)
+            )
+        assert (tmp_path / "run.json").read_bytes() == before
+    assert run.run(settings) == report
+
+
+def test_a_run_that_stopped_early_goes_on_with_more_patience(tmp_path):
+    changes = {**STILL, "checkpoint_minutes": 0.0}
+    short = tiny_settings("mlp_binary", tmp_path, epochs=3, early_stopping=1, **changes)
+    assert run.run(short)["steps"]["last"] == 2 * STEPS
+    more = tiny_settings(
+        "mlp_binary", tmp_path, epochs=5, early_stopping=0, resume_with_changes=True, **changes
+    )
+    assert run.run(more)["steps"]["last"] == 5 * STEPS
+
+
+def test_the_time_budget_is_that_of_the_process_not_of_a_try(tmp_path, monkeypatch):
+    """A step that is not finite sends the run back to its checkpoint, and the clock runs on."""
+    began, whole, checked = [], Saver.__init__, Saver.on_epoch_end
+    faults = [NonFiniteError("loss is not finite; so", 1)]
+
+    def noted(self, *arguments, **options):
+        began.append(options["began"])
+        whole(self, *arguments, **options)
+
+    def failing_once(self, epoch, logs=None):
+        if faults:
+            raise faults.pop()
+        checked(self, epoch, logs)
+
+    monkeypatch.setattr(Saver, "__init__", noted)
+    monkeypatch.setattr(Saver, "on_epoch_end", failing_once)
+    run.run(tiny_settings("mlp_binary", tmp_path, epochs=1, recover_tries=1))
+    assert len(began) == 2
+    assert began[0] == began[1]

@@ -93,3 +93,9 @@ def test_columns_keep_their_lengths():
     answers = (columns @ head.kernel + head.bias)[:, 0]
     np.testing.assert_allclose(answers, (y - 50) / 2, rtol=1e-3)
     assert abs(head.kernel[4, 0]) < 1e-6
+
+
+def test_rows_of_one_class_make_it_the_answer():
+    head = fitted_to_columns(RANDOM.normal(size=(50, 4)), np.full(50, 2), 3)
+    assert not head.kernel.any()
+    np.testing.assert_allclose(head.bias, [0, 0, np.log(101)], rtol=1e-6)
