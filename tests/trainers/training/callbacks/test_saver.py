@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.conftest import tiny_settings
-from trainers.errors import ArtefactError, NonFiniteError
+from trainers.errors import NonFiniteError
 from trainers.store import checkpoint
 from trainers.training import run
 from trainers.training.callbacks.saver import Saver
@@ -114,24 +114,6 @@ def test_more_epochs_equal_a_longer_run(tmp_path):
     )
     assert {k: a.tobytes() for k, a in one.items()} == {k: a.tobytes() for k, a in two.items()}
     assert run.run(more) == report  # it is complete now, without the flag
-
-
-def test_a_refused_change_leaves_the_run_as_it_was(tmp_path):
-    """Its settings were written down before the checkpoint was tried."""
-    settings = tiny_settings("mlp_binary", tmp_path, epochs=2)
-    report = run.run(settings)
-    before = (tmp_path / "run.json").read_bytes()
-    size = settings.recipe.batch_size
-    for changes, words in (
-        ({"hparams": {**settings.hparams, "hidden": (5,)}}, "is of another model"),
-        ({"batch_size": size // 2}, f"has epochs of {STEPS} steps, these settings of"),
-    ):
-        with pytest.raises(ArtefactError, match=words):
-            run.run(
-                tiny_settings("mlp_binary", tmp_path, epochs=4, resume_with_changes=True, **changes)
-            )
-        assert (tmp_path / "run.json").read_bytes() == before
-    assert run.run(settings) == report
 
 
 def test_a_run_that_stopped_early_goes_on_with_more_patience(tmp_path):
