@@ -1,5 +1,7 @@
 """Any table of TFDS by name: --pipeline=tfds_table --dataset=titanic."""
 
+import functools
+import operator
 from collections.abc import Mapping
 from typing import Any
 
@@ -144,14 +146,18 @@ def _supervised(dataset: str, info: tfds.core.DatasetInfo, features: Mapping[str
 def _read(builder: tfds.core.DatasetBuilder, name: str, paths: list[str]) -> dict[str, np.ndarray]:
     """Every example of a split, by path."""
     parts: dict[str, list[np.ndarray]] = {path: [] for path in paths}
+
+    def by_path(example: Mapping[str, Any]) -> dict[str, Any]:
+        """Without the features that are no columns: their sizes may differ."""
+        value = lambda path: functools.reduce(operator.getitem, path.split("/"), example)
+        return {path: value(path) for path in paths}
+
     shards.check_files(builder, name)
     with shards.named(builder, name):
-        for batch in builder.as_dataset(split=name).batch(_CHUNK).as_numpy_iterator():
+        examples = builder.as_dataset(split=name).map(by_path)
+        for batch in examples.batch(_CHUNK).as_numpy_iterator():
             for path in paths:
-                value = batch
-                for key in path.split("/"):
-                    value = value[key]
-                parts[path].append(value)
+                parts[path].append(batch[path])
     return {path: np.concatenate(values) for path, values in parts.items()}
 
 

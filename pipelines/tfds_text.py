@@ -32,6 +32,7 @@ def pipeline(
     num_ngrams: int = 800_000,
     hash_ngrams: bool = False,
     validation_percent: int = 10,
+    test_split: str = "",
 ) -> Pipeline:
     """Validation is the end of the training split; test is TFDS's `test`, or else `validation`.
 
@@ -39,7 +40,7 @@ def pipeline(
     others of it are validation and test.
 
     Args:
-        dataset: TFDS's name, with a configuration and version if needed: "glue/sst2".
+        dataset: TFDS's name, with a configuration and version if needed: "ag_news_subset:1.0.0".
         field: name of the text; required if there are several.
         vocab_size: largest number of pieces in the vocabulary, learnt from the training texts.
         max_length: largest number of pieces of a text; longer texts lose their middle.
@@ -48,6 +49,8 @@ def pipeline(
         num_ngrams: largest number of n-grams of each kind: those in the most training texts.
         hash_ngrams: an n-gram's id is its hash among `num_ngrams`, and none are counted.
         validation_percent: percentage of the training split.
+        test_split: TFDS's split that is tested on, where `test` has no labels: "validation" for
+            "glue/sst2".
 
     Raises:
         DataError: (once its description is read) it has no texts, or needs classes and has not one
@@ -61,7 +64,7 @@ def pipeline(
             raise DataError(f"{dataset} has no text with one label; it has {sorted(features)}")
         raw = {_chosen(dataset, features, field): Field((), "string")}
         schema = classes(raw, tuple(features[labels[0]].names), target=labels[0])
-        return schema, by_percent(dataset, info.splits, validation_percent)
+        return schema, by_percent(dataset, info.splits, validation_percent, test_split)
 
     def declare_texts(info: Any) -> tuple[Schema, dict[str, str]]:
         raw = {_chosen(dataset, info.features, field): Field((), "string")}

@@ -106,21 +106,25 @@ def _why_empty(name: str, number: int, different: int, better: int | None) -> st
     )
 
 
-def by_percent(dataset: str, available: Collection[str], validation: int) -> dict[str, str]:
+def by_percent(
+    dataset: str, available: Collection[str], validation: int, test_split: str = ""
+) -> dict[str, str]:
     """TFDS's names of our splits; validation is the last part of its training split.
 
     Args:
         available: its splits; empty before it is prepared.
         validation: percent of the training split.
+        test_split: that is tested on; empty: `test`, or else `validation`.
 
     Raises:
-        DataError: it has neither a test nor a validation split.
+        DataError: it has no such split.
     """
-    test = next((split for split in ("test", "validation") if split in available), None)
+    usual = (test_split,) if test_split else ("test", "validation")
+    test = next((split for split in usual if split in available), None)
     if available and test is None:
-        raise DataError(f"{dataset} has no test split; it has {sorted(available)}")
+        raise DataError(f"{dataset} has no {usual[0]} split; it has {sorted(available)}")
     kept = 100 - validation
-    return {"train": f"train[:{kept}%]", "validation": f"train[{kept}%:]", "test": test or "test"}
+    return {"train": f"train[:{kept}%]", "validation": f"train[{kept}%:]", "test": test or usual[0]}
 
 
 def duplicates(digest: Mapping[str, np.ndarray]) -> dict[str, int]:

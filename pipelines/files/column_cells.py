@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from pipelines.files.table_file import LARGEST
+from pipelines.files.table_file import EXACT
 
 if TYPE_CHECKING:
     import pyarrow
@@ -56,14 +56,17 @@ class Cells:
 
     @functools.cached_property
     def numbers(self) -> np.ndarray | None:
-        """(N,) float64, NaN: empty, if all cells are plain numbers or empty; otherwise None."""
+        """(N,) float64, NaN: empty, if all cells are plain numbers or empty; otherwise None.
+
+        None too where one is beyond 2^53: float64 does not tell whole ones apart there.
+        """
         if isinstance(self.source, Coded):
             values = _plain_numbers(self.source.distinct)
             values = None if values is None else values[self.source.codes]
         else:
             parts = [_arrow_numbers(chunk) for chunk in self.source.chunks]
             values = None if any(part is None for part in parts) else np.concatenate(parts)
-        if values is None or np.nanmax(np.abs(values), initial=0.0) >= LARGEST:
+        if values is None or np.nanmax(np.abs(values), initial=0.0) > EXACT:
             return None
         return values
 

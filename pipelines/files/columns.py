@@ -15,6 +15,7 @@ from pipelines.files.shown import shown
 from pipelines.files.table_file import LARGEST, MISSING, NAME, number, quoted
 
 NEARLY_ALL = 0.95  # fraction of distinct cells from which on a column is an identifier
+FEW = 20  # distinct integers up to which a target is a class
 _MOSTLY = 0.9  # fraction of numbers or dates from which on the other cells are errors
 _MANY = 20  # distinct numbers or dates among which one word is no value
 
@@ -111,6 +112,8 @@ def number_column(
     distinct, counts = np.unique(values[~np.isnan(values)], return_counts=True)
     if asked.missing is None:
         found = sentinels.of_numbers(distinct, counts, len(values))
+        if asked.target and len(distinct) <= FEW and not (distinct % 1).any():
+            found = sentinels.Found((), (*found.certain, *found.perhaps))  # 99 may be a class
         known, remarks = found.certain, _of_sentinels(name, found, "{:.15g}".format, values)
     reading = Reading("number", sentinels=known)
     values = np.where(np.isin(values, known), np.nan, values) if known else values
@@ -130,6 +133,8 @@ def _numbers(held: _Known, asked: Asked) -> Column | None:
         if of_days is not None:
             return _date_column(held, asked, of_days)
     values_of = found.values
+    if numbers.are_merged(values_of):
+        return None
     if not _decided(held, values_of, "number"):
         return None
     values = _each(held, values_of, np.nan)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from pipelines.core.pipeline import DataError
 from pipelines.files.shown import shown
-from pipelines.files.table_file import NAME, quoted
+from pipelines.files.table_file import EXACT, NAME, quoted
 
 UNITS = (
     *("US$", "A$", "C$", "R$", "$", "€", "£", "¥", "₹", "₩", "₽", "%"),
@@ -128,3 +128,14 @@ def _unit(cells: Mapping[str, int]) -> str:
     if not counts[unit] or (unit == "%" and 2 * counts[unit] < sum(cells.values())):
         return ""
     return unit
+
+
+def are_merged(values: Mapping[str, float]) -> bool:
+    """Whether two different whole numbers are one in float64, as codes of 17 digits are.
+
+    Args:
+        values: of the different cells.
+    """
+    large = {cell: value for cell, value in values.items() if value and abs(value) > EXACT}
+    whole = {int(cell): value for cell, value in large.items() if cell.lstrip("+-").isdecimal()}
+    return len(set(whole.values())) < len(whole)

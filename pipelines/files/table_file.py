@@ -27,6 +27,7 @@ MISSING = (  # in any case: what pandas writes and reads, and Excel's errors
 SPACE = " \t\n\v\f\r"  # the characters that tf.strings.strip removes in the exported model
 NAME = 60  # characters of a name of a column or class in a message
 LARGEST = 1e38  # number; the limit of float32 is 3.4e38
+EXACT = 2.0**53  # up to here float64 tells all whole numbers apart
 _MOST_COLUMNS = 100_000  # each is a field of the exported model
 _NUMBER = re.compile(r"[+-]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 

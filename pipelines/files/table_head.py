@@ -50,7 +50,9 @@ def has_single_quotes(names: Cells, rows: Sequence[Cells]) -> bool:
         if all(len(row) > i for row in rows)
     ]
     others = [cell for row in rows for cell in row if cell.startswith("'")]
-    return len(rows) > 1 and any(quoted) and all(cell.endswith("'") for cell in others)
+    # One row alone may be of texts that have them; then the names tell.
+    sure = len(rows) > 1 or all(re.fullmatch("'.+'", name) for name in names)
+    return sure and any(quoted) and all(cell.endswith("'") for cell in others)
 
 
 def check_is_header(where: str, names: Cells, rows: Sequence[Cells], delimiter: str) -> None:

@@ -7,13 +7,12 @@ import numpy as np
 
 from pipelines.core.pipeline import DataError
 from pipelines.files import labels
-from pipelines.files.columns import Column
+from pipelines.files.columns import FEW, Column
 from pipelines.files.shown import shown
 from pipelines.files.table_file import NAME
 from pipelines.steps.tabular import robust
 from zoo.spec import Field
 
-_FEW = 20  # distinct integers up to which a target is a class
 _MOST_HINTED = 100  # distinct integers up to which the other task is named
 _MOST_CLASSES = 1000
 _VISIBLE = 1e-4  # of the interquartile range
@@ -112,7 +111,7 @@ def _inferred(columns: Sequence[Column], present: np.ndarray) -> str:
     whole = numeric and (values == np.floor(values)).all()
     if numeric and column.reading is not None and column.reading.form:
         return "regression"  # money and percentages are amounts
-    if numeric and not (whole and len(distinct) <= _FEW):
+    if numeric and not (whole and len(distinct) <= FEW):
         if whole and labels.either(values):
             raise DataError(
                 f"the target {_name(column)} is {len(distinct)} whole numbers, {values.min():g} to "

@@ -116,7 +116,7 @@ def on_disk(
                 _write_whole(folder, chunks, lengths)
     try:
         columns, ragged = _open(folder, rows.num_rows if as_many else None, lengths)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, EOFError) as error:
         raise DataError(f"{folder} is damaged: remove it; the next run writes it again") from error
 
     def read(index: np.ndarray) -> dict[str, np.ndarray]:

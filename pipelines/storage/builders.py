@@ -182,6 +182,8 @@ def _download(builder: tfds.core.DatasetBuilder, file_format: str | None) -> Non
         if "Missing checksums" not in str(error):
             raise
         raise DataError(f"{where}: TFDS has no hash for one of its files: {error}") from error
+    except (AssertionError, ImportError) as error:  # files to be asked for; a package is missing
+        raise DataError(f"{where} and could not be: {first_line(error)}: {ways_out}") from error
 
 
 def _first_url(builder: tfds.core.DatasetBuilder) -> str:

@@ -56,7 +56,7 @@ class ZooTestFires(tfds.core.GeneratorBasedBuilder):
                         "site": ["dale", "", " hill "][i % 3],
                         "wet": i % 5 == 0,
                         "spot": [i, -i],
-                        "notes": [1, 2],
+                        "notes": [1] * (i % 3),  # of no column, and of another size in each row
                     },
                     "area": np.nan if i == 7 else i * 10.0,
                     "burnt": -1 if i == 8 else i % 3 // 2,

@@ -74,3 +74,10 @@ def test_tfds_text_without_labels_takes_sets_that_have_none():
     pipeline = registry.source("masked_lm", pipelines.get("tfds_text", dataset="mnist"))
     with pytest.raises(DataError, match="mnist has no text; it has"):
         pipeline.declare(find_builder("mnist", None).info)
+
+
+def test_tfds_text_is_tested_on_the_split_that_has_labels():
+    _, splits = declared(dataset="glue/qqp", field="question2", test_split="validation")
+    assert splits == {"train": "train[:90%]", "validation": "train[90%:]", "test": "validation"}
+    _, splits = declared(dataset="glue/qqp", field="question2")
+    assert splits["test"] == "test"

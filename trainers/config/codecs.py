@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+_BETWEEN_PATTERNS = re.compile(r",(?![^{]*\})(?![^\[]*\])(?![^(]*\))")
 _PAIRS = re.compile(r",(?=[^,=()\[\]]+=)")  # the commas between name=value pairs
 
 
@@ -133,6 +134,11 @@ def _parse_names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
+def _parse_patterns(text: str) -> tuple[str, ...]:
+    """Expressions in order; commas within {}, [] and () are theirs."""
+    return tuple(part.strip() for part in _BETWEEN_PATTERNS.split(text) if part.strip())
+
+
 def _names(value: Any) -> tuple[str, ...]:
     """Texts in order; one text alone is one name, also where it has commas."""
     if isinstance(value, str | os.PathLike):
@@ -175,6 +181,6 @@ CODECS = {
         "'balanced' or numbers", _parse_class_weights, _class_weights, _write_class_weights
     ),
     "names": Codec("names", _parse_names, _names, ",".join),
-    "patterns": Codec("regular expressions", _parse_names, _patterns, ",".join),
+    "patterns": Codec("regular expressions", _parse_patterns, _patterns, ",".join),
     "paths": Codec("paths", _parse_paths, _names, ",".join),
 }

@@ -43,12 +43,14 @@ def examine(data_dir: str | None) -> tuple[str, list[str]]:
 def _unused_gpu() -> list[str]:
     if tf.config.list_physical_devices("GPU") or not has_nvidia_device():
         return []
-    missing = missing_gpu_libraries()
-    why = f"missing {', '.join(missing)}" if missing else "its libraries are there: see the driver"
-    return [
-        f"there is an NVIDIA GPU that TensorFlow does not use: {why}; "
-        "pip install 'keras-tfds-zoo[gpu]' installs the libraries"
-    ]
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if hidden is not None and (not hidden.strip() or hidden.strip().startswith("-")):
+        return [f"CUDA_VISIBLE_DEVICES={hidden} hides the NVIDIA GPU from TensorFlow: unset it"]
+    missing = ", ".join(missing_gpu_libraries())
+    why = "its libraries are there: see the driver"
+    if missing:
+        why = f"missing {missing}; pip install 'keras-tfds-zoo[gpu]' installs them"
+    return [f"there is an NVIDIA GPU that TensorFlow does not use: {why}"]
 
 
 def _unwritable() -> list[str]:

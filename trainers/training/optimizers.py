@@ -191,6 +191,9 @@ def build_variables(optimizer, variables: Sequence, lr_scale: Sequence[tuple[str
 
     def scaled_update(gradient, variable, learning_rate):
         index = keras_patches.index_of(optimizer, variable)
+        if isinstance(optimizer, keras.optimizers.Adafactor):  # it limits the rate by itself
+            most = 1.0 / ops.sqrt(ops.cast(optimizer.iterations + 1, "float32"))
+            learning_rate = ops.minimum(ops.cast(learning_rate, "float32"), most)
         rate = learning_rate * factors[index]
         if decay and factors[index] != 1 and decayed[index]:
             optimizer.assign_sub(variable, variable * ops.cast(decay * rate, variable.dtype))

@@ -100,6 +100,9 @@ def test_by_percent_refuses_a_set_without_a_test_split():
     assert by_percent("own", [], 10)["test"] == "test"  # not prepared: its splits are not known
     with pytest.raises(DataError, match=r"own has no test split; it has \['train', 'unlabelled'\]"):
         by_percent("own", ["unlabelled", "train"], 10)
+    with pytest.raises(DataError, match=r"own has no dev split; it has \['test', 'train'\]"):
+        by_percent("own", ["test", "train"], 10, "dev")
+    assert by_percent("own", [], 10, "dev")["test"] == "dev"
 
 
 def test_take_keeps_the_rows_in_the_order_asked_for():

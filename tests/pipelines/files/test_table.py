@@ -3,6 +3,7 @@
 import pytest
 
 from pipelines import DataError
+from pipelines.files import plain_table
 from tests.pipelines.tables import load_csv, write
 
 
@@ -142,3 +143,19 @@ def test_a_column_without_values_cannot_be_kept(tmp_path, logged):
     path = write(tmp_path / "t.csv", [["a", "empty", "y"], *rows])
     assert list(load_csv(path, keep="empty").raw) == ["a"]
     assert any("empty (all cells are missing)" in line for line in logged())
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_codes_that_are_one_number_in_float64_are_text(large, tmp_path, monkeypatch):
+    """Shops of 17 digits, of which float64 keeps 16."""
+    if large:
+        monkeypatch.setattr(plain_table, "_SMALLEST", 0)
+    shops = [76561198000000001 + i % 3 for i in range(300)]
+    rows = [[shop, 10**17 * (i % 9), i % 2] for i, shop in enumerate(shops)]
+    prepared = load_csv(write(tmp_path / "t.csv", [["shop", "amount", "y"], *rows]))
+    assert {name: field.dtype for name, field in prepared.raw.items()} == {
+        "shop": "string",
+        "amount": "float32",
+    }
+    found = {cell for part in prepared.rows.values() for cell in part.table["shop"].tolist()}
+    assert found == {str(shop).encode() for shop in shops}

@@ -3,7 +3,7 @@
 import pytest
 
 from pipelines import DataError
-from pipelines.files import table_file
+from pipelines.files import table_file, table_head
 
 ROWS = [f"{20 + i},{('red', 'blue')[i % 2]},{i % 3}" for i in range(12)]
 NAMES = ("age", "colour", "bought")
@@ -84,3 +84,10 @@ def test_rows_say_what_may_be_wrong_with_a_line(tmp_path):
         opened(tmp_path, "age,colour,bought", *ROWS[:3], "20,red,1,5", *ROWS)
     with pytest.raises(DataError, match=r":5: 1 cells, the header has 3 columns: is the line cut"):
         opened(tmp_path, "age,colour,bought", *ROWS[:3], "total", *ROWS)
+
+
+def test_single_quotes_of_one_row_are_told_by_the_names():
+    row = [("'blue'", "1")]
+    assert table_head.has_single_quotes(("'colour'", "'size'"), row)
+    assert not table_head.has_single_quotes(("colour", "size"), row)
+    assert table_head.has_single_quotes(("colour", "size"), row * 2)

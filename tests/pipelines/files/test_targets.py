@@ -82,3 +82,10 @@ def test_classes_that_are_alike_in_fifteen_digits_stay_apart(values, names, tmp_
     prepared = load_csv(table_of(tmp_path, values * 150), task="classification")
     assert prepared.class_names == names
     assert np.bincount(joined(prepared, "y")).min() > 0
+
+
+def test_a_class_that_looks_like_a_missing_value_is_only_asked_about(tmp_path, logged):
+    prepared = load_csv(table_of(tmp_path, [1, 2, 3, 4, 5, 6, 99] * 40))
+    assert prepared.class_names == ("1", "2", "3", "4", "5", "6", "99")
+    assert len(joined(prepared, "y")) == 280
+    assert any("99" in line and "missing=y:99" in line for line in logged())

@@ -172,6 +172,7 @@ DAMAGE = {
     "column cut": lambda folder: os.truncate(folder / "size.values", 24),
     "starts": lambda folder: (folder / "types.starts.npy").unlink(),
     "starts cut": lambda folder: os.truncate(folder / "types.starts.npy", 140),
+    "starts empty": lambda folder: os.truncate(folder / "types.starts.npy", 0),
     "all": lambda folder: [path.unlink() for path in folder.iterdir()],
 }
 

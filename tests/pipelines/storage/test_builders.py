@@ -197,3 +197,23 @@ def test_reachable_takes_any_answer_but_that_of_a_server_that_is_down(status, an
         assert builders._reachable(address) == answers
         server.shutdown()
     assert not builders._reachable(address)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        AssertionError("Manual directory x/manual is empty.\nCreate it"),
+        ImportError("No module mwx"),
+    ],
+)
+def test_files_to_be_asked_for_and_missing_packages_are_one_line(error, tmp_path, monkeypatch):
+    builder = find_builder("breast_cancer", str(tmp_path))
+
+    def refuse(manager):
+        raise error
+
+    builder._split_generators = refuse
+    monkeypatch.setattr(builders, "_reachable", lambda url: True)
+    with pytest.raises(DataError, match=r"could not be: (Manual directory|No module)") as caught:
+        ensure_prepared(builder)
+    assert "Create it" not in str(caught.value)

@@ -96,3 +96,10 @@ def test_values_from_python_and_json_are_those_of_flags():
 def test_wrong_values_are_refused(kind, value):
     with pytest.raises((TypeError, ValueError)):
         CODECS[kind].accept(value)
+
+
+def test_patterns_keep_the_commas_within_them():
+    text = "a{1,2},b[,;],(c,d)"
+    patterns = CODECS["patterns"].parse(text)
+    assert patterns == ("a{1,2}", "b[,;]", "(c,d)")
+    assert CODECS["patterns"].parse(CODECS["patterns"].write(patterns)) == patterns

@@ -1,5 +1,7 @@
 """What the doctor names: what there is, and what prevents more."""
 
+import pytest
+
 from trainers.devices import doctor
 
 
@@ -13,6 +15,7 @@ def test_prepared_sets_and_versions_are_named(tmp_path):
 
 
 def test_missing_gpu_libraries_and_unwritable_folders_are_problems(tmp_path, monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr(doctor, "has_nvidia_device", lambda: True)
     monkeypatch.setattr(doctor, "_loads", lambda name, package: name != "libcudnn.so")
     monkeypatch.setattr(doctor, "writable", lambda folder: folder.name != "runs")
@@ -23,6 +26,7 @@ def test_missing_gpu_libraries_and_unwritable_folders_are_problems(tmp_path, mon
 
 
 def test_gpu_whose_libraries_are_there_points_at_the_driver(tmp_path, monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr(doctor, "has_nvidia_device", lambda: True)
     monkeypatch.setattr(doctor, "_loads", lambda name, package: True)
     _, problems = doctor.examine(str(tmp_path))
@@ -34,3 +38,13 @@ def test_folder_is_as_writable_as_the_nearest_that_exists(tmp_path, monkeypatch)
     monkeypatch.setattr(doctor.os, "access", lambda folder, mode: asked.append(folder))
     doctor.writable(tmp_path / "not" / "yet")
     assert asked == [tmp_path]
+
+
+@pytest.mark.parametrize("hidden", ["", "-1"])
+def test_a_gpu_that_is_hidden_on_purpose_is_no_matter_of_the_driver(hidden, tmp_path, monkeypatch):
+    monkeypatch.setattr(doctor, "has_nvidia_device", lambda: True)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
+    _, problems = doctor.examine(str(tmp_path))
+    assert problems[0] == (
+        f"CUDA_VISIBLE_DEVICES={hidden} hides the NVIDIA GPU from TensorFlow: unset it"
+    )

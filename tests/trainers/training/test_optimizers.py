@@ -269,3 +269,24 @@ def test_model_without_factors_of_zero_is_left_alone():
     assert len(model.trainable_variables) == 10
     x = np.ones((16, 4), np.float32)
     assert (model(x, training=True).numpy() != model(x, training=True).numpy()).any()
+
+
+def test_a_factor_holds_where_adafactor_limits_the_rate():
+    """To 1 / sqrt(step), which is less than a rate of 1 from the second step on."""
+    variables = [keras.Variable(np.ones((3, 4), np.float32), name=name) for name in ("a", "b")]
+    recipe = Recipe(
+        pipeline="mnist",
+        batch_size=1,
+        epochs=1,
+        optimizer="adafactor",
+        learning_rate=1.0,
+        schedule="constant",
+        weight_decay=0,
+    )
+    optimizer = optimizers.build(recipe, 1000)
+    optimizers.build_variables(optimizer, variables, (("b", 0.1),))
+    optimizer.iterations.assign(400)
+    before = [variable.numpy() for variable in variables]
+    optimizer.apply([np.ones((3, 4), np.float32)] * 2)
+    moved = [np.abs(v.numpy() - old).mean() for v, old in zip(variables, before, strict=True)]
+    assert moved[1] == pytest.approx(0.1 * moved[0], rel=1e-3)
