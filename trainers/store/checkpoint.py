@@ -207,7 +207,7 @@ def restore(variables: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> N
 
 
 def check_fits(variables: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-    """Whether saved arrays are those of variables.
+    """Compares saved arrays with variables, as they will be restored.
 
     Shares of metrics are left out: the number of replicas may have changed.
 

@@ -82,7 +82,7 @@ def measured(answers, target: np.ndarray) -> statistics.Statistics:
         positive & ~true,
         ~positive & true,
     )
-    bucket = auc_bucket(logit.astype(np.float32), np).astype(np.int64)
+    bucket = np.nan_to_num(auc_bucket(logit.astype(np.float32), np)).astype(np.int64)
     columns = np.stack(columns, axis=1).astype(np.float64)
     return statistics.Statistics(columns, 2 * bucket + true, _from_means)
 

@@ -34,8 +34,8 @@ def over(pipeline, schema, *, steps: int, guidance: float, class_dropout: float)
     """The pipeline with images on the way to noise as x, and the velocity there as y.
 
     Raises:
-        UsageError: the data is not images of one class each; or guidance is away from no class,
-            which no example would be of.
+        UsageError: the data is not images of one class each; or guidance asks for the answer
+            without a class, which would never be learnt.
     """
     del steps  # of the signature
     if not class_dropout and guidance != 1:

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tests.conftest import made_pipeline
 from trainers.errors import UsageError
+from trainers.evaluation import statistics
 from trainers.tasks import binary
 from trainers.tasks.binary import TASK
 
@@ -70,6 +71,13 @@ def test_the_constant_is_the_logit_of_the_training_fraction():
     constant = TASK.constant(made_pipeline("binary"), np.array([1, 1, 1, 0]))
     np.testing.assert_allclose(constant.outputs["logits"], [[np.log(4 / 2)]], rtol=1e-6)
     assert constant.meaning.startswith("always 'green'")
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_an_answer_that_is_no_number_is_counted_all_the_same():
+    logits, target = np.array([[2], [-2], [np.nan], [1]], np.float32), np.array([1, 0, 1, 0])
+    found = statistics.metrics(TASK.statistics({"logits": logits}, target))
+    assert found["auc"] == pytest.approx(0.5)  # as the lowest: 2 of 4 pairs are right
 
 
 def test_an_area_under_the_curve_of_one_class_is_undefined():
