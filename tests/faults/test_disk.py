@@ -70,15 +70,15 @@ def test_full_disk_leaves_the_earlier_checkpoint(tmp_path, built_in_data):
 
 @pytest.mark.slow
 def test_full_disk_for_logs_does_not_end_training(tmp_path, built_in_data):
-    """TensorBoard's file is longer than the limit by then; checkpoints are not."""
+    """TensorBoard's file grows to the limit; checkpoints are smaller."""
     folder = tmp_path / "run"
-    done = limited_run(folder, built_in_data, longest=15_000)
+    done = limited_run(folder, built_in_data, longest=17_000)
     assert done.returncode == 0, done.stderr
     warnings = [line for line in done.stderr.splitlines() if "no more TensorBoard" in line]
     assert len(warnings) == 1, done.stderr
     assert (folder / "report.json").exists()
     longest = max(p.stat().st_size for p in folder.glob("tensorboard/train/*"))
-    assert longest > 15_000 > next(folder.rglob("checkpoints/*/state.npz")).stat().st_size
+    assert longest >= 17_000 > next(folder.rglob("checkpoints/*/state.npz")).stat().st_size
 
 
 @fake
