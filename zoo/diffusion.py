@@ -1,8 +1,8 @@
 """A small U-Net that turns noise into images of a class, by rectified flow (Liu et al. 2022).
 
 It sees an image on the straight way from data (time 0) to noise (time 1) and answers with the
-velocity there. After the denoising network of Ho et al. 2020 (arXiv 2006.11239, appendix B),
-without attention.
+velocity there. After the denoising network of Ho et al. 2020 (arXiv 2006.11239, appendix B), with
+attention at the lowest resolution alone.
 """
 
 import math
@@ -11,6 +11,7 @@ import keras
 from keras import ops
 
 import zoo
+from zoo.layers import attention, check_heads
 from zoo.spec import DataSpec, Recipe
 
 _SLOWEST, _FASTEST = 1.0, 1000.0  # angular frequencies of the embedding of a time from 0 to 1
@@ -42,6 +43,16 @@ def residual(
     if x.shape[-1] != width:
         x = keras.layers.Conv2D(width, 1, name=f"{name}_skip")(x)
     return x + y
+
+
+def attend(x: keras.KerasTensor, num_heads: int, groups: int, name: str) -> keras.KerasTensor:
+    """Every cell sees all others, so that the strokes of a digit agree: (B, H, W, C) to the same."""
+    _, height, width, channels = x.shape
+    groups = math.gcd(groups, channels)
+    y = keras.layers.GroupNormalization(groups, epsilon=1e-5, name=f"{name}_norm")(x)
+    y = ops.reshape(y, (-1, height * width, channels))  # (B, H W, C)
+    y = attention(y, None, num_heads=num_heads, dropout=0.0, name=name)
+    return x + ops.reshape(y, (-1, height, width, channels))  # (B, H, W, C)
 
 
 def embed_time(time: keras.KerasTensor, width: int) -> keras.KerasTensor:
@@ -98,9 +109,9 @@ def check(spec: DataSpec) -> None:
         ema=0.999,
     ),
     name="diffusion",
-    tiny={"widths": (4, 6), "condition": 8, "groups": 2},
+    tiny={"widths": (4, 6), "condition": 8, "groups": 2, "num_heads": 2},
     tasks=("rectified_flow",),
-    parameters=488_449,
+    parameters=554_753,
 )
 def diffusion(
     spec: DataSpec,
@@ -108,6 +119,7 @@ def diffusion(
     patch: int = 2,
     widths: tuple[int, ...] = (64, 128),
     depth: int = 1,
+    num_heads: int = 4,
     condition: int = 64,
     groups: int = 8,
 ) -> keras.Model:
@@ -119,6 +131,8 @@ def diffusion(
         widths: channels at each resolution, of which each is half the one before; images whose
             size does not divide so often are padded.
         depth: residual blocks at each resolution, on the way down and again on the way up.
+        num_heads: of the attention at the lowest resolution; 0 leaves it out, for images of so many
+            cells there that the square of their number does not fit into memory.
         condition: width of the vector of time and class that the blocks get; even.
         groups: of the normalisation; fewer where they do not divide the channels.
 
@@ -132,6 +146,8 @@ def diffusion(
         raise ValueError(
             f"{len(widths)} widths over patches of {patch} take images of {factor}x{factor} or more"
         )
+    if num_heads:
+        check_heads(widths[-1], num_heads)
     inputs = zoo.keras_inputs(spec)
     classes = spec.inputs["label"].ids
     context = embed(inputs["time"], inputs["label"], classes, condition)  # (B, condition)
@@ -147,6 +163,8 @@ def diffusion(
         if i < len(widths):
             skips.append(x)
             x = keras.layers.AveragePooling2D(2, name=f"down{i}_pool")(x)
+    if num_heads and x.shape[1] * x.shape[2] > 1:
+        x = attend(x, num_heads, groups, "attention")  # (B, 7, 7, 128)
     for i, units in reversed(list(enumerate(widths[:-1], start=1))):
         x = keras.layers.UpSampling2D(2, name=f"up{i}_larger")(x)
         x = ops.concatenate([x, skips.pop()], axis=-1)

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo.diffusion import embed_time
+from zoo.diffusion import attend, embed_time
 from zoo.spec import DataSpec, Field
 
-TINY = {"widths": (4, 6, 6), "condition": 8, "groups": 2}
+TINY = {"widths": (4, 6, 6), "condition": 8, "groups": 2, "num_heads": 2}
 
 
 def spec(height: int, width: int, channels: int = 1) -> DataSpec:
@@ -46,6 +46,37 @@ def test_an_answer_depends_on_time_and_class():
     ]
     for other in answers[1:]:
         assert (np.abs(other - answers[0]).max(axis=(1, 2, 3)) > 1e-3).all()
+
+
+def test_cells_attend_to_all_others():
+    """As computed in NumPy: norm over each group, softmax over the nine cells, two heads of two."""
+    random = np.random.default_rng(0)
+    cells = keras.Input((3, 3, 4))
+    model = keras.Model(cells, attend(cells, num_heads=2, groups=2, name="attention"))
+    for weight in model.weights:
+        weight.assign(random.normal(size=weight.shape))
+    x = random.normal(size=(2, 3, 3, 4)).astype(np.float32)
+    gamma, beta, kernel, bias, last_kernel, last_bias = [np.asarray(w) for w in model.weights]
+
+    by_group = x.reshape(2, 9, 2, 2)
+    mean = by_group.mean(axis=(1, 3), keepdims=True)
+    variance = by_group.var(axis=(1, 3), keepdims=True)
+    normal = ((by_group - mean) / np.sqrt(variance + 1e-5)).reshape(2, 9, 4) * gamma + beta
+    query, key, value = np.split(normal @ kernel + bias, 3, axis=-1)
+    heads = []
+    for head in (slice(0, 2), slice(2, 4)):
+        weights = np.exp(query[..., head] @ key[..., head].swapaxes(1, 2) / np.sqrt(2))
+        heads.append(weights / weights.sum(axis=-1, keepdims=True) @ value[..., head])
+    wanted = np.concatenate(heads, axis=-1) @ last_kernel + last_bias
+    np.testing.assert_allclose(model(x), x + wanted.reshape(2, 3, 3, 4), rtol=1e-4, atol=1e-4)
+
+
+def test_attention_can_be_left_out():
+    build = zoo.get("diffusion").build
+    names = {layer.name for layer in build(spec(8, 8), **{**TINY, "num_heads": 0}).layers}
+    assert not any("attention" in name for name in names)
+    with pytest.raises(ValueError, match="width 6 does not divide over 4 heads"):
+        build(spec(8, 8), **{**TINY, "num_heads": 4})
 
 
 def test_times_are_embedded_in_float32():
