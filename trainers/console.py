@@ -58,6 +58,15 @@ def open_missing() -> None:
             setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
+def print_any_name() -> None:
+    """Lets answers name files whose names are no text in the encoding of stdout.
+
+    Python escapes such characters on stderr; on stdout they are an error at the end of a training.
+    """
+    if getattr(sys.stdout, "errors", None) == "strict" and hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 @contextlib.contextmanager
 def lasting() -> Iterator[None]:
     """While it is entered, progress and warnings that cannot be written are dropped.

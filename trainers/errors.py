@@ -115,7 +115,8 @@ def run_command(command: Callable[[list[str]], None]) -> None:
     is not foreseen keeps its traceback: it is a defect of ours.
     """
     console.open_missing()
-    debug = any(argument.lstrip("-").partition("=")[0] == "debug" for argument in sys.argv[1:])
+    console.print_any_name()
+    debug = _is_debugged(sys.argv[1:])
     if not debug:  # TensorFlow prints a dozen lines at every start otherwise
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
@@ -132,6 +133,16 @@ def run_command(command: Callable[[list[str]], None]) -> None:
             text = one_line(text or str(error)) or type(error).__name__
             print(f"error: {text}", file=sys.stderr)
         sys.exit(code)
+
+
+def _is_debugged(arguments: list[str]) -> bool:
+    """What the last --debug says, read before the flags are: they may be wrong."""
+    debug = False
+    for argument in arguments:
+        found = re.fullmatch(r"--?(no)?debug(?:=(.*))?", argument)
+        if found:
+            debug = not found[1] and (found[2] or "true").lower() not in ("false", "f", "0")
+    return debug
 
 
 def _one_line(record: logging.LogRecord) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 from trainers.config import flags
 from trainers.config.settings import resolve
-from trainers.errors import import_tensorflow, run_command
+from trainers.errors import UsageError, import_tensorflow, run_command
 
 
 def train(model: str, *, callbacks: Sequence[Any] = (), **changes: Any) -> dict[str, Any]:
@@ -31,9 +31,12 @@ def train(model: str, *, callbacks: Sequence[Any] = (), **changes: Any) -> dict[
     Raises:
         UsageError, DataError, ArtefactError, NonFiniteError, InterruptedRunError: see errors.py.
     """
+    settings = resolve(model, changes)
+    if settings.dry_run:
+        raise UsageError("train() trains; the command trainers.run has --dry_run")
     from trainers.training.run import run
 
-    return run(resolve(model, changes), callbacks=callbacks)
+    return run(settings, callbacks=callbacks)
 
 
 def main(argv: list[str]) -> None:

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from pipelines import DataError
+from tests.conftest import run_python
 from trainers import errors
 
 
@@ -93,3 +94,33 @@ def test_data_errors_finds_a_data_error_inside_of_tensorflows():
         raise Wrapped("Traceback: ...\npipelines.DataError: row 7 is damaged\n")
     with pytest.raises(ValueError, match="DataError: row 7"), errors.data_errors():
         raise ValueError("DataError: row 7")
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (["--debug"], True),
+        (["-debug=true"], True),
+        (["--debug=false"], False),
+        (["--debug", "--nodebug"], False),
+        (["debug"], False),  # a file of this name
+    ],
+)
+def test_tracebacks_are_printed_where_debug_is_on(words, shown):
+    probe = (
+        "from trainers import errors\n"
+        "def fail(argv): raise errors.UsageError('no')\n"
+        "errors.run_command(fail)"
+    )
+    done = run_python("-c", probe, *words, check=False)
+    assert done.returncode == errors.USAGE
+    assert ("Traceback" in done.stderr) == shown
+
+
+@pytest.mark.parametrize("encoding", ["utf-8:strict", "ascii"])
+def test_answers_name_files_whose_names_are_no_text(encoding, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+    probe = (
+        "from trainers import errors\nerrors.run_command(lambda argv: print('run in caf\\udce9'))"
+    )
+    assert run_python("-c", probe).stdout == "run in caf\\udce9\n"

@@ -40,6 +40,12 @@ def test_train_calls_the_callbacks_of_its_user_and_returns_the_report(tmp_path):
     assert report["test"] == json.loads((tmp_path / "report.json").read_text())["test"]
 
 
+def test_train_refuses_a_dry_run_instead_of_training(tmp_path):
+    with pytest.raises(UsageError, match=r"the command trainers\.run has --dry_run"):
+        run.train("mlp_binary", dry_run=True, workdir=str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
 def test_train_refuses_an_unknown_setting_with_the_nearest(tmp_path):
     with pytest.raises(UsageError, match="epochs"):
         run.train("mlp_binary", epoch=2, workdir=str(tmp_path))

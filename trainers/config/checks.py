@@ -118,9 +118,11 @@ def check_pipeline(settings: "Settings") -> None:
 
 
 def check_ways(settings: "Settings") -> None:
-    """UsageError: an unknown way, or an option of one."""
+    """UsageError: a way that is unknown or named twice, or an option of one."""
     for name in settings.way:
         check_name("way", name, ways.names())
+        if settings.way.count(name) > 1:
+            raise UsageError(f"--way names {name} more than once")
     for key, value in settings.way_options.items():
         name, _, option = key.partition(".")
         check_name("way in --way_options, which --way lacks:", name, settings.way)

@@ -8,7 +8,15 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 _BETWEEN_PATTERNS = re.compile(r",(?![^{]*\})(?![^\[]*\])(?![^(]*\))")
-_PAIRS = re.compile(r",(?=[^,=()\[\]]+=)")  # the commas between name=value pairs
+# A pair ends at the comma before the next `name=`; commas within a value in quotes are its own.
+_PAIR = re.compile(
+    r"""([^,=()\[\]]*)=('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|.*?)(?:,(?=[^,=()\[\]'"]+=)|\Z)""",
+    re.DOTALL,
+)
+# A factor ends at `=number`: commas, "=" and brackets before it are of the regular expression.
+_FACTOR = re.compile(
+    r"\s*(.*?)=\s*([-+]?(?:[0-9.]+(?:e[-+]?[0-9]+)?|inf|nan))\s*(?:,|\Z)", re.DOTALL | re.IGNORECASE
+)
 
 
 class Codec(NamedTuple):
@@ -47,22 +55,31 @@ def _truth(text: Any) -> bool:
     raise ValueError("expected true or false")
 
 
-def _assignments(text: str) -> list[tuple[str, Any]]:
-    """The pairs of `name=value,other=value`; a value is a Python literal or else text."""
-    pairs = []
-    for part in _PAIRS.split(text) if text else []:
-        key, equals, value = part.partition("=")
-        if not equals:
-            raise ValueError(f"expected name=value, received {part!r}")
-        try:
-            pairs.append((key.strip(), ast.literal_eval(value)))
-        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-            pairs.append((key.strip(), value))
+def _pairs(pattern: re.Pattern[str], text: str) -> list[tuple[str, str]]:
+    """The two groups of each match, which follow one another without a gap."""
+    pairs, at = [], 0
+    while at < len(text):
+        found = pattern.match(text, at)
+        if not found:
+            raise ValueError(f"expected name=value, received {text[at:]!r}")
+        pairs.append((found[1].strip(), found[2]))
+        at = found.end()
     return pairs
 
 
 def _parse_options(text: str) -> dict[str, Any]:
-    return dict(_assignments(text))
+    """The pairs of `name=value,other=value`; a value is a Python literal or else text."""
+    options = {}
+    for key, value in _pairs(_PAIR, text):
+        try:
+            options[key] = ast.literal_eval(value)
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            options[key] = value
+    return options
+
+
+def _parse_factors(text: str) -> list[tuple[str, float]]:
+    return [(pattern, float(factor)) for pattern, factor in _pairs(_FACTOR, text)]
 
 
 def _options(value: Any) -> dict[str, Any]:
@@ -123,6 +140,8 @@ def _class_weights(value: Any) -> str | tuple[float, ...]:
     weights = tuple(map(_number, value))
     if not all(0 <= weight < math.inf for weight in weights):
         raise ValueError("a weight is at least 0")
+    if weights and not any(weights):
+        raise ValueError("with all weights 0 nothing would be learnt")
     return weights
 
 
@@ -176,7 +195,7 @@ CODECS = {
     "float": Codec("a number", float, _number, repr),
     "str": Codec("text", str, _text),
     "options": Codec("name=value pairs", _parse_options, _options, _write_options),
-    "factors": Codec("pattern=multiplier pairs", _assignments, _factors, _write_factors),
+    "factors": Codec("pattern=multiplier pairs", _parse_factors, _factors, _write_factors),
     "class_weights": Codec(
         "'balanced' or numbers", _parse_class_weights, _class_weights, _write_class_weights
     ),

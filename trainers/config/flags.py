@@ -29,8 +29,11 @@ trainers.doctor, pipelines.fetch.
 """
 
 
-def parse(argv: Sequence[str]) -> Settings | None:
+def parse(argv: Sequence[str], *, part: str = "") -> Settings | None:
     """The settings that a command line asks for; None after `--help` or `--list`, which print.
+
+    Args:
+        part: folder within that of --workdir, where one is given, that the run is in.
 
     Raises:
         UsageError: an unknown flag or a wrong value.
@@ -55,6 +58,8 @@ def parse(argv: Sequence[str]) -> Settings | None:
     }
     if "model" not in changes:
         raise UsageError(f"--model is missing; choose one of: auto, {', '.join(zoo.names())}")
+    if part and changes.get("workdir"):
+        changes["workdir"] = str(pathlib.Path(changes["workdir"], part))
     return resolve(changes.pop("model"), changes)
 
 

@@ -3,6 +3,7 @@
 Its test holds names and defaults against the classes.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -100,3 +101,13 @@ def check(recipe: Recipe) -> None:
             continue
         label = f"--optimizer_options: {name}"
         check_option(label, value, arguments[name], _LIMITS.get(name, (None, None)))
+        if name == "exclude_layers":
+            for pattern in value:
+                _check_pattern(label, pattern)
+
+
+def _check_pattern(label: str, pattern: Any) -> None:
+    try:
+        re.compile(pattern)
+    except (re.error, TypeError) as error:
+        raise UsageError(f"{label} takes regular expressions, received {pattern!r}") from error

@@ -1,6 +1,5 @@
 """The same run over several seeds: their settings, the spread of their figures and its table."""
 
-import dataclasses
 import math
 import pathlib
 import re
@@ -16,6 +15,8 @@ from trainers.store import sealed
 from trainers.studies import child
 
 _CONFIDENCE = 0.95
+_MOST = 1000  # runs; above it the number was meant as a seed
+_DIGITS = 10  # of 2**31
 _GROUPS = ("test", "validation", "seconds")
 
 
@@ -33,7 +34,11 @@ def parse_seeds(text: str) -> list[int]:
     """Seeds from a number of them, "5", or a list, "3,7,9". UsageError: neither."""
     if not re.fullmatch(r"[0-9]+(,[0-9]+)*,?", text):
         raise UsageError(f"--seeds takes a number, 5, or a list, 3,7,9; received {text!r}")
+    if max(map(len, text.split(","))) > _DIGITS:
+        raise UsageError(f"--seeds: a seed is less than 2**31; received {text:.40}")
     seeds = [int(part) for part in text.split(",") if part]
+    if "," not in text and seeds[0] > _MOST:
+        raise UsageError(f"--seeds={text} asks for so many runs; that seed alone: --seeds={text},")
     seeds = seeds if "," in text else list(range(seeds[0]))
     if not seeds or len(seeds) != len(set(seeds)):
         raise UsageError(f"--seeds needs at least one seed, and each only once; received {text!r}")
@@ -51,14 +56,12 @@ def plan(seeds: Sequence[int], run_flags: Sequence[str]) -> list[Settings] | Non
             raise UsageError(f"{flag}: the seeds are --seeds=..., before '--'")
     runs = []
     for seed in seeds:
-        settings = flags.parse(["run", *run_flags, f"--seed={seed}"])
+        # Checked as the run in its own folder: it may have begun, and need no --init_from again.
+        settings = flags.parse(["run", f"--seed={seed}", *run_flags], part=f"seed-{seed}")
         if settings is None:
             return None
         if settings.dry_run:
             raise UsageError("--dry_run reports nothing to repeat: use trainers.run")
-        if settings.workdir:
-            workdir = str(pathlib.Path(settings.workdir, f"seed-{seed}"))
-            settings = dataclasses.replace(settings, workdir=workdir)
         runs.append(settings)
     return runs
 
@@ -103,8 +106,13 @@ def summary(
         ],
         "confidence": _CONFIDENCE,
         "statistics": {
-            group: {name: spread([r[group][name] for r in reports]) for name in names}
-            for group, names in ((group, reports[0][group]) for group in _GROUPS if reports)
+            group: {
+                # Reports of earlier versions lack some.
+                name: spread([r[group][name] for r in reports if name in r[group]])
+                for name in dict.fromkeys(name for report in reports for name in report[group])
+            }
+            for group in _GROUPS
+            if reports
         },
     }
 
@@ -114,7 +122,7 @@ def run_seed(settings: Settings, run_flags: Sequence[str]) -> tuple[Outcome, int
     folder, seed = settings.run_dir, settings.recipe.seed
     folder.parent.mkdir(parents=True, exist_ok=True)
     workdir = [f"--workdir={folder}"] if settings.workdir else []
-    ended = child.run([*run_flags, f"--seed={seed}", *workdir], log_path(folder))
+    ended = child.run([f"--seed={seed}", *run_flags, *workdir], log_path(folder))
     report = sealed.read(folder / "report.json") if ended.exit_code == 0 else None
     return Outcome(seed, folder, ended.exit_code, report, ended.last_line), ended.signal
 

@@ -24,6 +24,7 @@ from trainers.training.model import TrainedModel
 from trainers.ways import registry
 
 _TIMED = 12  # steps, after a first execution that traces
+_MOST_TIMED = 100  # steps of an execution: as many as a machine chooses itself
 
 
 def describe(settings: Settings) -> str:
@@ -41,6 +42,7 @@ def describe(settings: Settings) -> str:
     prepared = _prepared(settings)
     unseen.warn(prepared, SPLITS)
     settings = sizes.chosen(settings, prepared.num_rows("train"))
+    check_batch_size(settings.recipe.batch_size, strategy, divisor)  # also one that was chosen
     model = compiling.compiled(settings, prepared, strategy, precision.policy(dtype))
     steps = compiling.epoch_steps(settings, prepared)
     frozen = not model.trainable_variables  # then no step is taken
@@ -110,14 +112,16 @@ def _seconds_per_step(
         threads=chosen.stream_threads,
     )
     data = machine.copied_ahead(data, chosen.device)
-    loop.count_steps(model, strategy, steps=10**9, validation_steps=1)
+    # A call is a pass: of --steps_per_execution=5000 no more steps are taken than are measured.
+    per_call = min(model.steps_per_execution, _MOST_TIMED)
+    loop.count_steps(model, strategy, steps=per_call, validation_steps=1)
     iterator = iter(strategy.experimental_distribute_dataset(data))
     model.train_function(iterator)
-    executions = math.ceil(_TIMED / model.steps_per_execution)
+    executions = math.ceil(_TIMED / per_call)
     started = time.perf_counter()
     for _ in range(executions):
         float(model.train_function(iterator)["loss"])
-    return (time.perf_counter() - started) / (executions * model.steps_per_execution)
+    return (time.perf_counter() - started) / (executions * per_call)
 
 
 def _memory(model: keras.Model, settings: Settings, prepared: Prepared) -> int:

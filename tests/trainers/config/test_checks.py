@@ -41,6 +41,7 @@ def test_options_of_a_task_are_those_of_its_file():
         ),
         ({"workdir": "s3://bucket/run"}, "runs live on a local disk"),
         ({"batch_size": 31, "replicas": 2}, "does not divide over --replicas=2"),
+        ({"way": ("accumulate", "accumulate")}, "--way names accumulate more than once"),
     ],
 )
 def test_settings_that_cannot_be_meant_are_refused(changes, message):

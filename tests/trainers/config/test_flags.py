@@ -21,6 +21,7 @@ REFUSED = {
     "--model=cifar_cnn --hparams=units": "--hparams takes name=value pairs, received 'units'",
     "--model=cifar_cnn --hparams=units=many": "int",
     "--model=cifar_cnn --class_weights=even": "--class_weights takes 'balanced' or numbers",
+    "--model=cifar_cnn --class_weights=0,0": "nothing would be learnt",
     "--model=cifar_cnn --lr_scale=conv1=much": "--lr_scale takes pattern=multiplier pairs",
     "--model=cifar_cnn --optimizer_options=beta2=0.98": "nearest: beta_2",
     "--model=cifar_cnn --task=regresion": "nearest: regression",

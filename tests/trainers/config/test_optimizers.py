@@ -50,6 +50,8 @@ def test_arguments_and_defaults_are_those_of_the_class(name):
         ("adamw", {"epsilon": math.nan}, "epsilon must be at least 0, received nan"),
         ("muon", {"ns_steps": 0}, "ns_steps must be at least 1"),
         ("muon", {"ns_steps": 2.5}, "ns_steps takes int like 5"),
+        ("muon", {"exclude_layers": ("[",)}, r"takes regular expressions, received '\['"),
+        ("muon", {"exclude_layers": (1,)}, "takes regular expressions, received 1"),
         ("adam", {"amsgrad": 1}, "amsgrad takes bool like False"),
         ("sgd", {"momentum": 0.8}, "momentum is set by --momentum"),
         ("adam", {"clipnorm": 1.0}, "clipnorm is set by --clip_norm"),

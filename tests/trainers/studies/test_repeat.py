@@ -42,7 +42,9 @@ def test_parse_seeds_takes_a_number_or_a_list(text, seeds):
     assert repeat.parse_seeds(text) == seeds
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "x", "", ",", "1.5", "2,2", "1, 2"])
+@pytest.mark.parametrize(
+    "text", ["0", "-1", "x", "", ",", "1.5", "2,2", "1, 2", "20240131", "9" * 5000]
+)
 def test_parse_seeds_refuses_anything_else(text):
     with pytest.raises(UsageError, match="--seeds"):
         repeat.parse_seeds(text)
@@ -82,3 +84,36 @@ def test_summary_and_table_leave_out_what_failed(tmp_path):
     rows = [line.split() for line in repeat.statistics_table(result["statistics"])]
     # The sample standard deviation of 0.90 and 0.92 is 0.02 / sqrt(2).
     assert rows[1][:7] == ["test", "accuracy", "2", "0.9100", "0.0141", "0.9000", "0.9200"]
+
+
+def test_plan_checks_a_run_in_its_own_folder(tmp_path):
+    for name in ("seed-0", "seed-1"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.json").write_text('{"settings": {"model": "mlp"}}')
+    words = ["--pipeline=breast_cancer", f"--workdir={tmp_path}"]
+    runs = repeat.plan([0, 1], ["--model=auto", *words])
+    assert [run.model for run in runs] == ["mlp", "mlp"]  # as the runs themselves will be
+    # What they began with is not needed again.
+    assert repeat.plan([0, 1], ["--model=mlp", *words, f"--init_from={tmp_path / 'gone'}"])
+    with pytest.raises(UsageError, match="it does not exist"):
+        repeat.plan([0, 2], ["--model=mlp", *words, f"--init_from={tmp_path / 'gone'}"])
+
+
+def test_plan_refuses_a_last_flag_without_its_value():
+    with pytest.raises(UsageError, match="workdir"):
+        repeat.plan([0, 1], ["--model=mlp", "--workdir"])
+
+
+def test_summary_takes_reports_that_lack_a_number_of_others(tmp_path):
+    settings = repeat.plan([0, 1], ["--model=mlp_binary"])[0]
+    figures = {"dataset": "d:1", "parameters": 7, "test": {"loss": 1.0}, "validation": {}}
+    outcomes = [
+        repeat.Outcome(seed, tmp_path, 0, {**figures, "seconds": seconds}, "done")
+        for seed, seconds in enumerate([{"fit": 1.0, "saving": 0.5}, {"fit": 3.0, "total": 4.0}])
+    ]
+    found = repeat.summary(settings, [], outcomes)["statistics"]["seconds"]
+    assert {name: figures["values"] for name, figures in found.items()} == {
+        "fit": [1.0, 3.0],
+        "saving": [0.5],
+        "total": [4.0],
+    }

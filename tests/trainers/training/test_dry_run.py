@@ -6,6 +6,7 @@ import pytest
 
 from tests.conftest import tiny_settings
 from trainers.config.settings import resolve
+from trainers.devices import loop
 from trainers.errors import UsageError
 from trainers.training import dry_run
 
@@ -32,3 +33,20 @@ def test_dry_run_shows_the_sizes_that_the_rows_ask_for(tmp_path):
     text = dry_run.describe(resolve("mlp", {"workdir": str(tmp_path / "run"), "dry_run": True}))
     assert "batch_size = 16" in text  # for 72 random rows
     assert "steps       4 an epoch, 2000 in all" in text
+
+
+@pytest.mark.usefixtures("_fake_data")
+def test_chosen_batch_that_does_not_divide_is_refused_as_the_run_refuses_it(tmp_path):
+    ways = {"way": ("accumulate",), "way_options": {"accumulate.steps": 3}}
+    settings = resolve("mlp", {"workdir": str(tmp_path / "run"), "dry_run": True, **ways})
+    with pytest.raises(UsageError, match="batch_size=16 does not divide over 1 replicas, in 3 par"):
+        dry_run.describe(settings)
+
+
+@pytest.mark.usefixtures("_fake_data")
+def test_dry_run_takes_few_steps_whatever_a_call_would_take(tmp_path, monkeypatch):
+    taken, step = [], loop.steps_to_take
+    monkeypatch.setattr(loop, "steps_to_take", lambda *a: taken.append(step(*a)) or taken[-1])
+    settings = tiny_settings("mlp_binary", tmp_path, steps_per_execution=5000)
+    dry_run.describe(settings)
+    assert 0 < sum(taken) <= 200
