@@ -45,7 +45,9 @@ def pattern(form: str) -> str:
     if unit == "%":
         return f"{_SIGN}{body} ?%"
     before, after = (f"(?:{one} ?)?", f"(?: ?{one})?") if unit else ("", "")
-    return f"(?:{_SIGN}{before}{_SIGN}{body}{after}|\\({before}{body}{after}\\))"
+    # One sign, on either side of the unit: no number is written as --5 or +-0.5.
+    signed = f"(?:{_SIGN}{before}|{before}{_SIGN})" if unit else _SIGN
+    return f"(?:{signed}{body}{after}|\\({before}{body}{after}\\))"
 
 
 def value(cell: str, form: str) -> float | None:

@@ -120,6 +120,15 @@ def save(folder: pathlib.Path, checkpoint: Checkpoint, *, best_step: int | None)
         _remove(damaged)
 
 
+def meta_of(folder: pathlib.Path, step: int) -> Mapping[str, Any] | None:
+    """What a checkpoint says of the run, its arrays unread; None: it is damaged."""
+    try:
+        meta = untrusted.read_json(_path(folder, step) / "meta.json")
+        return meta if meta.pop("meta_sha256") == _digest(meta) else None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return None
+
+
 def _best_of(folder: pathlib.Path, step: int) -> int | None:
     """The best step as of a checkpoint; None where it has none, or is damaged."""
     try:

@@ -18,7 +18,7 @@ from trainers.store import checkpoint
 from trainers.store.checkpoint import Checkpoint
 from trainers.store.run_folder import Run
 from trainers.training import compile as compiling
-from trainers.training import optimizers
+from trainers.training import optimizers, resumable
 from trainers.training.callbacks import signals
 from trainers.training.callbacks.averages import AveragedWeights, warn_if_short
 from trainers.training.callbacks.monitor import Monitor
@@ -145,8 +145,8 @@ def _fit_from(
 def _first_epoch(begin: Checkpoint, recipe: Recipe, steps: int) -> int | None:
     """The epoch in which a run goes on from a checkpoint; None where it is at its end."""
     progress = begin.meta["progress"]
-    # The patience may be another one now (--resume_with_changes).
-    progress["stopped"] &= 0 < recipe.early_stopping <= progress["wait"]
+    # The patience or the metric may be another one now (--resume_with_changes).
+    progress["stopped"] = resumable.has_stopped(begin.meta, recipe)
     # An epoch whose validation is still to come is entered once more, with all its steps taken.
     epoch = begin.step // steps - (not progress["validated"])
     return None if epoch >= recipe.epochs or progress["stopped"] else epoch

@@ -1,10 +1,13 @@
-"""Whether a run can be continued under other settings, before these are written down."""
+"""Whether a run can be continued under other settings, and whether it is at its end under them."""
 
 import pathlib
+from collections.abc import Mapping
+from typing import Any
 
 from trainers.errors import ArtefactError
 from trainers.store import checkpoint
 from trainers.training.model import TrainedModel
+from zoo.spec import Recipe
 
 
 def check(model: TrainedModel, folder: pathlib.Path, epoch_steps: int) -> None:
@@ -25,3 +28,26 @@ def check(model: TrainedModel, folder: pathlib.Path, epoch_steps: int) -> None:
             f"batch size and the data, or begin with its weights, --init_from={folder}, in another "
             "--workdir"
         )
+
+
+def is_over(folder: pathlib.Path, report: Mapping[str, Any], recipe: Recipe) -> bool:
+    """Whether a run with a report is at its end under a recipe of so many epochs as the report's.
+
+    One that stopped early is not, where --resume_with_changes brought another patience or metric:
+    here, or to an earlier process, which may have gone on and died before it had a new report.
+    """
+    folder = folder / "checkpoints"
+    last = max(checkpoint.steps(folder), default=None)
+    meta = None if last is None else checkpoint.meta_of(folder, last)
+    if meta is None or "steps" not in report or "epoch_steps" not in meta:
+        return True  # nothing says otherwise
+    end = meta["epoch_steps"] * recipe.epochs
+    at_end = last >= end and meta["progress"]["validated"]
+    return last <= report["steps"]["last"] and (at_end or has_stopped(meta, recipe))
+
+
+def has_stopped(meta: Mapping[str, Any], recipe: Recipe) -> bool:
+    """Whether a run that stopped early, by its checkpoint's `meta`, stays so under a recipe."""
+    progress = meta["progress"]
+    same = meta.get("monitor", recipe.monitor) == recipe.monitor  # else nobody waited for it
+    return progress["stopped"] and same and 0 < recipe.early_stopping <= progress["wait"]

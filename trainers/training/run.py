@@ -84,7 +84,7 @@ def run(
         _choose_devices(settings)  # before there is a tensor
         _check_identity(folder, settings)
         report = report_file.complete(folder, settings)
-        if report is not None:
+        if report is not None and resumable.is_over(folder, report, settings.recipe):
             _check_complete(folder, settings)
             if settings.judge:
                 return _judge_later(folder, settings, report)

@@ -36,6 +36,10 @@ def at(cell: str) -> str:
         ("$", "point $", None),
         ("€5", "point $", None),
         ("1.2.3", "comma", None),
+        ("--5", "point", None),
+        ("+-0.5", "point", None),  # of a tolerance
+        ("-$-5", "point $", None),
+        ("-(5)", "point", None),
     ],
 )
 def test_value_by_hand(cell, form, value):

@@ -39,6 +39,8 @@ def test_numbers_reads_what_the_file_reader_reads(form):
         "1.039,92",
         "12",
         "-3",
+        "--3",
+        "+-3",
         "0.5",
         ",5",
         "1 234",
@@ -48,7 +50,11 @@ def test_numbers_reads_what_the_file_reader_reads(form):
         "",
         "x",
     ]
-    texts = [f"{b}{unit}" for b in bodies] + [f"{unit}{b}" for b in bodies] + [*bodies, "-" + unit]
+    texts = (
+        [f"{b}{unit}" for b in bodies]
+        + [f"{unit}{b}" for b in bodies]
+        + [*bodies, "-" + unit, f"-{unit}-5"]
+    )
     reading = Reading("number", form)
     part = cells.recorded(rows_of({"x": reading}, x=[b"1"]))
     found = cells.read(part, sent(x=texts)).numbers.numpy()[:, 0]

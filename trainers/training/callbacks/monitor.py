@@ -121,9 +121,10 @@ class Monitor(keras.callbacks.Callback):
 
     @_never_in_the_way
     def on_test_begin(self, logs=None):
-        """What a generator makes with the weights that are validated: the averages, if any."""
-        if self._sampler is not None:
-            with self._writers["validation"].as_default(step=self._step):
+        """What the weights that are validated answer or make: the averages, if there are any."""
+        with self._writers["validation"].as_default(step=self._step):
+            self._write_images()
+            if self._sampler is not None:
                 tf.summary.image("samples", self._sampler()[None])
 
     @_never_in_the_way
@@ -137,8 +138,6 @@ class Monitor(keras.callbacks.Callback):
         }
         self._write("train", {f"epoch/{name}": value for name, value in train.items()})
         self._write("validation", {f"epoch/{name}": value for name, value in validation.items()})
-        with self._writers["validation"].as_default(step=self._step):
-            self._write_images()
         if self._settings.histograms:
             with self._writers["train"].as_default(step=self._step):
                 for variable in self.model.trainable_variables:

@@ -2,12 +2,14 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from tests.conftest import tiny_settings
 from tests.faults.deaths import At
 from trainers.training import run
 from trainers.training.callbacks import monitor
+from trainers.training.callbacks.averages import averages
 
 
 @pytest.mark.parametrize(
@@ -63,3 +65,17 @@ def test_files_are_flushed_before_a_checkpoint(tmp_path, monkeypatch):
     settings = tiny_settings("mlp_binary", tmp_path, **changes)
     run.run(settings, callbacks=[At("on_train_batch_begin", look, 3)])
     assert found == [[1, 2, 3]]
+
+
+@pytest.mark.usefixtures("_fake_data", "_unchecked_export")
+def test_pictures_have_the_answers_of_the_weights_that_are_validated(tmp_path, monkeypatch):
+    seen = []
+
+    def look(self):
+        pairs = averages(self.model).values()
+        same = all(np.array_equal(weight.numpy(), average.numpy()) for weight, average in pairs)
+        seen.append((self._step, same))
+
+    monkeypatch.setattr(monitor.Monitor, "_write_images", look)
+    run.run(tiny_settings("mlp_binary", tmp_path, ema=0.9, epochs=2))
+    assert seen == [(4, True), (8, True)]

@@ -21,6 +21,10 @@ class Stop(Exception):
     """Stands for a process that dies."""
 
 
+def dying(*arguments):
+    raise Stop
+
+
 def lines_of(folder) -> list[dict]:
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
@@ -124,6 +128,37 @@ def test_a_run_that_stopped_early_goes_on_with_more_patience(tmp_path):
         "mlp_binary", tmp_path, epochs=5, early_stopping=0, resume_with_changes=True, **changes
     )
     assert run.run(more)["steps"]["last"] == 5 * STEPS
+
+
+def test_a_run_that_stopped_early_goes_on_to_the_same_number_of_epochs(tmp_path, monkeypatch):
+    """Also where the process that goes on is killed, before its first epoch or after its last."""
+    changes = {**STILL, "checkpoint_minutes": 0.0, "epochs": 5}
+    short = tiny_settings("mlp_binary", tmp_path, early_stopping=1, **changes)
+    assert run.run(short)["steps"]["last"] == 2 * STEPS
+    assert run.run(short)["steps"]["last"] == 2 * STEPS
+    changes |= {"early_stopping": 0, "keep": "last"}
+    more = tiny_settings("mlp_binary", tmp_path, resume_with_changes=True, **changes)
+    with monkeypatch.context() as patched:
+        patched.setattr(run.fit, "fit", dying)
+        with pytest.raises(Stop):
+            run.run(more)
+    more = tiny_settings("mlp_binary", tmp_path, **changes)
+    with monkeypatch.context() as patched:
+        patched.setattr(run, "_test", dying)
+        with pytest.raises(Stop):
+            run.run(more)
+    report = run.run(more)
+    assert report["steps"]["last"] == 5 * STEPS
+    assert run.run(more) == report
+
+
+def test_a_run_that_stopped_early_goes_on_by_another_metric(tmp_path):
+    """Its patience is counted anew: nobody has waited for that metric yet."""
+    changes = {**STILL, "checkpoint_minutes": 0.0, "epochs": 5, "early_stopping": 1}
+    assert run.run(tiny_settings("mlp_binary", tmp_path, **changes))["steps"]["last"] == 2 * STEPS
+    changes |= {"monitor": "accuracy", "resume_with_changes": True}
+    steps = run.run(tiny_settings("mlp_binary", tmp_path, **changes))["steps"]
+    assert steps == {"last": 4 * STEPS, "best": 3 * STEPS}
 
 
 def test_the_time_budget_is_that_of_the_process_not_of_a_try(tmp_path, monkeypatch):
