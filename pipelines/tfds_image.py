@@ -26,6 +26,7 @@ def pipeline(
     padding: int = 0,
     flip: bool = False,
     labels: int = 0,
+    test_split: str = "",
     **shared,
 ) -> Pipeline:
     """Validation is the end of the training split; test is TFDS's `test`, or else `validation`.
@@ -37,6 +38,8 @@ def pipeline(
         padding: largest shift of a training image, in pixels.
         flip: mirror half of the training images.
         labels: training images that keep their labels, as many of each class; 0: all.
+        test_split: TFDS's split that is tested on, where `test` has no labels: "validation" for
+            "imagenet2012".
         shared: options of `augmented`.
 
     Raises:
@@ -58,7 +61,7 @@ def pipeline(
         schema = classes({"image": Field(shape, "uint8")}, tuple(features["label"].names))
         # Two classes are two logits too, so that every network for images takes them.
         schema = schema._replace(task="classification", outputs=len(schema.class_names))
-        return schema, by_percent(dataset, info.splits, validation_percent)
+        return schema, by_percent(dataset, info.splits, validation_percent, test_split)
 
     def fit(raw):
         return {"image": image.resize(raw["image"], image_size) if image_size else raw["image"]}

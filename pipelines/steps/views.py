@@ -46,6 +46,7 @@ def greyed(fraction: float) -> Augment:
     """An augmentation: so many of the images lose their colour."""
 
     def augment(raw: Tensors, target, keys: Keys) -> tuple[Tensors, tf.Tensor]:
+        colour.check_is_colour("grey", raw["image"])
         kept = tf.cast(uniform(keys.named("grey"), 0) >= fraction, tf.float32)
         return {**raw, "image": colour.saturation(raw["image"], kept)}, target
 

@@ -1,5 +1,7 @@
 """Any set of images of TFDS by name."""
 
+import types
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -41,6 +43,25 @@ def test_tfds_image_cuts_validation_from_the_end_of_training(built_in_data):
         "test": 3_000,
     }
     assert (schema.task, schema.outputs) == ("classification", 10)
+
+
+def test_tfds_image_is_tested_on_the_split_that_has_labels():
+    """The test split of imagenet2012 has the label -1."""
+    features = {"image": types.SimpleNamespace(shape=(8, 8, 3))}
+    features["label"] = types.SimpleNamespace(names=["cat", "dog"])
+    info = types.SimpleNamespace(features=features, splits=("train", "validation", "test"))
+
+    def splits(**options):
+        return pipelines.get("tfds_image", dataset="made", **options).declare(info)[1]
+
+    assert splits()["test"] == "test"
+    assert splits(test_split="validation") == {
+        "train": "train[:90%]",
+        "validation": "train[90%:]",
+        "test": "validation",
+    }
+    with pytest.raises(DataError, match="made has no tast split"):
+        splits(test_split="tast")
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from pipelines.storage.progress import progress
 from trainers.config.settings import Settings
 from trainers.devices.precision import exact_float32
 from trainers.errors import UsageError
+from trainers.evaluation import statistics
 from trainers.store import saved_model
 from trainers.store.files import fingerprint
 from trainers.store.finished import Finished, finished
@@ -117,8 +118,8 @@ def judged(
     Returns:
         `accuracy`: fraction of the images in which the judge sees the class that was asked for;
         `frechet_distance` and its `floor`; `spread`: how far features of a class lie apart, as a
-        fraction of those of real images; `accuracy_of_real`: of the judge on the test rows;
-        and what was compared.
+        fraction of those of real images, 0 where the judge sees no difference between these;
+        `accuracy_of_real`: of the judge on the test rows; and what was compared.
     """
     test, train = prepared.rows["test"], prepared.rows["train"]
     number = _number(settings, prepared)
@@ -130,6 +131,7 @@ def judged(
         made = progress(made, -(-number // _ROWS), "generating images")
         scaled = (image.scale({"image": tf.constant(pixels)})["image"] for pixels in made)
         fake = _seen(scaled, judge)
+    features = fake.features, real.features
     halves = _drawn(train.num_rows, 2 * number)
     floors = [
         frechet_distance(_real(train, half, judge)[0].features, real.features)
@@ -143,10 +145,9 @@ def judged(
         "samples": number,
         "accuracy": float(np.mean(fake.classes == target)),
         "accuracy_of_real": float(np.mean(real.classes == target)),
-        "frechet_distance": frechet_distance(fake.features, real.features),
+        "frechet_distance": frechet_distance(*features),
         "floor": float(np.mean(floors)),
-        "spread": spread(fake.features, target, num_classes)
-        / spread(real.features, target, num_classes),
+        "spread": float(statistics.ratio(*(spread(f, target, num_classes) for f in features))),
     }
 
 

@@ -29,37 +29,39 @@ _STEPS = 500  # of the linear model's optimizer, at most
 def probe(exported: pathlib.Path, settings: Settings, prepared: Prepared) -> dict[str, Any] | None:
     """Accuracies of two simple models of the exported features, where rows have labels.
 
-    Both are fitted on training rows without augmentation, of which some may have no label.
+    Both are fitted on training rows without augmentation. Rows without a label, which have -1, are
+    left out in every split: TFDS hides those of some test splits.
 
     Returns:
         `rows` and `neighbours`, their numbers, and for validation and test `knn` and `linear`;
-        None: there are no labels of two classes.
+        None: there are no labels of two classes, or none in validation or test.
 
     Raises:
         ArtefactError: the export is damaged.
     """
     if not all(_has_classes(prepared.rows[split]) for split in ("train", *SPLITS)):
         return None
-    labels = targets(prepared.rows["train"])
-    known = np.flatnonzero(labels >= 0)
-    if len(np.unique(labels[known])) < 2:
+    labels = {split: targets(prepared.rows[split]) for split in ("train", *SPLITS)}
+    known = {split: np.flatnonzero(of_split >= 0) for split, of_split in labels.items()}
+    different = np.unique(labels["train"][known["train"]])
+    if len(different) < 2 or not all(map(len, known.values())):
         return None
-    known = known[spaced(len(known), _MOST)]
+    known["train"] = known["train"][spaced(len(known["train"]), _MOST)]
     model = saved_model.load(exported)  # owns the variables that its signature reads
     serve, size = model.signatures["serving_default"], settings.recipe.batch_size
 
-    def labelled(split: str, index: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-        parts = list(_features(serve, prepared, split, size, index))
+    def labelled(split: str) -> tuple[np.ndarray, np.ndarray]:
+        parts = list(_features(serve, prepared, split, size, known[split]))
         return tuple(map(np.concatenate, zip(*parts, strict=True)))
 
     with exact_float32():
-        train, asked = labelled("train", known), {split: labelled(split) for split in SPLITS}
+        train, asked = labelled("train"), {split: labelled(split) for split in SPLITS}
     fitted = {"knn": neighbours(*train), "linear": linear(*train, *asked["validation"])}
     scores = {
         split: {name: float(one.score(*asked[split])) for name, one in fitted.items()}
         for split in SPLITS
     }
-    return {"rows": len(known), "neighbours": fitted["knn"].n_neighbors, **scores}
+    return {"rows": len(known["train"]), "neighbours": fitted["knn"].n_neighbors, **scores}
 
 
 def neighbours(features: np.ndarray, labels: np.ndarray) -> KNeighborsClassifier:
@@ -102,11 +104,10 @@ def _has_classes(rows: Rows) -> bool:
 
 
 def _features(
-    serve, prepared: Prepared, split: str, size: int, index: np.ndarray | None
+    serve, prepared: Prepared, split: str, size: int, index: np.ndarray
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """(features, labels) of the rows at `index`, or of all, so many at a time."""
+    """(features, labels) of the rows at `index`, so many at a time."""
     rows = prepared.rows[split]
-    index = np.arange(rows.num_rows) if index is None else index
     for first in range(0, len(index), size):
         stored = take(rows, index[first : first + size])
         raw = {name: tf.constant(stored[name]) for name in prepared.raw}

@@ -111,14 +111,10 @@ def signatures(entry, hparams, model, prepared) -> dict[str, Signature]:
 def measured(answers, target) -> statistics.Statistics:
     """The metrics over all masked pixels."""
     del target
-    columns = {"loss": (answers["error"], answers["pixels"])}
-    of_pixels = statistics.of_ratios({**columns, "left": (answers["error"], answers["total"])})
-
-    def of(means: np.ndarray, fractions: np.ndarray) -> dict[str, np.ndarray]:
-        found = of_pixels.metrics(means, fractions)
-        return {"loss": found["loss"], "r2": 1.0 - found["left"]}
-
-    return of_pixels._replace(metrics=of)
+    error, total = (np.asarray(answers[name], np.float64) for name in ("error", "total"))
+    # 0 of patches that are all of one shade, as in R2: so the ratio is of what is explained.
+    ratios = {"loss": (error, answers["pixels"]), "r2": (total - error, total)}
+    return statistics.of_ratios(ratios)
 
 
 def _pixels(target: tf.Tensor) -> tf.Tensor:

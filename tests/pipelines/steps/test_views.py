@@ -1,8 +1,10 @@
 """Two views of each image, in training and in validation."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
+from pipelines import DataError
 from pipelines.core.keys import Keys
 from pipelines.core.stream import stream
 from pipelines.steps.image import crop_and_flip
@@ -54,6 +56,16 @@ def test_changes_are_those_that_are_asked_for_and_16_bits_keep_their_values():
         {"image": wide}, None, keys(*range(20))
     )
     np.testing.assert_array_equal(raw["image"], wide)
+
+
+def test_images_of_other_channels_are_refused_in_one_line_and_flipped_and_cropped():
+    image = tf.zeros((2, 8, 8, 4), tf.uint8)
+    for options, name in (({"jitter": 0.4, "grey": 0.2}, "jitter"), ({"grey": 0.2}, "grey")):
+        augment = changes(**{"crop": 0.2, "jitter": 0, "flip": True, **options})
+        with pytest.raises(DataError, match=f"{name} takes images of 8 bits with 1 or 3 channels"):
+            augment({"image": image}, None, keys(0, 1))
+    raw, _ = changes(crop=0.2, jitter=0, grey=0, flip=True)({"image": image}, None, keys(0, 1))
+    assert raw["image"].shape == image.shape
 
 
 def viewed():

@@ -107,6 +107,16 @@ def test_a_collapsed_generator_is_accurate_and_far_from_the_floor():
     assert collapsed["spread"] == 0
 
 
+def test_a_judge_that_sees_no_difference_within_a_class_loses_no_run(monkeypatch):
+    """Its features have died, or all images of a class are copies of one."""
+    prepared, judge = of_greys()
+    dead = judge._replace(ask=lambda images: (judge.ask(images)[0], tf.zeros((len(images), 4))))
+    monkeypatch.setitem(globals(), "of_greys", lambda: (prepared, dead))
+    found = judged(lambda seed, label: grey(label))
+    assert (found["spread"], found["frechet_distance"], found["accuracy"]) == (0.0, 0.0, 1.0)
+    json.dumps(found, allow_nan=False)
+
+
 def test_images_of_the_other_class_and_noise_are_told():
     wrong = judged(lambda seed, label: grey(1 - label))
     assert wrong["accuracy"] == 0

@@ -69,17 +69,22 @@ def probed(monkeypatch, prepared):
     return probe.probe(None, tiny_settings("cifar_cnn", ""), prepared)
 
 
-def test_labels_that_are_there_are_used_alone(monkeypatch):
+def coloured(every: dict[str, int]):
+    """Red, green and blue images; of each split every so many have the label -1."""
     prepared = fake_pipeline("cifar10")
     rows = {}
     for split, part in prepared.rows.items():
         label = part.table["label"] % 3
         image = np.zeros_like(part.table["image"])
-        image[np.arange(len(label)), :, :, label] = 100  # red, green or blue
-        if split == "train":
-            label = np.where(np.arange(len(label)) % 2, label, -1)
+        image[np.arange(len(label)), :, :, label] = 100
+        if split in every:
+            label = np.where(np.arange(len(label)) % every[split], label, -1)
         rows[split] = part._replace(table={"image": image, "label": label})
-    found = probed(monkeypatch, prepared.replace(rows=rows))
+    return prepared.replace(rows=rows)
+
+
+def test_labels_that_are_there_are_used_alone(monkeypatch):
+    found = probed(monkeypatch, coloured({"train": 2}))
     assert found == {
         "rows": 35,
         "neighbours": 35,
@@ -89,6 +94,13 @@ def test_labels_that_are_there_are_used_alone(monkeypatch):
     shown = str(page.section(found))
     assert "vote of the 35 nearest training rows" in shown
     assert shown.count("1.0000") == 4
+
+
+def test_hidden_labels_of_test_rows_are_no_wrong_answers(monkeypatch):
+    """As TFDS has them in the test split of imagenet2012."""
+    found = probed(monkeypatch, coloured({"validation": 3, "test": 2}))
+    assert found["validation"] == found["test"] == {"knn": 1.0, "linear": 1.0}
+    assert probed(monkeypatch, coloured({"test": 1})) is None
 
 
 def test_data_without_labels_is_not_probed(monkeypatch):

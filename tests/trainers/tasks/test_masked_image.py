@@ -49,6 +49,18 @@ def test_loss_and_r2_are_of_masked_patches_alone():
     assert again == pytest.approx({"loss": error / 96, "r2": 1 - error / total}, rel=1e-5)
 
 
+def test_patches_of_one_shade_have_nothing_to_explain():
+    """Of one grey pixel each, or of black images: their targets are zero."""
+    y, predicted = np.zeros((3, 4, 1), np.float32), np.ones((3, 4, 1), np.float32)
+    weight = np.ones((3, 4), np.float32)
+    [metric] = TASK.metrics(None)
+    metric.update_state(y, predicted, sample_weight=weight)
+    error, total = (one.numpy() for one in masked_image.sums(y, predicted, weight))
+    kept = {"error": error, "total": total, "pixels": np.full(3, 4)}
+    again = statistics.metrics(masked_image.measured(kept, None))
+    assert again == {"loss": 1.0, "r2": float(metric.result())} == {"loss": 1.0, "r2": 0.0}
+
+
 def test_the_mean_of_each_patch_explains_nothing():
     prepared = prepared_of(patch=8)
     _, y, weight = next(iter(stream(prepared, "test", batch_size=13, training=False, seed=0)))
