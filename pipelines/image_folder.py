@@ -148,8 +148,9 @@ def _check_read(
     folder: class_folders.Folder, kept: Sequence[class_folders.File], bad: Sequence[str]
 ) -> None:
     """DataError: a class without an image that can be read, and why its first one cannot."""
+    read = {file.label for file in kept}  # once: there may be a million files in a thousand classes
     for label, name in enumerate(folder.class_names):
-        if not any(file.label == label for file in kept):
+        if label not in read:
             of_class = [file.path for file in folder.files if file.label == label]
             why = next(line for line in bad if line.startswith(f"{shown(of_class[0])}: "))
             raise DataError(

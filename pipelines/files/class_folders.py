@@ -4,7 +4,7 @@ import collections
 import os
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from pipelines.core.pipeline import SPLITS, DataError, MissingDataError
 from pipelines.files import photo, split_folders, text_files
@@ -203,9 +203,12 @@ def _files(
 def files_below(
     top: pathlib.Path, kind: Kind, others: collections.Counter
 ) -> Iterator[pathlib.Path]:
-    """Files of a kind in a folder and below it, links followed; counts the others by suffix."""
+    """Files of a kind in a folder and below it, links followed; counts the others by suffix.
+
+    DataError: a folder cannot be read. Its files would be missing without a word.
+    """
     seen = set()
-    for here, folders, names in os.walk(top, followlinks=True):
+    for here, folders, names in os.walk(top, onerror=_refuse, followlinks=True):
         status = os.stat(here)
         if (status.st_dev, status.st_ino) in seen:  # a link that leads back
             folders.clear()
@@ -221,6 +224,10 @@ def files_below(
             else:
                 others[_kind(path)] += 1
     others += collections.Counter()  # drops what was counted zero times
+
+
+def _refuse(error: OSError) -> NoReturn:
+    raise DataError(f"{shown(error.filename)} cannot be read: {error.strerror}") from error
 
 
 def _begins_as_image(path: pathlib.Path) -> bool:

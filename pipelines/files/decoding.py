@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import contextlib
+import errno
 import functools
 import logging
 import os
@@ -26,6 +27,7 @@ from pipelines.storage.progress import progress
 _log = logging.getLogger(__name__)
 _CHUNK = 1024  # files in work at a time
 _LONGEST = 30.0  # seconds of work that a kill may cost
+_TRIES = 3  # where what was stored is removed meanwhile
 
 
 class Files(NamedTuple):
@@ -83,20 +85,44 @@ def complete(files: Files, digests: Sequence[str], stored: Stored) -> Found:
 
     Raises:
         DataError: a file that cannot be read, unless they are skipped.
-        OSError: the disk is full, and the photographs do not fit in memory.
+        OSError: the disk is full, and the photographs do not fit in memory; or what is stored is
+            removed again and again.
     """
     found = Found([*digests], {}, stored, {}, {})
     if all(digest in stored.positions for digest in digests):
         return found
     with _alone(files) as held:
-        if files.folder is not None:
-            if held:
-                photo_cache.remove_remains(files.folder)
-            found = found._replace(stored=photo_cache.load(files.folder, files.kind))
-        _decode_missing(files, found)
-        if files.folder is not None:  # before others may remove it
-            found = found._replace(stored=photo_cache.load(files.folder, files.kind))
-    return found
+        if files.folder is None:
+            _decode_missing(files, found)
+            return found
+        if held:
+            photo_cache.remove_remains(files.folder)
+        found = _loaded(files, found)
+        for _ in range(_TRIES):
+            _decode_missing(files, found)
+            found = _loaded(files, found)  # before others may remove it
+            if not _are_gone(found):
+                return found
+            _log.warning(
+                "decoded photographs are gone from %s: they are decoded again", files.folder
+            )
+    raise OSError(
+        errno.ENOENT, "decoded photographs are removed while others are read", str(files.folder)
+    )
+
+
+def _loaded(files: Files, found: Found) -> Found:
+    """What is found with what is stored now; of the shapes those that are not stored."""
+    shapes = {digest: shape for digest, shape in found.shapes.items() if digest in found.held}
+    return found._replace(stored=photo_cache.load(files.folder, files.kind), shapes=shapes)
+
+
+def _are_gone(found: Found) -> bool:
+    """Whether something has been removed since it was stored: the user may do so at any time."""
+    return any(
+        digest and digest not in found.stored.positions and digest not in found.held
+        for digest in found.digests
+    )
 
 
 @contextlib.contextmanager

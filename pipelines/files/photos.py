@@ -1,6 +1,7 @@
 """Photographs as rows: all of one size, decoded once, in memory or on disk."""
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -124,7 +125,8 @@ def read(
         size: pixels a side.
         policy: of steps/resizing.py.
         skip_bad: leave out files that cannot be read.
-        cache: folder in which they are stored, if it can be written; else one of the user's own.
+        cache: folder in which they are stored, if it can be written, and made if it does not exist;
+            else one of the user's own.
 
     Raises:
         DataError: a file that cannot be read, unless `skip_bad`; grey of 16 bits beside others.
@@ -187,6 +189,10 @@ def _folders(keys: Sequence[str], kinds: Sequence[Kind], cache: str) -> list[pat
     sizes = [status[0] for key in keys if (status := content.status(key))]
     if fit and sum(size for size in sizes if size <= photo.LARGEST) < _SMALLEST:
         return []
+    cache = os.path.expanduser(cache)
+    if cache:
+        with contextlib.suppress(OSError):  # one that cannot be written is replaced
+            os.makedirs(cache, exist_ok=True)
     return [photo_cache.folder(cache, kind) for kind in kinds]
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines.core.pipeline import DataError, Rows, Table
-from pipelines.storage import caches, locks
+from pipelines.storage import caches, locks, system
 from zoo.spec import Field
 
 if TYPE_CHECKING:
@@ -117,6 +117,8 @@ def on_disk(
     try:
         columns, ragged = _open(folder, rows.num_rows if as_many else None, lengths)
     except (OSError, ValueError, KeyError, EOFError) as error:
+        if system.is_exhausted(error):  # the files may be whole
+            raise
         raise DataError(f"{folder} is damaged: remove it; the next run writes it again") from error
 
     def read(index: np.ndarray) -> dict[str, np.ndarray]:

@@ -37,21 +37,32 @@ def kept(read: Callable[[], Any], paths: Sequence[str], options: Mapping[str, An
     small = sum(map(os.path.getsize, paths)) < _SMALLEST
     if small or not logging.getLogger("pipelines").isEnabledFor(logging.INFO):
         return read()
+    before = [*map(content.status, paths)]
     digests = content.digests([*map(pathlib.Path, paths)], "")
     contents = [f"{path!r} {found}" for path, found in zip(paths, digests, strict=True)]
     described = repr(sorted(options.items()))
     return by_content(
-        read, [described, *contents], "this table", "as read before from the same files"
+        *(read, [described, *contents], "this table", "as read before from the same files"),
+        # Else what was read may be of another content than that which was hashed.
+        holds=lambda: [*map(content.status, paths)] == before,
     )
 
 
-def by_content(make: Callable[[], Any], contents: Sequence[str], what: str, again: str) -> Any:
+def by_content(
+    make: Callable[[], Any],
+    contents: Sequence[str],
+    what: str,
+    again: str,
+    *,
+    holds: Callable[[], bool] = lambda: True,
+) -> Any:
     """`make()`, or what it returned and logged before where `contents` were the same.
 
     Args:
         contents: all that the result depends on besides this package, or hashes of it.
         what: for the log of processes that wait.
         again: for the log where it was made before.
+        holds: whether `contents` are still those of what was made; else it is not stored.
     """
     folder = caches.folder("")
     path = folder / f"{_PREFIX}{_key(contents)}.npz"
@@ -61,8 +72,9 @@ def by_content(make: Callable[[], Any], contents: Sequence[str], what: str, agai
         with _logged() as lines:
             result = make()
         with contextlib.suppress(OSError, TypeError):  # a full disk, or what cannot be stored
-            _save(path, result, lines)
-            _forget_old(folder)
+            if holds():
+                _save(path, result, lines)
+                _forget_old(folder)
     return result
 
 

@@ -224,9 +224,10 @@ def _drop(damaged: Sequence[pathlib.Path]) -> None:
 
 
 def _remove(path: pathlib.Path) -> None:
-    """Removes a pair of files; other processes that have mapped it can read on."""
-    for one in (path, path.with_suffix(".pixels")):
-        one.unlink(missing_ok=True)
+    """Removes a pair of files, if it may; other processes that have mapped it can read on."""
+    with contextlib.suppress(OSError):  # another user's: it is only not used
+        for one in (path, path.with_suffix(".pixels")):
+            one.unlink(missing_ok=True)
 
 
 def _publish(path: pathlib.Path, write: Callable[[BinaryIO], object]) -> None:

@@ -345,3 +345,18 @@ def test_a_folder_of_which_no_image_can_be_read_says_why(tmp_path):
         (tmp_path / f"{i}.jpg").write_text("no image")
     with pytest.raises(DataError, match=r"none of 3 images can be read: .*0\.jpg: not"):
         unlabelled(tmp_path, skip_bad=True)
+
+
+def test_files_are_looked_through_once_for_all_classes():
+    class Files(list):
+        begun = 0
+
+        def __iter__(self):
+            self.begun += 1
+            return super().__iter__()
+
+    files = Files(class_folders.File(pathlib.Path("x"), i, "train") for i in range(5))
+    folder = class_folders.Folder(pathlib.Path(), tuple("abcde"), (*files,), (), {})
+    files.begun = 0
+    image_folder._check_read(folder, files, [])
+    assert files.begun == 1  # a thousand classes of a million files took minutes

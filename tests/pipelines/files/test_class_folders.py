@@ -1,5 +1,6 @@
 """A folder for each class: what is found in it, and what is refused."""
 
+import errno
 import os
 import pathlib
 import re
@@ -317,3 +318,18 @@ def test_scan_takes_folders_of_which_one_is_relative(tmp_path, monkeypatch):
     found = class_folders.scan(f"train={tmp_path}/day,test=night")
     assert (found.path, found.separate) == (tmp_path, ("test",))
     assert class_folders.scan("train=day,test=night").path == pathlib.Path()
+
+
+@pytest.mark.parametrize("name", ["a", "a/march"])
+def test_scan_refuses_a_folder_that_cannot_be_read(name, tmp_path, monkeypatch):
+    write(tmp_path, "a/1.png", "a/march/2.png", "b/3.png")
+    real = os.scandir
+
+    def scandir(path):
+        if pathlib.Path(path) == tmp_path / name:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(DataError, match=rf"^\S+/{name} cannot be read: Permission denied$"):
+        class_folders.scan(tmp_path)

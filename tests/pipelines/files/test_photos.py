@@ -307,6 +307,47 @@ def test_folder_that_cannot_be_made_costs_only_time(files, tmp_path, logged):
     assert line.startswith("decoded photographs are not kept for the next command: ")
 
 
+def test_cache_is_made_where_it_does_not_exist_and_found_at_home(files, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    found = read(files, cache="~/new/cache")
+    kept = tmp_path / "new" / "cache" / ".decoded-images"
+    assert {pair.path.parents[1] for pair in found.stored.pairs} == {kept}
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_store_that_is_removed_while_others_are_read_is_made_again(
+    in_memory, files, monkeypatch, logged
+):
+    expected = pixels(read(files, cache=str(files[0].parents[1])))
+    logged()
+    real, calls = photo_cache.write, []
+
+    def removed(folder, some):
+        real(folder, some)
+        calls.append(len(some))
+        if len(calls) == 2:
+            shutil.rmtree(folder.parent)
+
+    monkeypatch.setattr(photo_cache, "write", removed)
+    found = read(files) if in_memory else on_disk(files, monkeypatch)
+    np.testing.assert_array_equal(pixels(found), expected)
+    assert sum(calls) == 10 + 6
+    [line] = logged()
+    assert line.startswith("decoded photographs are gone from ")
+
+
+def test_store_that_is_removed_again_and_again_ends_reading(files, monkeypatch):
+    real = photo_cache.write
+
+    def removed(folder, some):
+        real(folder, some)
+        shutil.rmtree(folder.parent)
+
+    monkeypatch.setattr(photo_cache, "write", removed)
+    with pytest.raises(OSError, match="are removed while others are read"):
+        read(files)
+
+
 def test_process_that_waited_takes_what_the_other_one_stored(files, work, monkeypatch):
     real = locks.alone
 

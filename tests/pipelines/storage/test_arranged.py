@@ -210,6 +210,18 @@ def test_on_disk_goes_to_the_temporary_folder_where_the_data_s_is_read_only(tmp_
     np.testing.assert_array_equal(take(rows, np.arange(4))["tokens"], TOKENS)
 
 
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+def test_too_many_open_files_are_no_damage(number, tmp_path, monkeypatch):
+    made("disk", tmp_path)
+
+    def exhausted(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(arranged, "_mapped", exhausted)
+    with pytest.raises(OSError, match=os.strerror(number)):
+        made("disk", tmp_path)
+
+
 def key_of(state=None, identity="a", options=None, **changes) -> str:
     prepared = sequences.prepared_of(4, state=state)
     prepared = prepared.replace(options=options or {}, **changes)

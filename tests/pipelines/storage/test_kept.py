@@ -133,3 +133,15 @@ def test_csv_reads_a_table_once(folder, file, logged):
     assert sum(line.startswith("as read before") for line in logged()) == 1
     read(split_seed=1)
     assert not any(line.startswith("as read before") for line in logged())
+
+
+def test_file_that_changed_while_it_was_read_is_read_again(folder, file, logged):
+    old = file.read_bytes()
+
+    def read():
+        file.write_text("a,b\nchanged,1\n")  # by another process, before it is read
+        return file.read_text()
+
+    assert "changed" in kept.kept(read, [str(file)], {})
+    file.write_bytes(old)
+    assert kept.kept(file.read_text, [str(file)], {}) == old.decode()

@@ -196,3 +196,20 @@ def test_what_another_process_has_just_stored_is_not_removed(folder, monkeypatch
         assert len(photo_cache.load(folder, KIND).positions) == 2
     photo_cache.keep_newest(folder, photo_cache.Stored(KIND), [])
     assert not photo_cache.load(folder, KIND).positions
+
+
+def test_damaged_pair_of_another_user_is_not_used_and_stays(folder, monkeypatch, logged):
+    def refused(*_, **__):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    photo_cache.write(folder, photos(3))
+    stored = photo_cache.load(folder, KIND)
+    [path] = folder.glob("*.pixels")
+    with open(path, "r+b") as file:
+        file.write(b"\xff")
+    monkeypatch.setattr(pathlib.Path, "unlink", refused)
+    first, *_ = (one.digest for one in photos(3))
+    assert stored.pixels(first) is None
+    assert photo_cache.verified(stored, [first]).positions == {}
+    assert len(logged()) == 1
+    assert names(folder) == [".npz", ".pixels"]
