@@ -41,11 +41,12 @@ def kept(read: Callable[[], Any], paths: Sequence[str], options: Mapping[str, An
     digests = content.digests([*map(pathlib.Path, paths)], "")
     contents = [f"{path!r} {found}" for path, found in zip(paths, digests, strict=True)]
     described = repr(sorted(options.items()))
-    return by_content(
-        *(read, [described, *contents], "this table", "as read before from the same files"),
-        # Else what was read may be of another content than that which was hashed.
-        holds=lambda: [*map(content.status, paths)] == before,
-    )
+
+    def holds() -> bool:  # else what was read may be of another content than that which was hashed
+        return [*map(content.status, paths)] == before
+
+    again = "as read before from the same files"
+    return by_content(read, [described, *contents], "this table", again, holds=holds)
 
 
 def by_content(
