@@ -67,6 +67,9 @@ class Recurrence(keras.layers.Layer):
     def __init__(self, cell: str, units: int, *, backward: bool = False, **options):
         super().__init__(**options)
         self.cell, self.units, self.backward = cell, units, backward
+        # XLA must know how many steps a loop has at most to keep what its way back needs, and
+        # Keras's scan tells TensorFlow no limit.
+        self.supports_jit = keras.backend.backend() != "tensorflow"
 
     def build(self, inputs_shape, real_shape):
         """Makes the weights: one product for all gates."""

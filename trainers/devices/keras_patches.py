@@ -57,6 +57,13 @@ def differ_by_replica(model: keras.Model) -> None:
             _fold_replica(generator)
 
 
+def normalise_together(model: keras.Model) -> None:
+    """Batch normalisation takes its statistics from the whole batch, not from a replica's share."""
+    for layer in layers_of(model):
+        if isinstance(layer, keras.layers.BatchNormalization):
+            _synchronise(layer)
+
+
 def layers_of(layer: keras.Layer) -> Iterator[keras.Layer]:
     """The layer and all layers within it."""
     return layer._flatten_layers()
@@ -111,6 +118,20 @@ def since_the_first_step(optimizer: keras.optimizers.Optimizer) -> None:
 def accumulators_of(optimizer: keras.optimizers.Adagrad) -> list[keras.Variable]:
     """Adagrad's sums of squares, in the order of `variables_of`."""
     return optimizer._accumulators
+
+
+def _synchronise(layer: keras.layers.BatchNormalization) -> None:
+    call, before = layer.call, layer.synchronized  # read here: replicas are within at once
+
+    def together(inputs, training=None, mask=None):
+        # Only now: other backends refuse a layer whose configuration asks for it.
+        layer.synchronized = True
+        try:
+            return call(inputs, training=training, mask=mask)
+        finally:
+            layer.synchronized = before
+
+    layer.call = together
 
 
 def _fold_replica(generator: keras.random.SeedGenerator) -> None:

@@ -119,6 +119,7 @@ def compiled(
         keras_patches.without_symbolic_build(model)
         if strategy.num_replicas_in_sync > 1:
             keras_patches.differ_by_replica(model)
+            keras_patches.normalise_together(model)
         _build_metrics(model, prepared.batch_signature)
     return model
 

@@ -44,6 +44,8 @@ def describe(settings: Settings) -> str:
     settings = sizes.chosen(settings, prepared.num_rows("train"))
     check_batch_size(settings.recipe.batch_size, strategy, divisor)  # also one that was chosen
     model = compiling.compiled(settings, prepared, strategy, precision.policy(dtype))
+    chosen = compiling.choices(settings, prepared, strategy)
+    chosen = chosen._replace(jit_compile=model.jit_compile)  # not every model can be
     steps = compiling.epoch_steps(settings, prepared)
     frozen = not model.trainable_variables  # then no step is taken
     seconds = 0.0 if frozen else _seconds_per_step(model, settings, prepared, strategy)
@@ -60,7 +62,7 @@ def describe(settings: Settings) -> str:
             f"parameters  {model.count_params()}",
             f"precision   {dtype}: {why}",
             f"kernels     {kernels.installed(model)}",
-            f"machine     {machine.describe(compiling.choices(settings, prepared, strategy))}",
+            f"machine     {machine.describe(chosen)}",
             f"replicas    {strategy.num_replicas_in_sync}",
             f"memory      about {memory / 2**20:.0f} MiB for data, weights and a step",
             f"steps       {steps} an epoch, {total} in all, {seconds * 1e3:.1f} ms each, measured",

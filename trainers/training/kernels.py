@@ -96,22 +96,17 @@ def _normalise_batch(layer: keras.layers.BatchNormalization) -> None:
     fits = layer.epsilon >= 1.001e-5 and layer.input_spec.ndim == 4 and layer.axis in (3, -1)
     if not fits or layer.renorm:
         return
+    on_gpu = bool(tf.config.list_physical_devices("GPU"))
 
     def call(inputs, training=None, mask=None):
         several = tf.distribute.get_strategy().num_replicas_in_sync > 1
-        if mask is not None or several or inputs.dtype == tf.float64:
-            # Each replica sees its share of a batch: Keras can add the sums of all up. Only now,
-            # since other backends refuse a layer whose configuration asks for it.
-            layer.synchronized, before = several or layer.synchronized, layer.synchronized
-            try:
-                return slow(inputs, training=training, mask=mask)
-            finally:
-                layer.synchronized = before
         learning = bool(training) and layer.trainable
-        moving = (
-            tf.convert_to_tensor(layer.moving_mean),
-            tf.convert_to_tensor(layer.moving_variance),
-        )
+        # The way back through a frozen layer has no deterministic kernel on GPUs.
+        frozen = on_gpu and not layer.trainable
+        if mask is not None or several or frozen or inputs.dtype == tf.float64:
+            # Keras can add up what the replicas see: `keras_patches.normalise_together`.
+            return slow(inputs, training=training, mask=mask)
+        moving = [tf.convert_to_tensor(v) for v in (layer.moving_mean, layer.moving_variance)]
         mean, variance = ([], []) if learning else moving
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=inputs,

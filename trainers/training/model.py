@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import warnings
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -49,7 +50,9 @@ class TrainedModel(keras.Model):
 
     def compile(self, optimizer, objective: Objective, ways: Sequence[Way] = (), **options) -> None:
         """Takes a built optimizer, the objective and ways; `options` are those of Keras."""
-        super().compile(optimizer=optimizer, **options)
+        with warnings.catch_warnings():  # the run says by itself whether XLA compiles its steps
+            warnings.filterwarnings("ignore", "Model doesn't support `jit_compile")
+            super().compile(optimizer=optimizer, **options)
         self.objective, self.ways = objective, tuple(ways)
         for way in self.ways:
             if way.gradients is not None:

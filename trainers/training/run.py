@@ -122,6 +122,7 @@ def _fit(
     chosen, why = precision.choose_precision(settings.recipe.precision)
     model = compiling.compiled(settings, prepared, devices, precision.policy(chosen))
     speed = compiling.choices(settings, prepared, devices)
+    speed = speed._replace(jit_compile=model.jit_compile)  # not every model can be
     facts = {
         "precision_because": why,
         "kernels": kernels.installed(model),

@@ -7,15 +7,17 @@ import numpy as np
 import pytest
 
 import zoo
+from pipelines.core.stream import stream
 from tests.conformance.names import loaded
 from tests.conftest import fake_pipeline, made_pipeline, tiny_settings
-from trainers.devices import machine
+from trainers.devices import loop, machine
 from trainers.devices.machine import Machine
 from trainers.devices.strategy import choose
 from trainers.errors import UsageError
 from trainers.store import checkpoint
 from trainers.tasks import registry as tasks
 from trainers.training import compile as compiling
+from trainers.training import dry_run
 
 
 def compiled(name: str, tmp_path, prepared=None, policy: str = "float32", **changes):
@@ -68,6 +70,25 @@ def test_choices_follow_machine_and_recipe(tmp_path, monkeypatch):
     assert not compiling.choices(settings, prepared, choose(2)).jit_compile
     settings = tiny_settings("mlp_binary", tmp_path, batch_size=2, steps_per_execution=5)
     assert compiling.choices(settings, prepared, choose(1)).steps_per_execution == 5
+
+
+def test_recurrent_models_take_their_steps_on_a_gpu_without_xla(tmp_path, monkeypatch, recwarn):
+    """It cannot compile the way back of their loop, and the run says that it did not."""
+    monkeypatch.setattr(machine, "this_machine", lambda: Machine(gpus=1, cores=8))
+    monkeypatch.setattr(machine, "copied_ahead", lambda dataset, device: dataset)
+    settings = tiny_settings("gru", tmp_path, batch_size=8)
+    prepared, one = fake_pipeline("imdb"), choose(1)
+    model = compiling.compiled(settings, prepared, one, "float32")
+    assert not model.jit_compile
+    assert compiled("mlp_binary", tmp_path).jit_compile
+    model.steps_per_execution = 1
+    loop.count_steps(model, one, steps=1, validation_steps=1)
+    rows = stream(prepared, "train", batch_size=8, training=True, seed=0)
+    model.train_function(iter(rows))
+    assert int(model.optimizer.iterations.numpy()) == 1
+    assert not [one for one in recwarn if "jit_compile" in str(one.message)]
+    monkeypatch.setattr(dry_run, "_prepared", lambda settings: prepared)
+    assert "step not compiled by XLA" in dry_run.describe(settings)
 
 
 def test_loss_scale_is_there_under_float16_alone(tmp_path):

@@ -11,6 +11,7 @@ import zoo
 from pipelines.core.stream import stream
 from tests.conformance.names import distinct, fake_data
 from tests.conftest import fake_pipeline, tiny_settings
+from trainers.devices import keras_patches, loop
 from trainers.devices import strategy as strategies
 from trainers.training import compile as assembly
 from trainers.training import kernels
@@ -89,6 +90,23 @@ def test_batch_normalisation_is_that_of_the_formula(policy):
     assert_close(gradient, upstream * gamma / np.sqrt(0.75 + 0.25 * variance + 1e-3), policy)
 
 
+@pytest.mark.parametrize("gpus", [[], ["GPU:0"]])
+def test_frozen_batch_normalisation_on_a_gpu_is_keras_s_own(gpus, monkeypatch):
+    """The fused one has no deterministic way back there; the answer is the same."""
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: gpus)
+    layer = keras.layers.BatchNormalization(epsilon=1e-3)
+    model = one_layer(layer, (5, 7, 4))
+    x = RANDOM.normal(size=(6, 5, 7, 4))
+    found = []
+    for layer.trainable in (True, False):
+        call = tf.function(lambda x: model(x, training=False), autograph=False)
+        graph = call.get_concrete_function(tf.constant(x, tf.float32)).graph
+        fused = "FusedBatchNormV3" in {op.type for op in graph.get_operations()}
+        assert fused == (layer.trainable or not gpus)
+        found.append(call(tf.constant(x, tf.float32)))
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("policy", TOLERANCE)
 def test_batch_normalisation_on_two_replicas_sees_the_whole_batch(policy):
     keras.config.set_dtype_policy(policy)
@@ -96,6 +114,7 @@ def test_batch_normalisation_on_two_replicas_sees_the_whole_batch(policy):
     with strategy.scope():
         layer = keras.layers.BatchNormalization(momentum=0.75, epsilon=1e-3)
         model = one_layer(layer, (3, 3, 2))
+        keras_patches.normalise_together(model)
     x = RANDOM.normal([3, -2], [1, 2], (8, 3, 3, 2))
     x[:4] += 1.0  # the replicas' own means differ
     x = rounded(x, policy)
@@ -127,6 +146,35 @@ def test_batch_normalisation_on_two_replicas_sees_the_whole_batch(policy):
     assert_close(joined[1], gradients[0], policy)
     np.testing.assert_allclose(layer.moving_mean.numpy(), 0.25 * mean, atol=1e-5)
     np.testing.assert_allclose(layer.moving_variance.numpy(), 0.75 + 0.25 * variance, rtol=1e-5)
+
+
+@pytest.mark.parametrize("asked", ["auto", "keras"])
+@pytest.mark.parametrize("shape", [(2,), (3, 3, 2)])
+def test_statistics_of_a_batch_are_those_of_all_replicas_for_any_layer(
+    asked, shape, tmp_path, monkeypatch
+):
+    """Rows of a table, and images under --kernels=keras, have no kernel that could see to it."""
+
+    def build(spec, **hparams):
+        inputs = zoo.keras_inputs(spec)
+        x = keras.layers.Dense(math.prod(shape))(inputs["features"])
+        x = keras.layers.BatchNormalization(name="norm")(keras.layers.Reshape(shape)(x))
+        return keras.Model(inputs, keras.layers.Dense(1)(keras.layers.Flatten()(x)))
+
+    settings = tiny_settings("mlp_binary", tmp_path, batch_size=8, kernels=asked)
+    entry, prepared = zoo.get("mlp_binary"), fake_pipeline("breast_cancer")
+    monkeypatch.setattr(zoo, "get", lambda name: entry._replace(build=build))
+    moved = []
+    for replicas in (2, 1):
+        devices = strategies.choose(replicas)
+        model = assembly.compiled(settings, prepared, devices, "float32")
+        model.steps_per_execution = 1
+        loop.count_steps(model, devices, steps=1, validation_steps=1)
+        rows = stream(prepared, "train", batch_size=8, training=True, seed=0)
+        model.train_function(iter(devices.experimental_distribute_dataset(rows)))
+        moved.append(np.asarray(model.get_layer("norm").moving_variance.numpy()))
+        assert not model.get_layer("norm").get_config()["synchronized"]
+    np.testing.assert_allclose(moved[0], moved[1], rtol=1e-6)
 
 
 @pytest.mark.parametrize("policy", TOLERANCE)
