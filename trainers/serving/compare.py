@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 import numpy as np
 
 from trainers.errors import ArtefactError
+from trainers.store import saved_model
 
 _TOLERANCE = 1e-5  # of max(1, |a|): a reloaded float32 model differs by 2e-6
 _LEVELS = 1  # of 255: pixels are rounded from such numbers
@@ -53,13 +54,12 @@ def elsewhere(exported: pathlib.Path, arguments: Answers) -> dict[str, dict[str,
     Raises:
         ArtefactError: the export does not load, or a signature fails.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, saved_model.plain_name(exported) as name:
         asked, answered = pathlib.Path(folder, "asked.npz"), pathlib.Path(folder, "answered.npz")
         np.savez(asked, **{key: _storable(value) for key, value in _flat(arguments).items()})
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
         environment |= {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
-        files = (exported.resolve(), asked, answered)  # the process runs in another folder
-        command = [sys.executable, "-I", "-c", _STRANGER, *map(str, files)]
+        command = [sys.executable, "-I", "-c", _STRANGER, name, str(asked), str(answered)]
         done = subprocess.run(
             command, cwd=folder, env=environment, capture_output=True, text=True, check=False
         )

@@ -4,8 +4,10 @@ Files are read as their batches are asked for. What comes before a fault is a ba
 that its answers are printed.
 """
 
+import decimal
 import itertools
 import logging
+import math
 import pathlib
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -43,17 +45,18 @@ class _Row(NamedTuple):
 
 
 def batches(
-    files: Iterable[pathlib.Path], fields: Mapping[str, Field], signature: str
+    files: Iterable[pathlib.Path], fields: Mapping[str, Field], signature: str, encoding: str = ""
 ) -> Iterator[Batch]:
     """The examples in the files, in order.
 
     Args:
         signature: that a request may name.
+        encoding: of tables and texts that are neither UTF-8 nor have a mark, as in training.
 
     Raises:
         UsageError: a file does not hold what the model takes.
     """
-    rows = itertools.chain.from_iterable(_read(path, fields, signature) for path in files)
+    rows = itertools.chain.from_iterable(_read(path, fields, signature, encoding) for path in files)
     held: list[_Row] = []
     size, fault = 0, None
     while True:
@@ -109,29 +112,53 @@ def _parsed(where: Sequence[str], name: str, cells: Sequence[str], field: Field)
     dtype = np.dtype(field.dtype)
     if None in values:
         wrong, expected = values.index(None), "a number"
+    elif dtype.kind not in "iub":
+        return np.array(values).astype(dtype)
     else:
-        array = np.array(values)
-        if dtype.kind not in "iub":
-            return array.astype(dtype)
         low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
-        holds = (array >= low) & (array <= high) & (array % 1 == 0)
-        if holds.all():
-            return array.astype(dtype)
-        wrong, expected = int(holds.argmin()), f"a whole number {low} to {high}"
+        whole = [_whole(cell, value) for cell, value in zip(cells, values, strict=True)]
+        holds = [number is not None and low <= number <= high for number in whole]
+        if all(holds):
+            return np.array(whole, dtype)
+        wrong, expected = holds.index(False), f"a whole number {low} to {high}"
     raise UsageError(f"{where[wrong]}: column {name}: {cells[wrong]!r:.60} is not {expected}")
 
 
-def _read(path: pathlib.Path, fields: Mapping[str, Field], signature: str) -> Iterator[_Row]:
+def _whole(cell: str, value: float) -> int | None:
+    """The whole number in a cell that is a number; None: it is missing, or has a fraction.
+
+    From its digits: float64 does not tell whole numbers beyond 2^53 apart, such as seeds.
+    """
+    if math.isnan(value):
+        return None
+    exact = decimal.Decimal(cell)
+    return int(exact) if exact == exact.to_integral_value() else None
+
+
+def _read(
+    path: pathlib.Path, fields: Mapping[str, Field], signature: str, encoding: str
+) -> Iterator[_Row]:
     kind = path.suffix.lower()
     if kind == ".json":
         for where, values in request.instances(path, fields, signature):
             yield _row(where, values)
     elif kind in TABLES:
-        yield from _table(path, fields)
+        yield from _table(path, fields, _encoding(path, encoding))
     elif kind == ".txt":
-        yield from _lines(path, fields)
+        yield from _lines(path, fields, _encoding(path, encoding))
     else:
         yield _row(str(path), [_image(path, fields)])
+
+
+def _encoding(path: pathlib.Path, of_training: str) -> str:
+    """That of training where a file is not UTF-8, which hardly any text in another encoding is."""
+    if of_training:
+        try:
+            for _ in text_files.lines(str(path), text_files.encoding_of(str(path))):
+                pass
+        except DataError:
+            return of_training
+    return ""
 
 
 def _row(where: str, values: Sequence[np.ndarray]) -> _Row:
@@ -140,9 +167,9 @@ def _row(where: str, values: Sequence[np.ndarray]) -> _Row:
     return _Row(where, values, tuple(value.shape for value in values), size)
 
 
-def _table(path: pathlib.Path, fields: Mapping[str, Field]) -> Iterator[_Row]:
+def _table(path: pathlib.Path, fields: Mapping[str, Field], encoding: str) -> Iterator[_Row]:
     """The columns that the model takes, read as in training; other columns are ignored."""
-    table = table_file.open_table(str(path))
+    table = table_file.open_table(str(path), encoding)
     names = [name if name in fields else table_file.field_name(name) for name in table.names]
     missing = [name for name in fields if name not in names]
     if missing:
@@ -159,10 +186,10 @@ def _some(names: Sequence[str]) -> str:
     )
 
 
-def _lines(path: pathlib.Path, fields: Mapping[str, Field]) -> Iterator[_Row]:
+def _lines(path: pathlib.Path, fields: Mapping[str, Field], encoding: str) -> Iterator[_Row]:
     if [(field.dtype, field.shape) for field in fields.values()] != [("string", ())]:
         raise UsageError(f"{path}: this model takes {', '.join(fields)}, not a text")
-    lines = text_files.lines(str(path), text_files.encoding_of(str(path)))
+    lines = text_files.lines(str(path), text_files.encoding_of(str(path), encoding))
     for i, line in enumerate(lines, start=1):
         text = line.strip()
         if text:

@@ -68,6 +68,9 @@ def export(
     }
     if prepared.unseen is not None:
         facts["expected"] = prepared.unseen.expected
+    encoding = settings.pipeline_options.get("encoding")
+    if encoding:
+        facts["encoding"] = encoding  # `predict` reads files as training did
     models = exports.model_folder(folder, settings.model)
     return publish(model, prepared, signatures, arguments, models, facts)
 

@@ -1,5 +1,6 @@
 """Asks an exported model about files: images, tables, texts and JSON requests."""
 
+import codecs
 import logging
 import pathlib
 import re
@@ -33,6 +34,7 @@ class _Export(NamedTuple):
     serve: Callable
     faults: Callable | None  # which values training never had; None: the export does not tell
     expected: Mapping[str, str]  # field -> what training had there
+    encoding: str  # of training's files; empty: UTF-8, or as a mark says
 
 
 def predict(
@@ -56,7 +58,7 @@ def predict(
     counts: unseen.Counts = {}
     rows = 0
     try:
-        for batch in examples.batches(files, export.fields, export.signature):
+        for batch in _batches(export, files):
             raw = _raw(export, batch)
             outputs = _asked(export, batch, raw)
             rows += len(batch.where)
@@ -94,9 +96,15 @@ def _loaded(exported: pathlib.Path) -> _Export:
         expected = {str(k): str(v) for k, v in content.get("expected", {}).items()}
         serve = model.signatures[signature]
         faults = model.signatures.get(unseen.SIGNATURE)
-        return _Export(names, fields, signature, serve, faults, expected)
+        encoding = content.get("encoding", "")
+        codecs.lookup(encoding or "utf-8")
+        return _Export(names, fields, signature, serve, faults, expected, encoding)
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise ArtefactError(f"{card} does not describe the model's inputs: {error}") from error
+
+
+def _batches(export: _Export, files: Sequence[pathlib.Path]) -> Iterator[Batch]:
+    return examples.batches(files, export.fields, export.signature, export.encoding)
 
 
 def _raw(export: _Export, batch: Batch) -> dict[str, tf.Tensor]:
@@ -112,7 +120,7 @@ def _refuse_unseen(export: _Export, exported: pathlib.Path, files: Sequence[path
         )
     counts: unseen.Counts = {}
     rows = 0
-    for batch in progress(examples.batches(files, export.fields, export.signature), None, "check"):
+    for batch in progress(_batches(export, files), None, "check"):
         _add(counts, export, batch, _raw(export, batch))
         rows += len(batch.where)
     if counts:
@@ -136,7 +144,7 @@ def _answers(
     """The answer for each row, without the logits.
 
     Raises:
-        UsageError: a number is missing, or counts as missing, without which there is no answer.
+        UsageError: there is no answer: a number is missing, or counts as missing, or is too large.
     """
     finite = _each_finite(outputs, len(batch.where))
     readable = {
@@ -147,8 +155,8 @@ def _answers(
     for i, where in enumerate(batch.where):
         if not finite[i]:
             without = [name for name, column in batch.columns.items() if _missing(column[i])]
-            if without:
-                raise UsageError(f"{where}: the model has no answer without {', '.join(without)}")
+            why = f"without {', '.join(without)}" if without else "that is a finite number"
+            raise UsageError(f"{where}: the model has no answer {why}")
         yield {"input": where, **{name: column[i] for name, column in readable.items()}}
 
 

@@ -26,12 +26,16 @@ def from_raw(outputs: Callable) -> Callable:
     def signatures(entry, hparams, model, prepared) -> dict[str, Signature]:
         del entry, hparams
 
-        def answer(inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-            output = model(inputs, training=False)
-            return outputs(tf.cast(output, tf.float32), prepared.class_names)
+        of_floats = any(tf.as_dtype(f.dtype).is_floating for f in prepared.raw.values())
+
+        def answer(inputs: Mapping[str, tf.Tensor], check: bool = False) -> dict[str, tf.Tensor]:
+            output = tf.cast(model(inputs, training=False), tf.float32)
+            if check:
+                output = _nan_where_not_finite(output, inputs)
+            return outputs(output, prepared.class_names)
 
         def serving_default(**raw: tf.Tensor) -> dict[str, tf.Tensor]:
-            answers = answer(cut_to_need(prepared.preprocess(raw), prepared.padded))
+            answers = answer(cut_to_need(prepared.preprocess(raw), prepared.padded), of_floats)
             if prepared.unseen is not None:
                 found = sum(tf.cast(one, tf.int32) for one in faults(**raw).values())
                 answers["unknown"] = tf.reduce_sum(found, axis=1)  # of the row's values
@@ -50,6 +54,22 @@ def from_raw(outputs: Callable) -> Callable:
         return made
 
     return signatures
+
+
+def _nan_where_not_finite(output: tf.Tensor, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    """The output (B, ...), NaN for rows of which a number is missing that nothing has replaced.
+
+    Not left to the network: the ReLU that oneDNN fuses with a product makes 0 of NaN, and the row
+    would be answered.
+    """
+    for value in inputs.values():
+        if not value.dtype.is_floating:
+            continue
+        finite = tf.math.is_finite(value)
+        finite = tf.reduce_all(finite, axis=list(range(1, value.shape.rank)))  # (B,)
+        finite = tf.reshape(finite, [-1] + [1] * (output.shape.rank - 1))
+        output = tf.where(finite, output, float("nan"))
+    return output
 
 
 def raw_fields(batch: Batch) -> dict[str, tf.Tensor]:

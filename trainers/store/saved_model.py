@@ -4,8 +4,11 @@ Beside each export lies `assets.extra/sha256.json`, the hash of every file of it
 damage, by a copy or a disk; who can write a file there can write its hash too.
 """
 
+import contextlib
 import json
 import pathlib
+import tempfile
+from collections.abc import Iterator
 from typing import Any
 
 from trainers.errors import ArtefactError
@@ -30,12 +33,26 @@ def load(folder: pathlib.Path) -> Any:
 
     check(folder)
     try:
-        model = tf.saved_model.load(str(folder))
+        with plain_name(folder) as name:
+            model = tf.saved_model.load(name)
         if not model.signatures:
             raise ValueError("it has no signatures")
     except (OSError, ValueError, LookupError, AttributeError, tf.errors.OpError) as error:
         raise ArtefactError(f"{folder} cannot be loaded: {error}") from error
     return model
+
+
+@contextlib.contextmanager
+def plain_name(folder: pathlib.Path) -> Iterator[str]:
+    """Another name of a folder for as long as TensorFlow loads it.
+
+    TensorFlow takes `*`, `?` and brackets in the path of a SavedModel for a pattern: it would not
+    find the weights in `runs [1]`, or find those of another folder.
+    """
+    with tempfile.TemporaryDirectory() as beside:
+        link = pathlib.Path(beside, "model")
+        link.symlink_to(folder.resolve())
+        yield str(link)
 
 
 def check(folder: pathlib.Path) -> None:

@@ -105,3 +105,16 @@ def test_an_image_file_that_is_too_large_is_refused_unread(tmp_path, monkeypatch
     found, fault = read([tmp_path / "a.bmp"], {"image": Field((2, 2, 3), "uint8")})
     assert not found
     assert fault == f"{tmp_path}/a.bmp is not an image: it has more than 1000 bytes"
+
+
+def test_whole_numbers_of_64_bits_are_exact_or_refused(tmp_path):
+    fields = {"seed": Field((), "int64")}
+    path, numbers = tmp_path / "a.csv", [2**53 + 1, 2**63 - 1, -(2**63), 1000, 5]
+    cells = [str(number) for number in numbers[:3]] + ["1e3", "5.0"]
+    path.write_text("seed,note\n" + "".join(f"{cell},x\n" for cell in cells))
+    found, fault = read([path], fields)
+    assert fault == ""
+    assert [n for batch in found for n in batch.columns["seed"].tolist()] == numbers
+    for beyond in (2**63, -(2**63) - 1):
+        path.write_text(f"seed,note\n{beyond},x\n")
+        assert f"a.csv:2: column seed: '{beyond}' is not a whole number" in read([path], fields)[1]

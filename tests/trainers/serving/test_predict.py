@@ -2,13 +2,14 @@
 
 import itertools
 import json
+import shutil
 import types
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.conftest import run_python
+from tests.conftest import fake_pipeline, run_python
 from tests.pipelines.test_csv import write
 from trainers.config.settings import resolve
 from trainers.errors import UsageError
@@ -18,6 +19,7 @@ from trainers.store import saved_model
 from trainers.tasks import registry
 from trainers.training import data
 from trainers.training.compile import build
+from zoo.spec import Field
 
 HEADER = ["Area (m²)", "class", "sold", "price"]
 
@@ -183,3 +185,59 @@ def test_predicting_tables_needs_tensorflow_only(exported, tmp_path):
     done = run_python("-c", probe, f"--workdir={exported[0]}", str(tmp_path / "ask.csv"))
     [expected] = served(exported, [np.nan], ["flat"], ["2020-01-05"])
     assert json.loads(done.stdout)["value"] == pytest.approx(expected)
+
+
+def test_an_export_answers_in_a_folder_whose_name_is_a_pattern(exported, tmp_path):
+    rows = [["1", "flat", "2020-01-05"]]
+    expected = answers(exported, tmp_path, HEADER[:3], rows)
+    moved = tmp_path / "run [1]*?" / "1"
+    shutil.copytree(exported[1], moved)
+    assert answers((tmp_path, moved), tmp_path, HEADER[:3], rows) == expected
+
+
+def test_a_row_that_lacks_a_number_has_no_answer_where_nothing_replaces_it(tmp_path):
+    settings = resolve("mlp_binary", {})
+    prepared = fake_pipeline("breast_cancer")
+    model = build(settings, prepared, "float32")
+    weights = {variable.path: variable.numpy() for variable in model.weights}
+    weights |= {key: value + 0.5 for key, value in weights.items() if key.endswith("bias")}
+    kept = records.examples(prepared, registry.get(prepared.task), None)
+    version = export.export(settings, prepared, weights, kept, tmp_path)
+    request = json.loads((version / "assets.extra" / "request.json").read_text())
+    [row] = request["instances"]
+    odd = {**row, "mean_area": float("nan")}
+    (tmp_path / "ask.json").write_text(json.dumps({"instances": [row, odd, row]}))
+    lines = predict.predict(version, [tmp_path / "ask.json"])
+    assert 0 < next(lines)["probability"] < 1
+    with pytest.raises(UsageError, match=r"ask\.json:1: the model has no answer without mean_area"):
+        next(lines)
+
+
+def test_an_answer_that_is_not_finite_is_an_error():
+    columns = {"area": np.array([1.0, 1e38], np.float32)}
+    outputs = {"value": np.array([2.0, np.nan], np.float32)}
+    lines = predict._answers(examples.Batch(["a.csv:2", "a.csv:3"], columns), outputs, [])
+    assert next(lines) == {"input": "a.csv:2", "value": 2.0}
+    with pytest.raises(UsageError, match=r"a\.csv:3: the model has no answer that is a finite"):
+        next(lines)
+
+
+def test_tables_and_texts_are_read_in_the_encoding_of_training(tmp_path):
+    rows = [[i, ["Höhe", "Tal"][i % 2], i * 1000.0] for i in range(400)]
+    path = write(tmp_path / "hills.csv", [["area", "städt", "price"], *rows], encoding="cp1252")
+    asked = {"pipeline": "csv", "data_files": path, "target": "price"}
+    settings = resolve("mlp", asked | {"pipeline_options": {"encoding": "cp1252"}})
+    prepared = data.load(settings, None)
+    model = build(settings, prepared, "float32")
+    weights = {variable.path: variable.numpy() for variable in model.weights}
+    kept = records.examples(prepared, registry.get(prepared.task), None)
+    version = export.export(settings, prepared, weights, kept, tmp_path)
+    found = []
+    for encoding in ("cp1252", "utf-8", "utf-16"):
+        write(tmp_path / "ask.csv", [["area", "städt"], [3, "Höhe"]], encoding=encoding)
+        found += predict.predict(version, [tmp_path / "ask.csv"], strict=True)
+    assert [answer["unknown"] for answer in found] == [0, 0, 0]
+    assert len({answer["value"] for answer in found}) == 1
+    (tmp_path / "ask.txt").write_bytes("Höhe\n".encode("cp1252"))
+    [batch] = examples.batches([tmp_path / "ask.txt"], {"text": Field((), "string")}, "", "cp1252")
+    assert batch.columns["text"].tolist() == ["Höhe".encode()]
