@@ -46,7 +46,7 @@ def residual(
 
 
 def attend(x: keras.KerasTensor, num_heads: int, groups: int, name: str) -> keras.KerasTensor:
-    """Every cell sees all others, so that the strokes of a digit agree: (B, H, W, C) to the same."""
+    """Each cell sees all others, so that distant strokes agree: (B, H, W, C) to the same."""
     _, height, width, channels = x.shape
     groups = math.gcd(groups, channels)
     y = keras.layers.GroupNormalization(groups, epsilon=1e-5, name=f"{name}_norm")(x)
