@@ -103,6 +103,7 @@ def pipeline(
         read=lambda: _read(data_files, encoding, asked, chosen, cut, load),
         forms={"image": resizing.form(image_size, resize)},
         augment=image_steps.crop_and_flip(padding, flip=flip) if padding or flip else None,
+        tta_views=image_steps.mirrored if flip else None,
     )
     return augmented(own, **shared)
 

@@ -4,7 +4,8 @@
 
 Needs the data of the run. With --views=true every example is asked in several views and the scores
 are averaged (test-time augmentation): `test_tta`, never mixed with `test`. Images of cifar10
-have such views, and those of image_folder: each image and its mirror image, unless flip=False.
+have such views, and those of image_folder and image_table: each image and its mirror image, unless
+flip=False.
 """
 
 import json

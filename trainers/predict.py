@@ -36,7 +36,8 @@ def main(argv: list[str]) -> None:
         if not os.path.isfile(path):  # Path.is_file raises for a name that is too long
             there = os.path.lexists(path)
             raise UsageError(f"{shown(path)} {'is not a file' if there else 'does not exist'}")
-        if path.suffix.lower() not in (*photo.SUFFIXES, *TABLES, ".txt", ".json"):
+        known = path.suffix.lower() in (*photo.SUFFIXES, *TABLES, ".txt", ".json")
+        if not known and not photo.begins_as_image(path):
             images = " ".join(photo.SUFFIXES)
             raise UsageError(
                 f"{shown(path)}: expected an image ({images}), .csv, .tsv, .txt or .json"

@@ -35,7 +35,7 @@ class Folder(NamedTuple):
 
 
 def _is_image(path: pathlib.Path) -> bool:
-    return path.suffix.lower() in photo.SUFFIXES or _begins_as_image(path)
+    return path.suffix.lower() in photo.SUFFIXES or photo.begins_as_image(path)
 
 
 IMAGES = Kind("images", "cat/*.jpg", _is_image)
@@ -228,13 +228,6 @@ def files_below(
 
 def _refuse(error: OSError) -> NoReturn:
     raise DataError(f"{shown(error.filename)} cannot be read: {error.strerror}") from error
-
-
-def _begins_as_image(path: pathlib.Path) -> bool:
-    if not path.is_file():
-        return False
-    with open(path, "rb") as file:
-        return photo.looks_like_image(file.read(12))
 
 
 def _kind(path: pathlib.Path) -> str:

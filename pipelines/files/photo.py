@@ -128,6 +128,14 @@ def looks_like_image(head: bytes) -> bool:
     )
 
 
+def begins_as_image(path: pathlib.Path) -> bool:
+    """Whether a file, whatever its name, begins as `looks_like_image` says."""
+    if not path.is_file():
+        return False
+    with open(path, "rb") as file:
+        return looks_like_image(file.read(12))
+
+
 def _opened(content: bytes) -> Image.Image:
     try:
         return Image.open(io.BytesIO(content), formats=FORMATS)

@@ -215,6 +215,14 @@ def test_image_table_refuses_in_one_line(target, options, reason, folder):
         loaded(path, target, **options)
 
 
+def test_image_table_has_a_view_in_a_mirror_unless_that_changes_the_class(folder):
+    made = [
+        pipelines.get("image_table", data_files="a.csv", target="y", flip=flip).tta_views
+        for flip in (True, False)
+    ]
+    assert made == [image.mirrored, None]
+
+
 def test_image_table_refuses_a_target_that_is_called_as_the_images_are(folder):
     path = write(folder / "a.csv", [["file", "image"], *([n, i % 2] for i, n in enumerate(NAMES))])
     with pytest.raises(DataError, match="the target image is called as the images are to a server"):

@@ -23,7 +23,8 @@ def test_image_files_of_any_size_and_channels(finished_runs, tmp_path, caplog):
     Image.fromarray(pixels).save(tmp_path / "same.png")
     Image.fromarray(pixels[..., 0]).save(tmp_path / "grey.png")
     Image.fromarray(random.integers(0, 256, (50, 70, 3), np.uint8)).save(tmp_path / "large.jpg")
-    files = [str(tmp_path / name) for name in ("same.png", "grey.png", "large.jpg")]
+    shutil.copyfile(tmp_path / "same.png", tmp_path / "unnamed")  # told by its first bytes
+    files = [str(tmp_path / name) for name in ("same.png", "grey.png", "large.jpg", "unnamed")]
     with caplog.at_level("INFO"):
         lines = command(predict, f"--workdir={folder}", *files)
     assert [line["input"] for line in lines] == files
@@ -31,6 +32,7 @@ def test_image_files_of_any_size_and_channels(finished_runs, tmp_path, caplog):
     assert lines[0]["class_name"] == expected["class_name"][0].decode()
     probability = lines[0]["probabilities"][lines[0]["class_name"]]
     assert probability == pytest.approx(expected["probabilities"][0].max(), abs=1e-6)
+    assert lines[3]["probabilities"] == lines[0]["probabilities"]
     assert "large.jpg: resized from 50x70 to 32x32" in caplog.text
 
 

@@ -9,6 +9,7 @@ import tempfile
 import tensorflow as tf
 
 from pipelines.storage.builders import data_dir_in_use
+from trainers.config import packages
 from trainers.devices import precision
 
 # Shared libraries that TensorFlow's GPU kernels open, by the pip package that brings each.
@@ -35,9 +36,17 @@ def examine(data_dir: str | None) -> tuple[str, list[str]]:
         f"gpus        {', '.join(hardware['gpus']) or 'none'}",
         f"precision   {chosen}: {why}",
         f"data        {data}{read_only}: {', '.join(prepared_sets(data)) or 'nothing prepared'}",
+        f"weights     {_weights()}",
         f"versions    {', '.join(f'{name} {number}' for name, number in versions)}",
     ]
     return "\n".join(lines), [*_unused_gpu(), *_unwritable()]
+
+
+def _weights() -> str:
+    """Which networks can begin with ImageNet weights here."""
+    models = [model for model in packages.PACKAGES if packages.path(model)]
+    known = packages.PACKAGES["efficientnet_lite2"].install
+    return f"{', '.join(models)} (ImageNet)" if models else f"none of ImageNet; {known}"
 
 
 def _unused_gpu() -> list[str]:

