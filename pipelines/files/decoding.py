@@ -98,14 +98,13 @@ def complete(files: Files, digests: Sequence[str], stored: Stored) -> Found:
         if held:
             photo_cache.remove_remains(files.folder)
         found = _loaded(files, found)
-        for _ in range(_TRIES):
+        for again in range(_TRIES):
+            if again:
+                _log.warning("decoded photographs are gone from %s: decoding again", files.folder)
             _decode_missing(files, found)
             found = _loaded(files, found)  # before others may remove it
             if not _are_gone(found):
                 return found
-            _log.warning(
-                "decoded photographs are gone from %s: they are decoded again", files.folder
-            )
     raise OSError(
         errno.ENOENT, "decoded photographs are removed while others are read", str(files.folder)
     )
@@ -114,7 +113,10 @@ def complete(files: Files, digests: Sequence[str], stored: Stored) -> Found:
 def _loaded(files: Files, found: Found) -> Found:
     """What is found with what is stored now; of the shapes those that are not stored."""
     shapes = {digest: shape for digest, shape in found.shapes.items() if digest in found.held}
-    return found._replace(stored=photo_cache.load(files.folder, files.kind), shapes=shapes)
+    stored = photo_cache.load(files.folder, files.kind)
+    if files.in_memory:  # else each is checked where it is used
+        stored = photo_cache.verified(stored, {*found.digests})
+    return found._replace(stored=stored, shapes=shapes)
 
 
 def _are_gone(found: Found) -> bool:
@@ -142,7 +144,11 @@ def _alone(files: Files) -> Iterator[bool]:
 
 def _decode_missing(files: Files, found: Found) -> None:
     """Fills in what is found; what was decoded before an interruption is stored."""
-    missing = [i for i, d in enumerate(found.digests) if d not in found.stored.positions]
+    missing = [
+        i
+        for i, digest in enumerate(found.digests)
+        if i not in found.bad and digest not in found.stored.positions and digest not in found.held
+    ]
     read = functools.partial(_read, files=files, stored=found.stored)
 
     def results() -> Iterator[_Read | str]:

@@ -190,7 +190,7 @@ def _folders(keys: Sequence[str], kinds: Sequence[Kind], cache: str) -> list[pat
     if fit and sum(size for size in sizes if size <= photo.LARGEST) < _SMALLEST:
         return []
     cache = os.path.expanduser(cache)
-    if cache:
+    if cache and "://" not in cache:
         with contextlib.suppress(OSError):  # one that cannot be written is replaced
             os.makedirs(cache, exist_ok=True)
     return [photo_cache.folder(cache, kind) for kind in kinds]

@@ -82,7 +82,7 @@ class Stored:
         return height, width
 
     def pixels(self, digest: str) -> np.ndarray | None:
-        """(size, size, 3); None: they are damaged, and will not be found by the next command."""
+        """(size, size, 3); None: they are damaged. They are removed, if this user may."""
         pair, row = self.positions[digest]
         pixels = self.pairs[pair].pixels[row]
         if zlib.crc32(pixels) != self.pairs[pair].checks[row]:

@@ -4,6 +4,7 @@ The model's recipe comes first, then flagfiles wherever they stand, then the com
 """
 
 import ast
+import os
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -59,7 +60,7 @@ def parse(argv: Sequence[str], *, part: str = "") -> Settings | None:
     if "model" not in changes:
         raise UsageError(f"--model is missing; choose one of: auto, {', '.join(zoo.names())}")
     if part and changes.get("workdir"):
-        changes["workdir"] = str(pathlib.Path(changes["workdir"], part))
+        changes["workdir"] = os.path.join(changes["workdir"], part)  # keeps the // of a URL
     return resolve(changes.pop("model"), changes)
 
 

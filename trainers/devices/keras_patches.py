@@ -12,6 +12,8 @@ Importing it refuses versions of Keras that it was not tried with. What is repla
 * Dropout draws the same mask on every replica (no issue is known). `differ_by_replica` fixes it.
 * Several steps per execution fail under a strategy (no issue is known), and elsewhere overshoot an
   epoch that they do not divide. `devices.loop` takes an explicit number of steps.
+* Batch normalisation takes the statistics of a replica's share of a batch, and other backends
+  refuse a layer that asks for more. `normalise_together` asks during the call only.
 * Running averages of weights begin with those of the first step, which weigh decay^steps at the
   end: 3 % after 3 400 steps at 0.999, enough to spoil a model. `since_the_first_step` weighs all
   steps by the decay alone, as Adam's moments are (Kingma and Ba 2015, section 3).
@@ -58,7 +60,10 @@ def differ_by_replica(model: keras.Model) -> None:
 
 
 def normalise_together(model: keras.Model) -> None:
-    """Batch normalisation takes its statistics from the whole batch, not from a replica's share."""
+    """Batch normalisation takes its statistics from the whole batch, not from a replica's share.
+
+    Not where there is a mask: Keras does not add up what the replicas see there.
+    """
     for layer in layers_of(model):
         if isinstance(layer, keras.layers.BatchNormalization):
             _synchronise(layer)

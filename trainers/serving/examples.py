@@ -7,7 +7,6 @@ that its answers are printed.
 import decimal
 import itertools
 import logging
-import math
 import pathlib
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -129,8 +128,10 @@ def _whole(cell: str, value: float) -> int | None:
 
     From its digits: float64 does not tell whole numbers beyond 2^53 apart, such as seeds.
     """
-    if math.isnan(value):
+    if not value.is_integer():  # nor is NaN
         return None
+    if abs(value) < table_file.EXACT:
+        return int(value)
     exact = decimal.Decimal(cell)
     return int(exact) if exact == exact.to_integral_value() else None
 
@@ -151,7 +152,7 @@ def _read(
 
 
 def _encoding(path: pathlib.Path, of_training: str) -> str:
-    """That of training where a file is not UTF-8, which hardly any text in another encoding is."""
+    """That of training where a file is not UTF-8, as hardly any text in one of 8 bits is."""
     if of_training:
         try:
             for _ in text_files.lines(str(path), text_files.encoding_of(str(path))):

@@ -122,8 +122,10 @@ def save(folder: pathlib.Path, checkpoint: Checkpoint, *, best_step: int | None)
 
 def meta_of(folder: pathlib.Path, step: int) -> Mapping[str, Any] | None:
     """What a checkpoint says of the run, its arrays unread; None: it is damaged."""
+    path = _path(folder, step)
     try:
-        meta = untrusted.read_json(_path(folder, step) / "meta.json")
+        path = path if path.exists() else _replaced(path)  # its process was killed in between
+        meta = untrusted.read_json(path / "meta.json")
         return meta if meta.pop("meta_sha256") == _digest(meta) else None
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None

@@ -7,6 +7,7 @@ damage, by a copy or a disk; who can write a file there can write its hash too.
 import contextlib
 import json
 import pathlib
+import re
 import tempfile
 from collections.abc import Iterator
 from typing import Any
@@ -15,6 +16,7 @@ from trainers.errors import ArtefactError
 from trainers.store import files, untrusted
 
 _SEAL = pathlib.Path("assets.extra", "sha256.json")
+_PATTERN = re.compile(r"[*?\[\]\\]")  # of what TensorFlow makes a pattern of a path
 
 
 def seal(folder: pathlib.Path) -> None:
@@ -44,14 +46,18 @@ def load(folder: pathlib.Path) -> Any:
 
 @contextlib.contextmanager
 def plain_name(folder: pathlib.Path) -> Iterator[str]:
-    """Another name of a folder for as long as TensorFlow loads it.
+    """An absolute name of a folder that is no pattern, for as long as TensorFlow loads it.
 
     TensorFlow takes `*`, `?` and brackets in the path of a SavedModel for a pattern: it would not
     find the weights in `runs [1]`, or find those of another folder.
     """
+    whole = str(folder.resolve())
+    if not _PATTERN.search(whole):
+        yield whole
+        return
     with tempfile.TemporaryDirectory() as beside:
         link = pathlib.Path(beside, "model")
-        link.symlink_to(folder.resolve())
+        link.symlink_to(whole)
         yield str(link)
 
 

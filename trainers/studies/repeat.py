@@ -31,14 +31,17 @@ class Outcome(NamedTuple):
 
 
 def parse_seeds(text: str) -> list[int]:
-    """Seeds from a number of them, "5", or a list, "3,7,9". UsageError: neither."""
+    """Seeds from a number of them, "5", or a list, "3,7,9". UsageError: neither, or too many."""
     if not re.fullmatch(r"[0-9]+(,[0-9]+)*,?", text):
         raise UsageError(f"--seeds takes a number, 5, or a list, 3,7,9; received {text!r}")
     if max(map(len, text.split(","))) > _DIGITS:
         raise UsageError(f"--seeds: a seed is less than 2**31; received {text:.40}")
     seeds = [int(part) for part in text.split(",") if part]
     if "," not in text and seeds[0] > _MOST:
-        raise UsageError(f"--seeds={text} asks for so many runs; that seed alone: --seeds={text},")
+        raise UsageError(
+            f"--seeds={text} asks for more than {_MOST} runs: list their seeds; that seed alone: "
+            f"--seeds={text},"
+        )
     seeds = seeds if "," in text else list(range(seeds[0]))
     if not seeds or len(seeds) != len(set(seeds)):
         raise UsageError(f"--seeds needs at least one seed, and each only once; received {text!r}")

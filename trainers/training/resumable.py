@@ -31,7 +31,7 @@ def check(model: TrainedModel, folder: pathlib.Path, epoch_steps: int) -> None:
 
 
 def is_over(folder: pathlib.Path, report: Mapping[str, Any], recipe: Recipe) -> bool:
-    """Whether a run with a report is at its end under a recipe of so many epochs as the report's.
+    """Whether a run is complete under a recipe of as many epochs as its report has.
 
     One that stopped early is not, where --resume_with_changes brought another patience or metric:
     here, or to an earlier process, which may have gone on and died before it had a new report.
@@ -41,9 +41,11 @@ def is_over(folder: pathlib.Path, report: Mapping[str, Any], recipe: Recipe) -> 
     meta = None if last is None else checkpoint.meta_of(folder, last)
     if meta is None or "steps" not in report or "epoch_steps" not in meta:
         return True  # nothing says otherwise
-    end = meta["epoch_steps"] * recipe.epochs
-    at_end = last >= end and meta["progress"]["validated"]
-    return last <= report["steps"]["last"] and (at_end or has_stopped(meta, recipe))
+    if last > report["steps"]["last"]:
+        return False
+    at_end = last >= meta["epoch_steps"] * recipe.epochs
+    # A run that a callback of its user has ended has not `stopped`: it stays complete.
+    return at_end or not meta["progress"]["stopped"] or has_stopped(meta, recipe)
 
 
 def has_stopped(meta: Mapping[str, Any], recipe: Recipe) -> bool:

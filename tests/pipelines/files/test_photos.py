@@ -4,6 +4,7 @@ import errno
 import os
 import pathlib
 import shutil
+import tempfile
 
 import numpy as np
 import pytest
@@ -39,6 +40,7 @@ def _stored(monkeypatch, tmp_path):
     monkeypatch.setattr(photos, "_SMALLEST", 1)
     monkeypatch.setattr(content, "_YOUNG", -1)
     monkeypatch.setattr(photo_cache, "TOGETHER", 3)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     (tmp_path / "cache").mkdir()
 
 

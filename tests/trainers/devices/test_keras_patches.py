@@ -69,6 +69,19 @@ def test_masks_are_still_equal_on_all_replicas():
     np.testing.assert_array_equal(first, second)
 
 
+def test_statistics_of_a_batch_are_still_those_of_a_replica_s_share():
+    moved = []
+    for replicas in (1, 2):
+        with choose(replicas).scope():
+            inputs = keras.Input((4,))
+            normal = keras.layers.BatchNormalization(momentum=0.0)
+            model = keras.Model(inputs, keras.layers.Dense(1)(normal(inputs)))
+            model.compile("sgd", "mse")
+        model.fit(data_of(4, 4), epochs=1, verbose=0, shuffle=False)
+        moved.append(np.asarray(normal.moving_variance.numpy()))
+    assert np.abs(moved[0] - moved[1]).max() > 0.01
+
+
 def test_rows_of_embeddings_are_still_measured_one_by_one():
     """Three and four in the same place are seven; clipped to a norm of one, they are one."""
     rows = tf.IndexedSlices(tf.constant([[3.0], [4.0]]), tf.constant([0, 0]), tf.constant([2, 1]))

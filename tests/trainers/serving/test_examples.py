@@ -109,8 +109,8 @@ def test_an_image_file_that_is_too_large_is_refused_unread(tmp_path, monkeypatch
 
 def test_whole_numbers_of_64_bits_are_exact_or_refused(tmp_path):
     fields = {"seed": Field((), "int64")}
-    path, numbers = tmp_path / "a.csv", [2**53 + 1, 2**63 - 1, -(2**63), 1000, 5]
-    cells = [str(number) for number in numbers[:3]] + ["1e3", "5.0"]
+    path, numbers = tmp_path / "a.csv", [2**53 + 1, 2**63 - 1, -(2**63), 1000, 5, 0]
+    cells = [str(number) for number in numbers[:3]] + ["1e3", "5.0", "0e99999999999999999999"]
     path.write_text("seed,note\n" + "".join(f"{cell},x\n" for cell in cells))
     found, fault = read([path], fields)
     assert fault == ""

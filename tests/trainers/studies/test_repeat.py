@@ -99,6 +99,11 @@ def test_plan_checks_a_run_in_its_own_folder(tmp_path):
         repeat.plan([0, 2], ["--model=mlp", *words, f"--init_from={tmp_path / 'gone'}"])
 
 
+def test_plan_refuses_a_folder_that_is_not_on_this_disk():
+    with pytest.raises(UsageError, match="local disk"):
+        repeat.plan([0, 1], ["--model=mlp_binary", "--workdir=s3://bucket/run"])
+
+
 def test_plan_refuses_a_last_flag_without_its_value():
     with pytest.raises(UsageError, match="workdir"):
         repeat.plan([0, 1], ["--model=mlp", "--workdir"])

@@ -73,6 +73,7 @@ def test_pictures_have_the_answers_of_the_weights_that_are_validated(tmp_path, m
 
     def look(self):
         pairs = averages(self.model).values()
+        assert pairs
         same = all(np.array_equal(weight.numpy(), average.numpy()) for weight, average in pairs)
         seen.append((self._step, same))
 

@@ -2,6 +2,7 @@
 
 import json
 
+import keras
 import pytest
 
 from tests.conftest import tiny_settings
@@ -150,6 +151,20 @@ def test_a_run_that_stopped_early_goes_on_to_the_same_number_of_epochs(tmp_path,
     report = run.run(more)
     assert report["steps"]["last"] == 5 * STEPS
     assert run.run(more) == report
+
+
+class Enough(keras.callbacks.Callback):
+    """A user's callback that ends the run."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.stop_training = True
+
+
+def test_a_run_that_a_callback_has_ended_stays_complete(tmp_path):
+    settings = tiny_settings("mlp_binary", tmp_path, epochs=5)
+    report = run.run(settings, callbacks=[Enough()])
+    assert report["steps"]["last"] == STEPS
+    assert run.run(settings) == report
 
 
 def test_a_run_that_stopped_early_goes_on_by_another_metric(tmp_path):
