@@ -34,6 +34,10 @@ def side(job: Job) -> Side:
         (loss, rest), gradients = jax.value_and_grad(loss_and_rest, has_aux=True)(
             trainable, rest, x, y
         )
+        if job.recipe.clip_norm:  # as PyTorch's clip_grad_norm_
+            norm = jnp.sqrt(sum(jnp.sum(jnp.square(g.astype(jnp.float32))) for g in gradients))
+            factor = jnp.minimum(1.0, job.recipe.clip_norm / (norm + 1e-6))
+            gradients = [(g * factor).astype(g.dtype) for g in gradients]
         trainable, slots = optimizer.stateless_apply(slots, gradients, trainable)
         return (trainable, rest, slots), loss
 

@@ -1,9 +1,9 @@
 """One side of gpu_speed.py, a process of its own: `python benchmarks/gpu_sides.py SIDE JOB_JSON`.
 
-Neither side needs TensorFlow. Both take the zoo's Keras model for their start weights, the recipe's
-schedule from trainers.optimizers and the same batches in the same order; the rows and their crops
-are drawn by NumPy, the pixels are picked on the device. What is asked comes line by line, an answer
-is one line of JSON.
+Neither side computes with TensorFlow. Both take the zoo's Keras model for their start weights, the
+recipe's schedule from trainers.training.optimizers and the same batches in the same order; the rows
+and their crops are drawn by NumPy, the pixels are picked on the device. What is asked comes line by
+line, an answer is one line of JSON.
 """
 
 import json

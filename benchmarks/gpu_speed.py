@@ -4,10 +4,10 @@
     python benchmarks/gpu_speed.py --make_data=cifar10.npz           # elsewhere, where TFDS is
     python benchmarks/gpu_speed.py --models=speed_cnn --data=cifar10.npz --target=0.90
 
-Needs Keras (with absl, namex and optree), JAX, PyTorch and, with --data, Pillow; neither TensorFlow
-nor an installation of this package: the repository's root on PYTHONPATH is enough. The file of
---make_data has the images as TFDS stores them: 56 MB of JPEG, more of PNG. Without a GPU all of it
-runs on the CPU, which says nothing but that it runs; --tiny is for that.
+Needs Keras, TensorFlow (its CPU package will do: the optimizers import it), JAX, PyTorch and, with
+--data, Pillow; no installation of this package: the repository's root on PYTHONPATH is enough. The
+file of --make_data has the images as TFDS stores them: 56 MB of JPEG, more of PNG. Without a GPU
+all of it runs on the CPU, which says nothing but that it runs; --tiny is for that.
 
 Every side is a process of its own: the same network, start weights, batches, crops, loss and
 optimizer in bfloat16 with float32 weights, and the data on the device. They take turns; a ratio is

@@ -23,6 +23,7 @@ command continues. Then prints means and standard deviations over the draws.
 import argparse
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 import time
@@ -71,6 +72,7 @@ def read_set(folder: pathlib.Path, split: str, size: int = 0) -> tuple[np.ndarra
 def auto(folder: pathlib.Path) -> dict[str, float]:
     """The command as a user types it."""
     run = folder / "run"
+    shutil.rmtree(run, ignore_errors=True)  # the seconds are of the whole command
     words = ["--model=auto", "--pipeline=image_folder", f"--data_files={folder}"]
     command = [sys.executable, "-m", "trainers.run", *words, f"--workdir={run}"]
     subprocess.run([*command, "--report_baseline=false"], check=True, capture_output=True)
@@ -179,7 +181,10 @@ def main() -> None:
                     side for side in options.sides.split(",") if (name, draw, side) not in done
                 ]
                 if missing and not folder.exists():
-                    write_set(data, each, draw, folder)
+                    unfinished = root / f".{folder.name}"
+                    shutil.rmtree(unfinished, ignore_errors=True)
+                    write_set(data, each, draw, unfinished)
+                    unfinished.rename(folder)
                 for side in missing:
                     begun = time.perf_counter()
                     line = {"set": name, "draw": draw, "side": side, **SIDES[side](folder)}

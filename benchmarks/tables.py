@@ -96,6 +96,7 @@ def details(results: dict[str, Result]) -> str:
         if process := result.get("process_seconds"):
             text += f", whole process {seconds(process)} s"
         text += ", other work beside it" if result.get("quiet") is False else ""
+        text += ", on an Intel Xeon with AMX" if "AMX" in result["machine"] else ""
         seeds = f" (S = {result['seeds']})" if "seeds" in result else ""
         items.append(_wrapped(f"{text}. {result.get('note', '')}".rstrip()))
         items.append(_wrapped(f"  `{result['command']}`{seeds}"))
@@ -109,7 +110,12 @@ def tutorial(results: dict[str, Result]) -> str:
     fast = f"{min(result['values']):.1f} to {max(result['values']):.1f} times faster"
     lead = "Against the TensorFlow tutorial's script, the same network for the same ten epochs:\n"
     lead += f"{fast} ({result['n']} pairs of runs), "
-    return lead + f"test accuracy {ours:.3f} against {theirs:.3f}.\n"
+    lead += f"test accuracy {ours:.3f} against {theirs:.3f}.\n"
+    lead += "Ours: bfloat16, batches of 128, 45,000 training and 5,000 validation images.\n"
+    return (
+        lead
+        + "The script: float32, batches of 32, 50,000 and 10,000 images, 1.14 times the work.\n"
+    )
 
 
 def pairs(results: dict[str, Result]) -> str:

@@ -140,7 +140,8 @@ def ours(train: pd.DataFrame, test: pd.DataFrame, target: str, run: list[str]) -
     command += [f"--target={target}", f"--workdir={root / 'run'}", "--report_baseline=false"]
     done = subprocess.run([*command, *flags], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise RuntimeError(done.stderr.strip().splitlines()[-1])
+        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        raise RuntimeError(lines[-1])
     report = json.loads((root / "run" / "report.json").read_text(encoding="utf-8"))
     shutil.rmtree(folder)
     figures = report["test"]
@@ -261,7 +262,7 @@ def main() -> None:
     results = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     most = MOST_ROWS if options.half == "chosen" else None
     results = [result for result in results if result["most"] == most]
-    done = {(r["table"], r["seed"], r["method"]) for r in results}
+    done = {(r["table"], r["seed"], r["method"]) for r in results if "error" not in r}
     jobs = [
         (table, seed, method)
         for seed in range(options.splits)

@@ -133,6 +133,7 @@ def main() -> None:
         results.append(line)
         with path.open("a", encoding="utf-8") as file:
             print(json.dumps(line), file=file)
+    results = [line for line in results if line["seed"] == options.seed]
     verdicts = [line.get("verdict") for line in results]
     counts = ", ".join(f"{verdicts.count(one)} {one}" for one in ("behind", "level", "ahead"))
     failed = [line["table"] for line in results if "failed" in line]

@@ -213,12 +213,16 @@ def main(argv: list[str]) -> None:
     versions = [f"{name} {version(name)}" for name in ("tensorflow", "keras", "torch") if has(name)]
     load = f"load {os.getloadavg()[0]:.1f} before the start"
     print(", ".join([cpu_name(), f"{threads} threads", load, *versions]), flush=True)
+    rows: list[list[str]] = []
     try:
-        rows = [row for model in _MODELS.value for row in measure(model, random, threads)]
+        for model in _MODELS.value:
+            rows += measure(model, random, threads)
     except SideError as error:
         sys.exit(f"error: {error}")
-    print()
-    print_table(rows)
+    finally:  # also of those that were measured before an interruption
+        if rows:
+            print()
+            print_table(rows)
 
 
 if __name__ == "__main__":

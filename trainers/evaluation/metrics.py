@@ -1,5 +1,7 @@
 """What a task measures while it trains and after: Keras metrics that count real examples alone."""
 
+from collections.abc import Callable
+
 import keras
 import tensorflow as tf
 
@@ -19,7 +21,25 @@ def measures(task: Task, prepared) -> list[keras.metrics.Metric]:
     def per_element(target: tf.Tensor, output: tf.Tensor) -> tf.Tensor:
         return loss(target, output)
 
-    return [keras.metrics.MeanMetricWrapper(per_element, name="loss"), *task.metrics(prepared)]
+    return [ElementMean(per_element, name="loss"), *task.metrics(prepared)]
+
+
+class ElementMean(keras.metrics.Mean):
+    """The weighted mean of a function of (y, output) over all elements of all batches.
+
+    Keras takes the mean of each row first: a token would weigh less in a batch of long texts.
+    """
+
+    def __init__(self, function: Callable, name: str):
+        super().__init__(name=name)
+        self._function = function
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        """Counts a batch; the weights are (B,), or one for each element."""
+        values = self._function(y_true, y_pred)
+        if sample_weight is not None and len(sample_weight.shape) > 1:
+            values, sample_weight = (tf.reshape(one, [-1]) for one in (values, sample_weight))
+        super().update_state(values, sample_weight)
 
 
 class F1(keras.metrics.F1Score):

@@ -197,9 +197,20 @@ def _labels(values: Sequence[float]) -> list[str]:
     largest = max(map(abs, values))
     for size, unit, letter in ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k")):
         if largest >= size:
-            return [f"{value / unit:g}{letter}" if value else "0" for value in values]
-    shown = [f"{value:.6g}" for value in values]
+            shown = _told_apart([value / unit for value in values])
+            return [f"{text}{letter}" if text != "0" else "0" for text in shown]
+    shown = _told_apart(values)
     if any("e" in text for text in shown):
         return shown
     decimals = max(len(text.partition(".")[2]) for text in shown)
     return [f"{value:.{decimals}f}" for value in values]
+
+
+def _told_apart(values: Sequence[float]) -> list[str]:
+    """In six digits, or in as many more as tell them apart."""
+    shown = []
+    for digits in range(6, 17):
+        shown = [f"{value:.{digits}g}" for value in values]
+        if len(set(shown)) == len(set(values)):
+            break
+    return shown

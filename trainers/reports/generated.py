@@ -48,7 +48,7 @@ def _judged(judged: Mapping[str, Any], settings: Settings) -> Html:
         command = [*command_line(settings), f"--workdir={settings.run_dir}", "--judge=RUN"]
         words = " ".join(["python -m trainers.run", *map(shlex.quote, dict.fromkeys(command))])
         why = "No classifier has judged these images. With a finished run of one on the same data:"
-        return html.section("Judge", html.note(why), element("pre", words))
+        return html.section("Judge", html.note(why), element("pre", html.whole(words)))
     lines = [
         ("accuracy", number(judged["accuracy"]), number(judged["accuracy_of_real"])),
         ("Frechet distance", number(judged["frechet_distance"]), number(judged["floor"])),

@@ -26,6 +26,11 @@ def escape(text: Any) -> Html:
     return markupsafe.escape(_LONG_WORD.sub(lambda word: shown(word[0]), plain))
 
 
+def whole(text: str) -> Html:
+    """As `escape`, but long words stay as they are: a command is copied."""
+    return markupsafe.escape(_UNSAFE.sub(lambda found: escaped(found[0]), text))
+
+
 def join(parts: Iterable[Any], between: str = "\n") -> Html:
     """Parts one after the other, each escaped."""
     return Html(between).join(map(escape, parts))  # noqa: S704 the separator is ours
@@ -81,6 +86,8 @@ def table(header: Sequence[Any], rows: Iterable[Sequence[Any]], *, kind: str = "
 def number(value: float) -> str:
     """A measured value in few digits: 0.9421, 12.35, 1 002.35, 48 213, 2.059e+08."""
     size = abs(value)
+    if 0.99995 <= size < 1:
+        return f"{int(value * 1e6) / 1e6:.6f}"  # never all of what is not quite all
     if size >= 1e7:
         return f"{value:.4g}"
     if size >= 10:

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from importlib import resources
 from typing import Any
 
-from trainers.config.settings import Settings
 from trainers.evaluation import records, statistics
 from trainers.evaluation.evaluate import Evaluation
 from trainers.reports import charts, examples, generated, html, probe, rebuilt, recipe, word_vectors
@@ -122,7 +121,7 @@ def _curves(past: Finished) -> Html:
         why = html.note(frozen if none else "metrics.jsonl has no finished epoch.")
         return html.section("Training", why, *damage)
     main = registry.describe(past.prepared.task).main_metric
-    mark = (_exported_epoch(past.settings, points["validation"]), "exported")
+    mark = (_exported_epoch(past, points["validation"]), "exported")
     drawn = []
     for metric in dict.fromkeys(("loss", main)):
         series = {
@@ -156,8 +155,17 @@ def epochs(lines: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, An
     return ends
 
 
-def _exported_epoch(settings: Settings, validation: list[dict[str, Any]]) -> int:
-    """The epoch whose weights were exported: the last one, or the first of the best value."""
+def _exported_epoch(past: Finished, validation: list[dict[str, Any]]) -> int:
+    """The epoch whose weights were exported.
+
+    That of the exported step. Where the report or the log lacks it, the last one, or the first of
+    the best value.
+    """
+    settings = past.settings
+    step = past.report.get("steps", {}).get(settings.keep)
+    exact = [line["epoch"] for line in validation if step is not None and line.get("step") == step]
+    if exact:
+        return exact[-1]
     if settings.keep == "last":
         return validation[-1]["epoch"]
     sign = 1 if registry.lower_is_better(settings.recipe.monitor) else -1
@@ -231,6 +239,10 @@ def both(task: str, report: Report) -> str:
 
 
 def _measured(report: Mapping[str, Any], split: str, metric: str) -> Html:
+    """A metric and its interval; one that no resample has is undefined, as AUC of one class."""
+    intervals = report["intervals"][split]
+    if intervals and metric not in intervals:
+        return html.escape("undefined")
     return html.join((number(report[split][metric]), _range(report, split, metric)), "")
 
 

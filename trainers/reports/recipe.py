@@ -25,7 +25,10 @@ def recipe(settings: Settings) -> Html:
     for name, own in zoo.describe(settings.model).hparams.items():
         rows.append(_field(f"hparams: {name}", settings.hparams.get(name, own), own, ""))
     elsewhere = (*RECIPE_FIELDS, "model", "hparams", "workdir")
-    rows += [flag(name) for name in FIELDS if name not in elsewhere and current[name]]
+    for name in FIELDS:
+        is_own = current[name] == own_value(settings.model, name)
+        if name not in elsewhere and (current[name] or not is_own):
+            rows.append(flag(name))
     remark = (
         f"Marked: what differs from {settings.model}'s own recipe, with the value it has there."
     )
@@ -83,9 +86,9 @@ def reproduce(past: Finished, report: Mapping[str, Any]) -> Html:
     return html.section(
         "Reproduce",
         html.note(promise),
-        element("pre", command),
+        element("pre", html.whole(command)),
         html.note("A request to the exported model:"),
-        element("pre", query),
+        element("pre", html.whole(query)),
         element("dl", *lines, class_="facts"),
     )
 

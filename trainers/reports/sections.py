@@ -51,8 +51,11 @@ def per_class(target: np.ndarray, answered: np.ndarray, names: Sequence[str]) ->
         (name, *(_bar(value) for value in values), count(int(support)))
         for name, *values, support in zip(names, *columns, strict=True)
     ]
-    means = [float(np.mean(column)) for column in columns[:3]]
-    lines.append(("mean of classes", *(_bar(mean) for mean in means), count(len(target))))
+    # As scikit-learn's own mean: a class that neither occurs nor is answered has no score.
+    occur = np.union1d(target, answered).astype(np.int64)
+    means = [float(np.mean(column[occur])) for column in columns[:3]]
+    of = "mean of classes" if len(occur) == len(names) else f"mean of the {len(occur)} that occur"
+    lines.append((of, *(_bar(mean) for mean in means), count(len(target))))
     header = ("class", "precision", "recall", "F1", "test rows")
     return html.section("Classes", html.table(header, lines, kind="bars"))
 
@@ -182,4 +185,5 @@ def _matrix(counts: np.ndarray, fractions: np.ndarray, names: Sequence[str]) -> 
 
 def _bar(value: float) -> Html:
     """A fraction as a number over a bar of that length."""
-    return element("span", f"{value:.3f}", class_="share", style=f"--share:{value:.3f}")
+    shown = f"{int(value * 1e5) / 1e5:.5f}" if 0.9995 <= value < 1 else f"{value:.3f}"
+    return element("span", shown, class_="share", style=f"--share:{value:.3f}")

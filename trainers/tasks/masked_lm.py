@@ -10,6 +10,7 @@ from pipelines.core.padding import cut_to_need
 from pipelines.steps.masking import masked
 from pipelines.steps.windows import in_windows
 from trainers.evaluation import statistics
+from trainers.evaluation.metrics import ElementMean
 from trainers.tasks.registry import Signature, Task, check_is_text
 
 METRICS = ("loss", "accuracy", "perplexity")
@@ -22,11 +23,14 @@ LIMITS = {"mask_rate": (0.01, 0.9)}
 _FORM = "pieces"
 
 
-class Perplexity(keras.metrics.SparseCategoricalCrossentropy):
+class Perplexity(ElementMean):
     """The exponential of the mean cross-entropy of tokens (B, M) and logits (B, M, ids)."""
 
     def __init__(self):
-        super().__init__(name="perplexity", from_logits=True)
+        super().__init__(
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction=None),
+            name="perplexity",
+        )
 
     def result(self):
         """Infinite from a loss of 89 on."""
@@ -68,7 +72,8 @@ def loss_scale(prepared) -> float:
 def metrics(prepared) -> list[keras.metrics.Metric]:
     """The fraction of hidden tokens that are guessed right, and perplexity."""
     del prepared
-    return [keras.metrics.SparseCategoricalAccuracy(name="accuracy"), Perplexity()]
+    accuracy = ElementMean(keras.metrics.sparse_categorical_accuracy, name="accuracy")
+    return [accuracy, Perplexity()]
 
 
 def signatures(entry, hparams, model, prepared) -> dict[str, Signature]:

@@ -34,7 +34,8 @@ class R2(keras.metrics.R2Score):
 def over(pipeline, schema):
     """The pipeline with one output; mean and deviation of its target are fitted where they are not.
 
-    A target in float64, which float32 would round, is trained on as the distance from its mean.
+    A target in float64 or of whole numbers, which float32 would round, is trained on as the
+    distance from its mean.
 
     Raises:
         UsageError: the target is not one number.
@@ -47,7 +48,8 @@ def over(pipeline, schema):
         )
     if pipeline.fit_target is None:
         pipeline = dataclasses.replace(pipeline, fit_target=fit_target)
-        if target.dtype == "float64" and pipeline.encode is None:
+        # Whole numbers would be taken for classes by what is fitted before the training.
+        if target.dtype not in ("float16", "float32") and pipeline.encode is None:
             pipeline = dataclasses.replace(pipeline, encode=centred)
     return pipeline, schema._replace(task="regression", outputs=1)
 
@@ -55,16 +57,16 @@ def over(pipeline, schema):
 def fit_target(train) -> dict[str, np.ndarray]:
     """Mean and standard deviation of the training targets; 1 where they are all equal.
 
-    With `origin`, the mean once more, where `centred` subtracts it from targets in float64.
+    With `origin`, the mean once more, where `centred` subtracts it.
     """
     target = baselines.targets(train)
-    wide, target = target.dtype == np.float64, target.astype(np.float64)
+    wide, target = target.dtype not in (np.float16, np.float32), target.astype(np.float64)
     fitted = {"mean": target.mean(), "std": target.std() or np.float64(1.0)}
     return {**fitted, "origin": fitted["mean"]} if wide else fitted
 
 
 def centred(part):
-    """`encode`: targets in float64 to their distance from the origin, in float32."""
+    """`encode`: targets in float64 or of whole numbers to their distance from the origin."""
 
     def encode(target: tf.Tensor) -> tf.Tensor:
         return tf.cast(tf.cast(target, tf.float64) - part.get("origin", 0.0), tf.float32)

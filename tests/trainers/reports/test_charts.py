@@ -30,3 +30,9 @@ def test_a_histogram_has_a_bar_for_each_bin():
 def test_lines_leave_out_what_is_not_finite():
     drawn = charts.lines({"loss": [(1, 0.5), (2, np.nan), (3, 0.25)]}, "epoch", "loss")
     assert drawn.count('class="dot s0"') == 2
+
+
+def test_numbers_at_an_axis_differ():
+    found = charts._labels([1.716e9, 1.716001e9, 1.716002e9])
+    assert found == ["1.716G", "1.716001G", "1.716002G"]
+    assert charts._labels([0.0, 20_000.0]) == ["0", "20k"]

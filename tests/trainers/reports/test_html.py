@@ -35,6 +35,8 @@ def test_names_from_outside_cannot_turn_lines_around_or_make_them_endless():
         (205904816, "2.059e+08"),
         (0.000123, "0.00012"),
         (0, "0.0000"),
+        (0.999967, "0.999967"),
+        (1.0, "1.0000"),
     ],
 )
 def test_numbers_are_short(value, shown):

@@ -120,3 +120,22 @@ def test_the_mean_of_both_logits_is_offered_beside_the_model():
     )
     assert page.both("binary", {"baseline": {}}) == ""
     assert page.both("binary", {"baseline": {"linear": {"name": "linear model"}}}) == ""
+
+
+def test_the_mark_is_at_the_step_that_was_exported_whatever_the_log_says(tmp_path):
+    past = past_run(tmp_path, made_pipeline("binary"), keep="best")
+    past.report["steps"] = {"last": 3, "best": 3}  # epoch 2 has the lowest loss of the log
+    write.write(past)
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    mark = re.search(r'class="mark" x1="([\d.]+)"', text)[1]
+    assert mark == re.findall(r'class="dot s1" cx="([\d.]+)"', text)[2]
+
+
+def test_the_area_under_the_curve_of_one_class_is_undefined(tmp_path):
+    past = past_run(tmp_path, made_pipeline("binary"))
+    kept = past.predictions["test"]
+    kept["target"] = np.ones_like(kept["target"])
+    past.report["test"]["auc"] = 0.0  # as the metric says
+    write.write(past)
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert '<th scope="row">auc</th><td>undefined</td>' in text

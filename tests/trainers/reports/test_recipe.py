@@ -28,3 +28,16 @@ def test_the_command_repeats_the_settings(tmp_path):
     assert parsed.recipe.precision == "float32"  # the one it had, not "auto" once more
     assert parsed.workdir == f"{tmp_path}-again"
     assert past.facts["data"]["fingerprint"] in found.words
+
+
+def test_a_long_flag_stays_whole_in_the_command(tmp_path):
+    past = past_run(tmp_path, made_pipeline("binary"), data_dir="x/" * 300)
+    found = Page(recipe.reproduce(past, past.report))
+    [command] = [text for text in found.text if text.startswith("python -m trainers.run")]
+    parsed = flags.parse(["run", *shlex.split(re.sub(r"\\\n", "", command))[3:]])
+    assert parsed.data_dir == "x/" * 300
+
+
+def test_what_is_switched_off_is_marked():
+    page = Page(recipe.recipe(resolve("mlp_binary", {"report_baseline": False})))
+    assert "False instead of True" in page.words

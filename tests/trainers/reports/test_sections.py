@@ -68,3 +68,13 @@ def test_a_percentage_never_rounds_up_to_all():
     assert sections.percent(0.99999) == "99.999 %"
     assert sections.percent(1.0) == "100.0 %"
     assert sections.percent(0.123) == "12.3 %"
+
+
+def test_a_class_without_test_rows_does_not_lower_the_mean():
+    found = words(sections.per_class(np.array([0, 1]), np.array([0, 1]), ("a", "b", "c")))
+    assert "mean of the 2 that occur 1.000 1.000 1.000 2" in found
+
+
+def test_a_fraction_below_one_is_not_shown_as_one():
+    assert "0.99966" in sections._bar(2999 / 3000)
+    assert "1.000" in sections._bar(1.0)

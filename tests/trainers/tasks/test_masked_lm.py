@@ -195,3 +195,13 @@ def test_imdb_without_labels_never_takes_what_classifiers_are_tested_on():
     assert [part for part in parts if part.startswith("train")] == ["train[:90%]"]
     assert pipeline.options["max_length"] == 400
     assert registry.source("binary", fake_pipeline("imdb").pipeline).schema.target is not None
+
+
+def test_a_token_weighs_the_same_beside_short_and_long_texts():
+    """One hidden token of a narrow batch is right, four of a wide one are wrong."""
+    for metric, wanted in zip(TASK.metrics(None), (1 / 5, np.exp(4 / 5 * 10)), strict=True):
+        for width, said in ((1, 1), (4, 2)):
+            y = np.ones((1, width), np.int32)
+            logits = 10 * np.eye(3, dtype=np.float32)[np.full(y.shape, said)]
+            metric.update_state(y, logits, sample_weight=np.ones(y.shape, np.float32))
+        assert float(metric.result()) == pytest.approx(wanted, rel=1e-3)  # Keras: 1 / 2

@@ -128,6 +128,24 @@ def test_whole_numbers_are_a_target_too():
     assert (schema.task, schema.outputs) == ("regression", 1)
 
 
+def test_whole_numbers_are_trained_on_as_numbers():
+    """Classes, which whole numbers are elsewhere, would get a logistic regression."""
+    made = made_pipeline("regression")
+    field = Field((), "int64")
+    rows = {
+        split: part._replace(
+            fields={**part.fields, "label": field},
+            table={**part.table, "label": part.table["label"].astype(np.int64)},
+        )
+        for split, part in made.rows.items()
+    }
+    plain = dataclasses.replace(made.pipeline, fit_target=None, encode=None)
+    prepared = prepare(*TASK.over(plain, made.schema._replace(target=field)), rows)
+    assert prepared.batch_signature[1].dtype == "float32"
+    expected = rows["train"].table["label"] - rows["train"].table["label"].mean()
+    np.testing.assert_allclose(prepared.rows["train"].table["label"], expected, atol=1e-4)
+
+
 @pytest.mark.parametrize("task", ["classification", "binary", "multi_label"])
 def test_classes_are_refused(task):
     made = made_pipeline(task)
