@@ -96,7 +96,7 @@ def details(results: dict[str, Result]) -> str:
         if process := result.get("process_seconds"):
             text += f", whole process {seconds(process)} s"
         text += ", other work beside it" if result.get("quiet") is False else ""
-        text += ", on an Intel Xeon with AMX" if "AMX" in result["machine"] else ""
+        text += ", on an Intel Xeon with AMX" if "Intel" in result["machine"] else ""
         seeds = f" (S = {result['seeds']})" if "seeds" in result else ""
         items.append(_wrapped(f"{text}. {result.get('note', '')}".rstrip()))
         items.append(_wrapped(f"  `{result['command']}`{seeds}"))
