@@ -33,7 +33,7 @@ _WAYS_OUT = (
     "(1) prepare it on a machine with a network and pass its folder with --data_dir or "
     "TFDS_DATA_DIR; (2) put its archives into a folder and prepare it from there: "
     "python -m pipelines.fetch {name} --mirror=FOLDER, which lists what is missing; (3) choose a "
-    "set that needs no download: shapes, digits, breast_cancer"
+    "set that needs no download: shapes, digits, breast_cancer, docstrings"
 )
 
 
