@@ -102,7 +102,7 @@ def check(spec: DataSpec) -> None:
     Recipe(
         pipeline="mnist",
         batch_size=64,
-        epochs=11,
+        epochs=9,
         optimizer="adam",
         learning_rate=1e-3,
         schedule="cosine",
