@@ -37,7 +37,8 @@ class ElementMean(keras.metrics.Mean):
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Counts a batch; the weights are (B,), or one for each element."""
         values = self._function(y_true, y_pred)
-        if sample_weight is not None and len(sample_weight.shape) > 1:
+        if sample_weight is not None and len(sample_weight.shape) == len(values.shape) > 1:
+            sample_weight = tf.broadcast_to(sample_weight, tf.shape(values))
             values, sample_weight = (tf.reshape(one, [-1]) for one in (values, sample_weight))
         super().update_state(values, sample_weight)
 

@@ -46,11 +46,13 @@ def over(pipeline, schema):
             f"task regression takes data whose target is one number; {pipeline.name} has task "
             f"{schema.task}, target {target} and {len(schema.class_names)} class names"
         )
-    if pipeline.fit_target is None:
-        pipeline = dataclasses.replace(pipeline, fit_target=fit_target)
+    if pipeline.fit_target is None and pipeline.encode is not None:
+        pipeline = dataclasses.replace(pipeline, fit_target=fit_unit)
+    elif pipeline.fit_target is None:
         # Whole numbers would be taken for classes by what is fitted before the training.
-        if target.dtype not in ("float16", "float32") and pipeline.encode is None:
-            pipeline = dataclasses.replace(pipeline, encode=centred)
+        wide = target.dtype not in ("float16", "float32")
+        encode = centred if wide else None
+        pipeline = dataclasses.replace(pipeline, fit_target=fit_target, encode=encode)
     return pipeline, schema._replace(task="regression", outputs=1)
 
 
@@ -65,17 +67,24 @@ def fit_target(train) -> dict[str, np.ndarray]:
     return {**fitted, "origin": fitted["mean"]} if wide else fitted
 
 
+def fit_unit(train) -> dict[str, np.ndarray]:
+    """As `fit_target`, where the pipeline encodes its targets itself: without an origin."""
+    return {name: value for name, value in fit_target(train).items() if name != "origin"}
+
+
 def centred(part):
     """`encode`: targets in float64 or of whole numbers to their distance from the origin."""
 
     def encode(target: tf.Tensor) -> tf.Tensor:
+        if "origin" not in part and not target.dtype.is_floating:
+            return target  # of a run that an earlier version began
         return tf.cast(tf.cast(target, tf.float64) - part.get("origin", 0.0), tf.float32)
 
     return encode
 
 
 def origin(prepared) -> float:
-    """What outputs and stored targets are counted from: 0 except for targets in float64."""
+    """What outputs and stored targets are counted from: 0 unless they are `centred`."""
     return float(prepared.state["target"].get("origin", 0.0))
 
 
@@ -125,7 +134,7 @@ def outputs(logits: tf.Tensor, class_names: tuple[str, ...]) -> dict[str, tf.Ten
 
 
 def served(entry, hparams, model, prepared) -> dict:
-    """`serving_default`; `value` is float64 where the target is."""
+    """`serving_default`; `value` is float64 where targets are `centred`."""
     first = origin(prepared)
 
     def from_origin(logits: tf.Tensor, class_names: tuple[str, ...]) -> dict[str, tf.Tensor]:
@@ -179,7 +188,9 @@ def mistakes(prepared, test, number: int) -> Mistakes:
     value, target = _values(prepared, test)
     error = value - target
     index = statistics.worst(np.abs(error), np.full(len(error), True), number)
-    shown = "{:.12g}".format if origin(prepared) else html.number  # digits that float32 lacks
+    first, dtype = origin(prepared), prepared.schema.target.dtype
+    fine = first and (dtype == "float64" or abs(first) >= 1e7)
+    shown = "{:.12g}".format if fine else html.number  # digits that float32 lacks
     entries = [
         (shown(value[i]), shown(target[i]), html.signed(error[i], target[i] - origin(prepared)))
         for i in index
@@ -191,7 +202,9 @@ def _values(prepared, test) -> tuple[np.ndarray, np.ndarray]:
     """What was answered, and the targets, in float64."""
     first = origin(prepared)
     answered = test.outputs["logits"][:, 0].astype(np.float64)
-    return answered + first, test.target.astype(np.float64) + first
+    target = test.target.astype(np.float64) + first
+    whole = np.dtype(prepared.schema.target.dtype).kind in "iu"
+    return answered + first, np.rint(target) if whole else target  # float32 holds the distance
 
 
 def _from_means(means: np.ndarray, fractions: np.ndarray) -> dict[str, np.ndarray]:
