@@ -12,7 +12,7 @@ from trainers.serving import generate
 
 
 @pytest.mark.parametrize("steps", [1, 3, 20])
-def test_euler_ends_at_the_only_image_of_the_data(steps):
+def test_heun_ends_at_the_only_image_of_the_data(steps):
     """Its velocity at (x, t) is (x - x0) / t, whatever the number of steps."""
     only = np.random.default_rng(0).uniform(-1, 1, (1, 3, 3, 1)).astype(np.float32)
     noise = tf.random.stateless_normal((4, 3, 3, 1), (1, 2))
@@ -21,11 +21,11 @@ def test_euler_ends_at_the_only_image_of_the_data(steps):
         assert time.shape == (4,)
         return (x - only) / time[:, None, None, None]
 
-    found = tf.function(lambda x: generate.euler(velocity, x, steps))(noise)
+    found = tf.function(lambda x: generate.heun(velocity, x, steps))(noise)
     np.testing.assert_allclose(found, np.broadcast_to(only, found.shape), atol=1e-5)
 
 
-def test_euler_makes_normal_data_of_noise():
+def test_heun_makes_normal_data_of_noise():
     """Of x0 ~ N(0, s^2) the exact way ends at s times the noise."""
     s, noise = 0.5, tf.random.stateless_normal((5, 2), (3, 4))
 
@@ -34,10 +34,10 @@ def test_euler_makes_normal_data_of_noise():
         return (t - (1 - t) * s**2) / ((1 - t) ** 2 * s**2 + t**2) * x
 
     off = [
-        np.abs(generate.euler(velocity, noise, steps) - s * noise).max() for steps in (20, 40, 400)
+        np.abs(generate.heun(velocity, noise, steps) - s * noise).max() for steps in (20, 40, 400)
     ]
-    assert off[2] < 5e-3
-    assert off[0] / off[1] == pytest.approx(2, rel=0.2)  # an error of first order
+    assert off[2] < 5e-5
+    assert off[0] / off[1] == pytest.approx(4, rel=0.2)  # an error of second order
 
 
 def test_guidance_goes_away_from_no_class():
