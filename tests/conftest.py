@@ -10,6 +10,7 @@ import atexit
 import dataclasses
 import functools
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -142,6 +143,15 @@ NUM_ROWS = {"train": 70, "validation": 21, "test": 13, "all": 104}
 
 _CPU = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(_CPU, [tf.config.LogicalDeviceConfiguration()] * 2)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_folders(tmp_path_factory):
+    """Fails where a test wrote beside its folder: another in the same process may meet the file."""
+    yield
+    names = {path.name for path in tmp_path_factory.getbasetemp().iterdir()} - {".lock"}
+    stray = sorted(name for name in names if not re.search(r"(\d|current)$", name))
+    assert not stray, f"expected tests to write to their own folders, got {', '.join(stray)}"
 
 
 @pytest.fixture(autouse=True)

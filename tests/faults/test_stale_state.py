@@ -149,7 +149,8 @@ def test_state_of_a_pipeline_that_fits_something_does_not_stay_for_one_that_does
 @pytest.fixture(scope="module")
 def died(tmp_path_factory) -> pathlib.Path:
     """The folder around a run that was killed after its first checkpoint."""
-    folder = tmp_path_factory.mktemp("died")
+    folder = tmp_path_factory.mktemp("died") / "folder"
+    folder.mkdir()
     with pytest.raises(Died):
         run.run(settings_in(folder, 0.0, checkpoint_minutes=0.0), callbacks=[die_after(1)])
     assert checkpoint.steps(folder / "run" / "checkpoints") == [1]

@@ -311,9 +311,9 @@ def test_image_folder_without_labels_keeps_the_splits_and_the_classes_of_folders
 
 
 def test_image_folder_without_labels_reads_by_number_what_does_not_fit(tmp_path, monkeypatch):
-    write(tmp_path, *(f"{i:02}.png" for i in range(30)))
+    write(tmp_path / "photos", *(f"{i:02}.png" for i in range(30)))
     monkeypatch.setattr(photos_module, "RAM_BUDGET", 1000)
-    rows, _ = unlabelled(tmp_path, data_dir=str(tmp_path.parent / "kept"))
+    rows, _ = unlabelled(tmp_path / "photos", data_dir=str(tmp_path / "kept"))
     train = rows["train"]
     assert train.table is None
     assert set(train.fields) == set(train.read(np.array([0, 2]))) == {"image"}
