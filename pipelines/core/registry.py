@@ -40,8 +40,15 @@ def get(name: str, **options: Any) -> Pipeline:
 
 
 def accepted(value: Any, default: Any) -> Any:
-    """The value of an option; a number is a text where the default is one: missing=-999."""
-    return str(value) if isinstance(default, str) and type(value) in (int, float) else value
+    """The value of an option; numbers are a text where the default is one: missing=-999.
+
+    Of several columns that are called by numbers, as pandas calls them, too: ignore=0,1.
+    """
+    parts = value if isinstance(value, tuple) else (value,)
+    if not isinstance(default, str) or not parts:
+        return value
+    plain = all(type(part) in (int, float, str) for part in parts)
+    return ",".join(map(str, parts)) if plain else value
 
 
 def describe(name: str) -> Listing:

@@ -102,7 +102,8 @@ def check_pipeline(settings: "Settings") -> None:
         check_name(f"option of pipeline {name}", option, sorted(offered))
         label, limits = f"--pipeline_options: {option}", described.limits.get(option, (None, None))
         default = described.options.get(option)
-        check_option(label, pipelines.accepted(value, default), default, limits)
+        value = pipelines.accepted(value, default)
+        check_option(label, value, default, limits)
         if option in described.choices:
             check_name(f"{option} of pipeline {name}", value, described.choices[option])
     for flag in _DATA_EXAMPLES:

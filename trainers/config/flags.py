@@ -12,7 +12,7 @@ from typing import Any
 from absl import flags
 
 import zoo
-from trainers.config import fields
+from trainers.config import fields, optimizers
 from trainers.config.catalogue import listing
 from trainers.config.flagfiles import expand
 from trainers.config.settings import FIELDS, Settings, resolve, values
@@ -66,10 +66,12 @@ def parse(argv: Sequence[str], *, part: str = "") -> Settings | None:
 
 def command_line(settings: Settings) -> list[str]:
     """The flags that ask for these settings without any flagfile; `parse` reads them back."""
+    recipe = zoo.describe(settings.model).recipe
+    own = optimizers.defaults(recipe, vars(settings.recipe))  # what `resolve` begins with
     return [f"--model={settings.model}"] + [
         f"--{name}={fields.text(FIELDS[name], value)}"
         for name, value in values(settings).items()
-        if name != "model" and value != own_value(settings.model, name)
+        if name != "model" and value != own.get(name, fields.default(FIELDS[name]))
     ]
 
 

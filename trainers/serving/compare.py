@@ -15,9 +15,11 @@ from trainers.store import saved_model
 _TOLERANCE = 1e-5  # of max(1, |a|): a reloaded float32 model differs by 2e-6
 _LEVELS = 1  # of 255: pixels are rounded from such numbers
 # Runs where neither our packages nor keras can be imported, as on a server. Keys are
-# <signature>/<argument> and <signature>/<output>.
+# <signature>/<argument> and <signature>/<output>. Other packages are found where this process finds
+# them: `-I` alone would not look among those of `pip install --user`.
 _STRANGER = """
 import sys
+sys.path[:] = sys.argv[4:]
 for name in ("zoo", "pipelines", "trainers", "keras", "tensorflow_datasets"):
     sys.modules[name] = None
 import numpy as np
@@ -60,6 +62,7 @@ def elsewhere(exported: pathlib.Path, arguments: Answers) -> dict[str, dict[str,
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
         environment |= {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
         command = [sys.executable, "-I", "-c", _STRANGER, name, str(asked), str(answered)]
+        command += [os.path.abspath(path) for path in sys.path if path]
         done = subprocess.run(
             command, cwd=folder, env=environment, capture_output=True, text=True, check=False
         )

@@ -204,6 +204,10 @@ def _image(path: pathlib.Path, fields: Mapping[str, Field]) -> np.ndarray:
     if path.stat().st_size > _LARGEST_IMAGE:
         raise UsageError(f"{path} is not an image: it has more than {_LARGEST_IMAGE} bytes")
     height, width, channels = field.shape
+    if channels not in (1, 3):
+        raise UsageError(
+            f"{path}: this model takes images of {channels} channels: send pixels in a .json file"
+        )
     kind = "uint16" if field.dtype == "uint16" else "uint8"
     try:
         image = photo.decode(photo.read(path), channels, kind)

@@ -112,7 +112,7 @@ def example_arguments(
     target = examples.get("target")
     target = None if target is None else target[: records.COMPARED]
     row = examples["row"][: records.COMPARED]
-    are_inputs = set(stored) != set(prepared.raw)
+    are_inputs = _are_inputs(stored, prepared)
     made = {}
     for name, one in signatures.items():
         function = arguments_of(
@@ -121,6 +121,16 @@ def example_arguments(
         arguments, _, _ = function(first, target, row)
         made[name] = {argument: value.numpy() for argument, value in arguments.items()}
     return made
+
+
+def _are_inputs(stored: Mapping[str, np.ndarray], prepared: Prepared) -> bool:
+    """Whether examples are rows of inputs: not called as the raw fields, or numbers for texts.
+
+    A column of texts may be called `tokens`, as its tokens are.
+    """
+    texts = {name for name, field in prepared.raw.items() if field.dtype == "string"}
+    stored_texts = {name for name, column in stored.items() if column.dtype.kind in "OS"}
+    return set(stored) != set(prepared.raw) or stored_texts != texts
 
 
 def publish(

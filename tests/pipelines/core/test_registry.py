@@ -99,3 +99,8 @@ def test_accepted_takes_numbers_as_text_where_the_default_is_one():
     assert registry.accepted(0.5, "") == "0.5"
     assert registry.accepted(True, "") is True
     assert registry.accepted(3, 0) == 3
+    assert registry.accepted((0, 1), "") == "0,1"  # ignore=0,1: columns that pandas has named
+    assert registry.accepted((0, "b"), "") == "0,b"
+    assert registry.accepted((0, 1), (2,)) == (0, 1)
+    assert registry.accepted((None,), "") == (None,)
+    assert registry.accepted((), "") == ()

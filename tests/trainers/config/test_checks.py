@@ -36,6 +36,10 @@ def test_options_of_a_task_are_those_of_its_file():
             "unknown mix of pipeline cifar10 'mixups'; nearest: mixup, cutmix; known: none",
         ),
         (
+            {"pipeline": "cifar10", "pipeline_options": {"mix": 0.2}},
+            "unknown mix of pipeline cifar10 '0.2'; known: none, mixup, cutmix",
+        ),
+        (
             {"pipeline": "mnist", "pipeline_options": {"erase": 1.5}},
             "--pipeline_options: erase must be at least 0 and less than 1, received 1.5",
         ),

@@ -178,6 +178,8 @@ def test_other_commands_help_and_refuse_at_once(command):
         "--model=speed_cnn --optimizer_options=muon_momentum=0.5,nesterov=False --lr_scale=",
         "--model=mlp --optimizer=muon --optimizer_options=exclude_layers=('logits',),rms_rate=None",
         "--model=mlp --init_from=statistics,none --init_new=logits,dense[12]/ --task=binary",
+        "--model=bert_tiny --optimizer=adam --optimizer_options=epsilon=1e-6",
+        "--model=bert_tiny --optimizer=adam",
     ],
 )
 def test_settings_are_written_as_the_flags_that_ask_for_them(line, monkeypatch):

@@ -35,6 +35,16 @@ def test_every_signature_is_asked_and_texts_keep_their_zero_bytes(exported):
     assert found["echo"]["length"].tolist() == [3, 0, 2]
 
 
+def test_packages_are_found_where_this_process_finds_them(exported, tmp_path, monkeypatch):
+    """As those of `pip install --user`, where isolated processes do not look."""
+    (tmp_path / "only_here.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    program = compare._STRANGER.replace("import numpy", "import only_here\nimport numpy")
+    monkeypatch.setattr(compare, "_STRANGER", program)
+    found = compare.elsewhere(exported, {"double": {"x": np.ones(1, np.float32)}})
+    assert found["double"]["double"].tolist() == [2.0]
+
+
 def test_an_export_that_does_not_load_is_refused(tmp_path):
     with pytest.raises(ArtefactError, match="does not load by itself"):
         compare.elsewhere(tmp_path, {"double": {"x": np.zeros(1, np.float32)}})

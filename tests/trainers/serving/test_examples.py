@@ -118,3 +118,10 @@ def test_whole_numbers_of_64_bits_are_exact_or_refused(tmp_path):
     for beyond in (2**63, -(2**63) - 1):
         path.write_text(f"seed,note\n{beyond},x\n")
         assert f"a.csv:2: column seed: '{beyond}' is not a whole number" in read([path], fields)[1]
+
+
+def test_an_image_file_for_a_model_of_four_channels_is_refused_in_one_line(tmp_path):
+    Image.new("RGBA", (2, 2)).save(tmp_path / "a.png")
+    found, fault = read([tmp_path / "a.png"], {"image": Field((2, 2, 4), "uint8")})
+    assert not found
+    assert fault.startswith(f"{tmp_path}/a.png: this model takes images of 4 channels")

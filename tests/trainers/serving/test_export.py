@@ -8,6 +8,9 @@ import pytest
 import tensorflow as tf
 
 import zoo
+from pipelines import Pipeline, Rows, Schema
+from pipelines.core.prepared import prepare
+from pipelines.steps.text import pieces_form
 from tests.conformance.names import heavy, loaded
 from tests.conftest import fake_pipeline, tiny_settings
 from trainers.errors import ArtefactError
@@ -15,6 +18,7 @@ from trainers.evaluation import records
 from trainers.serving import compare, export
 from trainers.tasks import registry
 from trainers.training.compile import build
+from zoo.spec import Field
 
 
 def built(name, folder):
@@ -154,3 +158,27 @@ def test_an_output_without_an_entry_for_each_row_is_refused(tmp_path):
     arguments = export.example_arguments({name: mean}, prepared, examples, seed=0)
     with pytest.raises(ArtefactError, match=r"'mean' has shape \(3,\) for 8 rows"):
         export.publish(model, prepared, {name: mean}, arguments, tmp_path / "export", {})
+
+
+@pytest.mark.parametrize(
+    ("model", "task", "column"),
+    [("bert_tiny", "masked_lm", "tokens"), ("word2vec", "word_vectors", "words")],
+)
+def test_rows_of_inputs_are_told_from_a_text_that_is_called_as_they_are(
+    model, task, column, tmp_path
+):
+    settings, raw = tiny_settings(model, tmp_path, task=task), {column: Field((), "string")}
+    made = Pipeline(name="made", source="made", forms={"pieces": pieces_form(60, 16)})
+    schema = Schema(raw, "masked_lm", None)
+    pipeline, schema = registry.over(task, made, schema, settings.task_options)
+    lines = [f"the cat {i} sat on mat {i % 7} and the dog ran" for i in range(40)]
+    texts = np.array([line.encode() for line in lines], object)
+    rows = Rows(len(texts), raw, None, table={column: texts})
+    prepared = prepare(pipeline, schema, dict.fromkeys(("train", "validation", "test"), rows))
+    entry, network = zoo.get(model), build(settings, prepared, "float32")
+    hparams = {**entry.hparams, **settings.hparams}
+    signatures = registry.get(task).signatures(entry, hparams, network, prepared)
+    examples = records.examples(prepared, registry.get(task), None)
+    arguments = export.example_arguments(signatures, prepared, examples, seed=0)
+    assert arguments["score"][column].dtype == np.int32
+    assert all(value.dtype == object for value in arguments["serving_default"].values())
