@@ -84,7 +84,8 @@ def flat(data_files: str | os.PathLike, kind: Kind = IMAGES) -> Folder | None:
     top = chosen(data_files)
     if isinstance(top, pathlib.Path):
         tops = {k: [v] for k, v in split_folders.without_classes(top).items()}
-        loose = any(path.is_file() and kind.holds(path) for path in top.iterdir())
+        beside = (path for path in top.iterdir() if not is_system(path.name))
+        loose = any(path.is_file() and kind.holds(path) for path in beside)
         if not tops and len(subfolders(top)) > 1 and (not loose or _has_splits(top, kind)):
             return None
         tops = tops or {"train": [top]}

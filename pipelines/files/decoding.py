@@ -217,10 +217,10 @@ class _Storing:
 def _read(path: pathlib.Path, files: Files, stored: Stored) -> _Read | str:
     """What a file holds; if it cannot be read and such files are skipped, why."""
     try:
-        before, began = content.status(os.path.abspath(path)), time.time_ns()
+        before, began = content.status(str(path)), time.time_ns()
         whole = photo.read(path)
         digest = content.digest_of(whole)
-        same = content.is_settled(before, began) and content.status(os.path.abspath(path)) == before
+        same = before and content.is_settled(before, began) and content.status(str(path)) == before
         status = before if same else []
         if digest in stored.positions:
             return _Read(digest, status, None)

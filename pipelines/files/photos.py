@@ -92,7 +92,8 @@ class Photos:
         """
         fields = {FIELD: Field(self.kind.shape, self.kind.dtype), target: field}
         made = Rows(len(index), fields, target)
-        if self.in_memory:
+        fit = len(index) * self.kind.bytes <= RAM_BUDGET  # an image may be in many rows
+        if self.in_memory and fit:
             return made._replace(table={FIELD: self.take(index), target: values})
         described = [self.kind, *(self.digests[i] for i in index.tolist())]
         identity = hashlib.sha256(repr(described).encode() + values.tobytes()).hexdigest()
@@ -133,7 +134,8 @@ def read(
         OSError: they neither fit in memory nor can be stored.
     """
     kinds = [Kind(size, policy, dtype, decoding.decoder()) for dtype in ("uint8", "uint16")]
-    keys = [os.path.abspath(path) for path in paths]
+    # Not `os.path.abspath`, which drops `link/..`: another folder, where the link leads elsewhere.
+    keys = [str(path.absolute()) for path in paths]
     folders = _folders(keys, kinds, cache)
     both = [Stored(kind) for kind in kinds]
     known: Mapping[str, str] = {}

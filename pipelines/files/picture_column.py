@@ -80,13 +80,17 @@ def pictures(cells: TableCells, column: str, *, skip_bad: bool) -> Pictures:
     distinct, codes = cells.columns[cells.names.index(column)].coded
     numbers: dict[str, int] = {}
     rows, files, missing, empty = [], [], [], 0
+    plain: dict[str, str] = {}
     exists: dict[str, bool] = {}
     for row, code in enumerate(codes.tolist()):
         if not distinct[code]:
             empty += 1
             continue
         folder = os.path.dirname(cells.where(row).rpartition(":")[0])
-        path = os.path.normpath(os.path.join(folder, distinct[code]))
+        written = os.path.join(folder, distinct[code])
+        if written not in plain:
+            plain[written] = _plain(written)
+        path = plain[written]
         if path not in exists:
             exists[path] = os.path.isfile(path)
         if not exists[path]:
@@ -99,6 +103,15 @@ def pictures(cells: TableCells, column: str, *, skip_bad: bool) -> Pictures:
     found = Pictures(np.array(rows, np.int64), paths, np.array(files, np.int64), missing, empty)
     _check(found, column, skip_bad=skip_bad)
     return found
+
+
+def _plain(path: str) -> str:
+    """The path without `..`, unless a link before it makes that another file."""
+    plain = os.path.normpath(path)
+    if plain == path or not os.path.isfile(path):
+        return plain
+    same = os.path.isfile(plain) and os.path.samefile(plain, path)
+    return plain if same else path
 
 
 def _check(found: Pictures, column: str, *, skip_bad: bool) -> None:

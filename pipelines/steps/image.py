@@ -32,7 +32,7 @@ def largest_value(rows: Rows) -> dict[str, np.ndarray]:
     """
     if rows.fields["image"].dtype != "uint16":
         return {}
-    largest = max(int(part["image"].max()) for part in chunks(rows))
+    largest = max((int(part["image"].max()) for part in chunks(rows)), default=0)
     return {"largest": np.array(next(2**b - 1 for b in (8, 10, 12, 16) if largest < 2**b))}
 
 

@@ -167,7 +167,8 @@ def remove_remains(folder: pathlib.Path) -> None:
     for path in folder.iterdir():
         half = path.suffix == ".pixels" and not path.with_suffix(".npz").exists()
         if half or path.suffix == ".tmp":
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # another user's: it stays, and is not used
+                path.unlink(missing_ok=True)
 
 
 def keep_newest(folder: pathlib.Path, stored: Stored, digests: Iterable[str]) -> None:

@@ -221,6 +221,7 @@ def _by_row(of_views: tf.Tensor) -> tf.Tensor:
 TASK = Task(
     over=over,
     over_features=over_features,
+    own_weights=("^projection",),
     loss=loss,
     metrics=metrics,
     signatures=signatures,

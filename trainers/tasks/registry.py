@@ -115,6 +115,8 @@ class Task:
     head: Callable = _unchanged  # (model, prepared) -> model in the task's units
     # (features (B, width), prepared) -> outputs, which take the place of the model's own
     over_features: Callable | None = None
+    # Patterns of the paths of weights that `over_features` makes, which --init_from may leave new.
+    own_weights: tuple[str, ...] = ()
     # Outputs of a model's members (B, members, outputs) to one answer (B, outputs), by keras.ops.
     combine: Callable | None = None
     reduction: str = "mean"  # of the loss over the elements of a batch; or "sum"

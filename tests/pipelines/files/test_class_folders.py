@@ -297,6 +297,13 @@ def test_flat_leaves_folders_of_classes_to_scan(tmp_path):
     assert class_folders.flat(f"train={tmp_path / 'train'},test={tmp_path / 'test'}") is None
 
 
+def test_flat_takes_no_hidden_file_for_an_image_beside_folders_of_classes(tmp_path):
+    """Else a file of macOS would hide the classes."""
+    write(tmp_path, "cat/a.png", "dog/b.png")
+    (tmp_path / "._cover.png").write_bytes(b"\0\5\x16\7")
+    assert class_folders.flat(tmp_path) is None
+
+
 def test_flat_refuses_a_folder_without_images(tmp_path):
     (tmp_path / "notes.txt").write_text("none")
     with pytest.raises(DataError, match="has no images to train on"):

@@ -154,6 +154,22 @@ def test_only_what_changed_is_read_and_decoded(change, files, work):
         assert (found[4] == 0).all()
 
 
+def test_the_folder_above_a_link_is_the_one_that_the_file_system_means(files, tmp_path, work):
+    """Not the one in which the link lies: it may hold other photographs of these names, or none."""
+    first, cache = read(files), str(tmp_path / "cache")
+    (tmp_path / "far" / "deep").mkdir(parents=True)
+    (tmp_path / "far" / "photos").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "far" / "deep")
+    meant = [tmp_path / "link" / ".." / "photos" / path.name for path in files]
+    for path, other in zip(meant, reversed(files), strict=True):
+        path.write_bytes(other.read_bytes())
+    np.testing.assert_array_equal(pixels(read(meant, cache=cache)), pixels(first)[::-1])
+    shutil.rmtree(files[0].parent)
+    work()
+    np.testing.assert_array_equal(pixels(read(meant, cache=cache)), pixels(first)[::-1])
+    assert work() == (0, 0)
+
+
 def test_other_sizes_ways_and_decoders_are_decoded_anew(files, work, monkeypatch):
     read(files)
     for changes in ({"size": 12}, {"policy": "crop"}):
@@ -230,6 +246,18 @@ def test_damaged_store_is_made_anew_with_one_line(damage, files, work, logged):
 def on_disk(files, monkeypatch) -> photos.Photos:
     monkeypatch.setattr(photos, "RAM_BUDGET", 1)
     return read(files)
+
+
+def test_rows_of_few_photographs_may_be_too_many_for_the_memory(files, monkeypatch):
+    """Of a table that names each image in several rows."""
+    found = read(files)
+    monkeypatch.setattr(photos, "RAM_BUDGET", 15 * found.kind.bytes)
+    index, label = np.arange(20) % 10, Field((), "int64")
+    rows = found.rows(index, "label", np.arange(20), label)
+    assert rows.table is None
+    assert rows.identity
+    np.testing.assert_array_equal(take(rows, np.arange(20))["image"], found.take(index))
+    assert found.rows(index[:15], "label", np.arange(15), label).table is not None
 
 
 def test_rows_that_are_damaged_while_they_are_read_are_decoded_again(files, monkeypatch, logged):

@@ -65,6 +65,19 @@ def test_pictures_are_relative_to_the_folder_of_their_table(tmp_path):
     assert (found.empty, found.missing) == (1, [])
 
 
+def test_pictures_above_a_table_in_a_linked_folder_are_where_the_file_system_has_them(tmp_path):
+    for name in ("img/0.jpg", "far/img/0.jpg", "far/img/1.jpg", "far/tables/2.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    (tmp_path / "t").symlink_to(tmp_path / "far" / "tables")
+    rows = ["../img/0.jpg,1", "../img/1.jpg,2", "../tables/2.jpg,3"]
+    found = picture_column.pictures(
+        cells_of(tmp_path / "t" / "a.csv", "file,y", rows), "file", skip_bad=False
+    )
+    wanted = [tmp_path / "far" / name for name in ("img/0.jpg", "img/1.jpg", "tables/2.jpg")]
+    assert [path.resolve() for path in found.paths] == [path.resolve() for path in wanted]
+
+
 def test_pictures_that_do_not_exist_are_named_by_row_and_counted(tmp_path):
     path = tmp_path / "t" / "a.csv"
     cells = cells_of(path, "file,y", ["a.jpg,1", "b.jpg,2", "sub,3", "c.jpg,4"])

@@ -6,7 +6,9 @@ import tensorflow as tf
 from scipy import ndimage
 
 from pipelines.core.keys import Keys, bits_numpy, integers
+from pipelines.core.pipeline import Rows
 from pipelines.steps import image
+from zoo.spec import Field
 
 
 def pictures(num=40, height=12, width=10):
@@ -95,6 +97,13 @@ def test_scale_is_minus_one_to_one():
     scaled = image.scale({"image": tf.constant([[[[0], [255]]]], tf.uint8)})["image"]
     assert scaled.dtype == tf.float32
     np.testing.assert_allclose(scaled.numpy().ravel(), [-1.0, 1.0])
+
+
+def test_largest_value_of_no_rows_is_that_of_8_bits():
+    """Of a split without images, which is refused afterwards."""
+    fields = {"image": Field((2, 2, 3), "uint16")}
+    rows = Rows(0, fields, None, table={"image": np.zeros((0, 2, 2, 3), np.uint16)})
+    assert int(image.largest_value(rows)["largest"]) == 255
 
 
 def test_resize_of_what_was_resized_changes_nothing():

@@ -157,6 +157,18 @@ def test_remains_of_a_killed_process_are_removed(folder):
     assert names(folder) == ["", ".npz", ".pixels"]
 
 
+def test_remains_of_another_user_stay_and_end_nothing(folder, monkeypatch):
+    def refused(*_, **__):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    photo_cache.write(folder, photos(2))
+    (folder / "aa.pixels").write_bytes(b"whole, but nobody says whose")
+    monkeypatch.setattr(pathlib.Path, "unlink", refused)
+    photo_cache.remove_remains(folder)
+    assert names(folder) == [".npz", ".pixels", ".pixels"]
+    assert len(photo_cache.load(folder, KIND).positions) == 2
+
+
 def test_oldest_are_forgotten_beyond_the_limit_and_never_those_in_use(tmp_path, monkeypatch):
     kinds = [KIND, KIND, KIND._replace(policy="pad"), KIND._replace(policy="pad")]
     pairs = []

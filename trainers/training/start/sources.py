@@ -17,6 +17,7 @@ from trainers.errors import ArtefactError, UsageError
 from trainers.store import checkpoint
 from trainers.store.checkpoint import Checkpoint
 from trainers.store.run_folder import Run
+from trainers.tasks import registry as tasks
 from trainers.training import optimizers
 from trainers.training.callbacks.saver import NEW_PROGRESS
 from trainers.training.start import keras_file, match, packaged, probe, statistics, vectors
@@ -98,12 +99,12 @@ def _matched(
         return probe.matched(model, unset, run)
     if source.endswith(VECTOR_FILES) and not pathlib.Path(os.path.expanduser(source)).is_dir():
         return vectors.matched(source, {v.path for v in model.weights}, unset, run.prepared)
-    entry = zoo.get(run.settings.model)
+    entry, task = zoo.get(run.settings.model), tasks.get(run.prepared.task)
     return match.all_or_refused(
         source,
         unset,
         _read(source, run),
-        head=entry.head,
+        head=(*entry.head, *task.own_weights),
         positions=entry.positions,
         grids=entry.grids,
         init_new=run.settings.init_new,

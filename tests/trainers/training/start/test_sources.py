@@ -12,6 +12,7 @@ from trainers.errors import ArtefactError, UsageError
 from trainers.store import checkpoint
 from trainers.store.checkpoint import Checkpoint
 from trainers.store.run_folder import Run
+from trainers.tasks import registry
 from trainers.training import compile
 from trainers.training.start import sources
 
@@ -85,6 +86,29 @@ def test_patches_of_another_size_of_image_take_resampled_positions(tmp_path, mon
     np.testing.assert_allclose(values[path][[0, 2]], values[path][[1, 3]], atol=1e-6)
     np.testing.assert_allclose(values[path][0] + values[path][2], 4.0, atol=1e-5)
     assert (values[path][0] < 1.3).all()
+
+
+def test_weights_that_a_task_makes_itself_begin_anew(tmp_path, monkeypatch, caplog):
+    """No source of features has the projections of contrastive learning."""
+    caplog.set_level("INFO", "trainers")
+    (tmp_path / "a.keras").touch()
+    options, data = {"width": 6}, fake_pipeline("cifar10")
+    pipeline, schema = registry.over("contrastive", data.pipeline, data.schema, options)
+    prepared = data.replace(pipeline=pipeline, schema=schema)
+    changes = {"task": "contrastive", "task_options": options}
+    source = str(tmp_path / "a.keras")
+    settings = tiny_settings("cifar_cnn", tmp_path / "run", init_from=(source,), **changes)
+    model = compile.compiled(settings, prepared, strategy.choose(1), "float32")
+    made = [v.path for v in model.weights if v.path.startswith("projection")]
+    assert len(made) == 4
+    given = {v.path: np.full(v.shape, 0.5, np.float32) for v in model.weights}
+    given = {path: value for path, value in given.items() if path not in made}
+    given["logits/kernel"] = np.zeros((8, 10), np.float32)
+    monkeypatch.setattr(sources, "_read", lambda source, run: given)
+    sources.initialise(model, Run(tmp_path / "run", "7", settings, prepared, {}))
+    assert f"new: {', '.join(made)}" in caplog.text
+    for variable in model.weights:
+        assert (variable.numpy() == 0.5).all() == (variable.path not in made)
 
 
 def test_start_prefers_the_newest_checkpoint(tmp_path, monkeypatch):
