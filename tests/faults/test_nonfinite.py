@@ -208,3 +208,16 @@ def test_rate_that_is_too_large_is_halved_until_it_is_not(tmp_path):
     _, progress = fit_in(settings, prepared)
     assert 1 <= len(progress["rollbacks"]) <= 4
     assert np.isfinite(progress["best"])
+
+
+def test_weights_that_are_not_finite_from_the_start_have_nothing_to_go_back_to(tmp_path):
+    """As those of a file that --init_from names."""
+
+    def spoil(model):
+        variable = model.trainable_variables[0]
+        variable.assign(np.full(variable.shape, np.nan))
+
+    settings, prepared = settings_in(tmp_path, recover_tries=2), made_pipeline("classification")
+    with pytest.raises(errors.NonFiniteError, match="the last good checkpoint is none yet"):
+        fit_in(settings, prepared, prepare=spoil)
+    assert not checkpoint.steps(tmp_path / "checkpoints")

@@ -17,10 +17,13 @@ Importing it refuses versions of Keras that it was not tried with. What is repla
 * Running averages of weights begin with those of the first step, which weigh decay^steps at the
   end: 3 % after 3 400 steps at 0.999, enough to spoil a model. `since_the_first_step` weighs all
   steps by the decay alone, as Adam's moments are (Kingma and Ba 2015, section 3).
+* Adafactor calls its sums of all kernels alike, and checkpoints know variables by their paths.
+  `name_apart` numbers them.
 
 tests/trainers/devices/test_keras_patches.py has a test for each that fails once Keras has fixed it.
 """
 
+import collections
 from collections.abc import Iterator
 
 import keras
@@ -123,6 +126,22 @@ def since_the_first_step(optimizer: keras.optimizers.Optimizer) -> None:
 def accumulators_of(optimizer: keras.optimizers.Adagrad) -> list[keras.Variable]:
     """Adagrad's sums of squares, in the order of `variables_of`."""
     return optimizer._accumulators
+
+
+def name_apart(optimizer: keras.optimizers.Optimizer) -> None:
+    """Numbers the paths that variables of a built optimizer share."""
+    count = collections.Counter()
+    for variable in optimizer.variables:
+        count[variable.path] += 1
+        if count[variable.path] > 1:
+            variable._path = f"{variable.path}_{count[variable.path]}"
+
+
+def decay_of(optimizer: keras.optimizers.Optimizer, variable: keras.Variable) -> float:
+    """The weight decay of a variable: Muon has one of its own for those that it leaves to Adam."""
+    if isinstance(optimizer, keras.optimizers.Muon) and optimizer._should_use_adamw(variable):
+        return optimizer.adam_weight_decay or 0.0
+    return optimizer.weight_decay or 0.0
 
 
 def _synchronise(layer: keras.layers.BatchNormalization) -> None:

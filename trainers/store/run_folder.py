@@ -56,11 +56,11 @@ def forget(folder: pathlib.Path) -> None:
     """Takes back the record and the state of a run that was refused before its first step."""
     if is_begun(folder) or (folder / "tensorboard").exists():
         return  # without a record, `claim.claim` would take what is there for somebody else's
-    for path in (folder / _MARKER, folder / "pipeline" / "state.npz"):
-        path.unlink(missing_ok=True)
+    (folder / "pipeline" / "state.npz").unlink(missing_ok=True)
     for name in ("checkpoints", "pipeline"):
         with contextlib.suppress(OSError):  # it holds something, or was not made yet
             (folder / name).rmdir()
+    (folder / _MARKER).unlink(missing_ok=True)  # last: `claim.claim` knows the folder by it
 
 
 def check_identity(folder: pathlib.Path, settings: Settings, precision: str) -> None:

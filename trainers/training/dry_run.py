@@ -19,7 +19,7 @@ from trainers.devices.strategy import check_batch_size, choose
 from trainers.evaluation import unseen
 from trainers.store.finished import SPLITS
 from trainers.training import compile as compiling
-from trainers.training import data, kernels
+from trainers.training import data, fit, kernels
 from trainers.training.model import TrainedModel
 from trainers.ways import registry
 
@@ -105,7 +105,7 @@ def _seconds_per_step(
 ) -> float:
     recipe, chosen = settings.recipe, compiling.choices(settings, prepared, strategy)
     data = stream(
-        prepared,
+        fit.class_weighted(prepared, recipe.class_weights),
         "train",
         batch_size=recipe.batch_size,
         training=True,

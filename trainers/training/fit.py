@@ -70,18 +70,18 @@ def fit(
         try:
             return _fit_from(begin, model, run, strategy, callbacks, began)
         except NonFiniteError as error:
-            if len(progress["rollbacks"]) >= run.settings.recover_tries:
+            saved = checkpoint.steps(run.folder / "checkpoints")  # none: it began with such weights
+            if not saved or len(progress["rollbacks"]) >= run.settings.recover_tries:
                 raise
-            last = checkpoint.steps(run.folder / "checkpoints")[-1]
             because = str(error).partition(";")[0]
             rollbacks = [
                 *progress["rollbacks"],
-                {"step": error.step, "to": last, "because": because},
+                {"step": error.step, "to": saved[-1], "because": because},
             ]
             _LOG.warning(
                 "%s: back to step %d, at half the learning rate (%d of %d tries)",
                 because,
-                last,
+                saved[-1],
                 len(rollbacks),
                 run.settings.recover_tries,
             )

@@ -179,25 +179,28 @@ def build_variables(optimizer, variables: Sequence, lr_scale: Sequence[tuple[str
     whole, optimizer = optimizer, loss_scale.unwrapped(optimizer)
     factors = [factor_of(variable.path, lr_scale) for variable in variables]
     scaled = [v for v, factor in zip(variables, factors, strict=True) if factor != 1]
-    if optimizer.weight_decay:
-        optimizer.exclude_from_weight_decay([*scaled, *(v for v in variables if len(v.shape) < 2)])
+    optimizer.exclude_from_weight_decay([*scaled, *(v for v in variables if len(v.shape) < 2)])
     whole.build(variables)
+    keras_patches.name_apart(optimizer)
     if isinstance(optimizer, keras.optimizers.Adagrad):
         optimizer.update_step = _adagrad_by_row(optimizer)
     if not scaled:
         return
-    update, decay = optimizer.update_step, optimizer.weight_decay or 0.0
-    decayed = [len(v.shape) >= 2 for v in variables]
+    update = optimizer.update_step
+    decays = [keras_patches.decay_of(optimizer, v) if len(v.shape) >= 2 else 0.0 for v in variables]
 
     def scaled_update(gradient, variable, learning_rate):
         index = keras_patches.index_of(optimizer, variable)
-        if isinstance(optimizer, keras.optimizers.Adafactor):  # it limits the rate by itself
-            most = 1.0 / ops.sqrt(ops.cast(optimizer.iterations + 1, "float32"))
-            learning_rate = ops.minimum(ops.cast(learning_rate, "float32"), most)
-        rate = learning_rate * factors[index]
-        if decay and factors[index] != 1 and decayed[index]:
+        factor, decay = factors[index], decays[index]
+        rate = learning_rate * factor
+        if decay and factor != 1:
             optimizer.assign_sub(variable, variable * ops.cast(decay * rate, variable.dtype))
-        update(gradient, variable, rate)
+        if factor == 1 or not isinstance(optimizer, keras.optimizers.Adafactor):
+            update(gradient, variable, rate)
+            return
+        before = tf.identity(variable)  # Adafactor limits the rate by itself: its step is scaled
+        update(gradient, variable, learning_rate)
+        optimizer.assign(variable, before + factor * (variable - before))
 
     optimizer.update_step = scaled_update
 

@@ -131,6 +131,7 @@ def _fit(
         "ways": {name: way.facts for name, way in zip(settings.way, model.ways, strict=True)},
         **precision.describe(),
     }
+    fit.class_weighted(prepared, settings.recipe.class_weights)  # refused before it is recorded
     if settings.resume_with_changes and run_folder.is_begun(folder):
         resumable.check(model, folder, compiling.epoch_steps(settings, prepared))
     state.save(folder, prepared.state)

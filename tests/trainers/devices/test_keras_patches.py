@@ -64,6 +64,14 @@ def test_averages_still_begin_with_the_weights_of_the_first_step():
     np.testing.assert_allclose(average.numpy(), [1.25])  # not (0.75 * 1 + 2) / 1.75
 
 
+def test_variables_of_adafactor_are_still_called_alike():
+    _, optimizer = built(keras.optimizers.Adafactor(0.1))
+    before = [variable.path for variable in optimizer.variables]
+    assert len(set(before)) < len(before)
+    keras_patches.name_apart(optimizer)
+    assert len({variable.path for variable in optimizer.variables}) == len(before)
+
+
 def test_masks_are_still_equal_on_all_replicas():
     first, second = dropout_masks(differing=False)
     np.testing.assert_array_equal(first, second)

@@ -1,6 +1,7 @@
 """What a run records, and that it goes on only under the settings and on the data it has."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from tests.conftest import fake_pipeline, made_pipeline, tiny_settings
 from trainers.config.settings import resolve
 from trainers.errors import ArtefactError
-from trainers.store import run_folder, schema, sealed
+from trainers.store import claim, run_folder, schema, sealed
 
 
 @pytest.fixture
@@ -278,3 +279,19 @@ def test_settings_of_refuses_a_folder_with_links(tmp_path, prepared):
     (tmp_path / "metrics.jsonl").symlink_to("/dev/null")
     with pytest.raises(ArtefactError, match=r"'metrics\.jsonl' \(a symbolic link\)"):
         run_folder.settings_of(tmp_path)
+
+
+def test_forget_that_is_cut_off_leaves_a_folder_that_can_be_claimed(tmp_path, monkeypatch):
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "run.json").touch()
+
+    def cut_off(path):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "rmdir", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            run_folder.forget(tmp_path)
+    with claim.claim(tmp_path):
+        run_folder.forget(tmp_path)
+    assert os.listdir(tmp_path) == [".lock"]

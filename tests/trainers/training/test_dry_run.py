@@ -50,3 +50,10 @@ def test_dry_run_takes_few_steps_whatever_a_call_would_take(tmp_path, monkeypatc
     settings = tiny_settings("mlp_binary", tmp_path, steps_per_execution=5000)
     dry_run.describe(settings)
     assert 0 < sum(taken) <= 200
+
+
+@pytest.mark.usefixtures("_fake_data")
+def test_wrong_class_weights_are_refused_as_the_run_refuses_them(tmp_path):
+    settings = tiny_settings("mlp_binary", tmp_path, class_weights=(1.0, 2.0, 3.0))
+    with pytest.raises(UsageError, match="class_weights: expected 2 numbers, received 3"):
+        dry_run.describe(settings)

@@ -12,6 +12,7 @@ from tests.small_models import compiled_model, run_steps, state_of
 from trainers.config.optimizers import ARGUMENTS
 from trainers.config.settings import FIELDS
 from trainers.errors import UsageError
+from trainers.store import checkpoint
 from trainers.training import optimizers
 from zoo.spec import Recipe
 
@@ -271,7 +272,8 @@ def test_model_without_factors_of_zero_is_left_alone():
     assert (model(x, training=True).numpy() != model(x, training=True).numpy()).any()
 
 
-def test_a_factor_holds_where_adafactor_limits_the_rate():
+@pytest.mark.parametrize("factor", [0.1, 10.0])
+def test_a_factor_holds_where_adafactor_limits_the_rate(factor):
     """To 1 / sqrt(step), which is less than a rate of 1 from the second step on."""
     variables = [keras.Variable(np.ones((3, 4), np.float32), name=name) for name in ("a", "b")]
     recipe = Recipe(
@@ -284,9 +286,57 @@ def test_a_factor_holds_where_adafactor_limits_the_rate():
         weight_decay=0,
     )
     optimizer = optimizers.build(recipe, 1000)
-    optimizers.build_variables(optimizer, variables, (("b", 0.1),))
+    optimizers.build_variables(optimizer, variables, (("b", factor),))
     optimizer.iterations.assign(400)
     before = [variable.numpy() for variable in variables]
     optimizer.apply([np.ones((3, 4), np.float32)] * 2)
     moved = [np.abs(v.numpy() - old).mean() for v, old in zip(variables, before, strict=True)]
-    assert moved[1] == pytest.approx(0.1 * moved[0], rel=1e-3)
+    assert moved[1] == pytest.approx(factor * moved[0], rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("decay", "lr_scale", "kernel"), [(0.0, (), 0.95), (0.1, (("embedding", 0.5),), 0.975)]
+)
+def test_kernels_that_muon_leaves_to_adam_have_a_decay_of_their_own(decay, lr_scale, kernel):
+    """Biases have none, and a factor multiplies it."""
+    shapes = {"embedding": (3, 4), "bias": (4,)}
+    variables = [keras.Variable(np.ones(s, np.float32), name=name) for name, s in shapes.items()]
+    options = {"adam_weight_decay": 0.5}
+    given = recipe(optimizer="muon", weight_decay=decay, optimizer_options=options)
+    optimizer = optimizers.build(given, 100)
+    optimizers.build_variables(optimizer, variables, lr_scale)
+    optimizer.apply([np.zeros(shape, np.float32) for shape in shapes.values()])
+    np.testing.assert_allclose(variables[0], kernel, rtol=1e-6)
+    np.testing.assert_array_equal(variables[1], 1.0)
+
+
+def network_for(name: str):
+    keras.utils.clear_session(free_memory=False)  # as a run does: names of variables are counted
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((3,))
+    hidden = keras.layers.Dense(4, activation="tanh", name="first")(inputs)
+    outputs = keras.layers.Dense(1, name="second")(hidden)
+    loss = keras.losses.MeanSquaredError()
+    return compiled_model(inputs, outputs, loss, optimizer=name, momentum=0.9)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimizer_goes_on_from_what_a_checkpoint_keeps(name):
+    random = np.random.default_rng(0)
+    weight = np.ones(8, np.float32)
+    batches = [
+        (*(random.normal(size=(8, width)).astype(np.float32) for width in (3, 1)), weight)
+        for _ in range(3)
+    ]
+    whole = network_for(name)
+    run_steps(whole, batches[:2])
+    variables = checkpoint.variables_of(whole)
+    saved = {key: np.asarray(variable.numpy()) for key, variable in variables.items()}
+    run_steps(whole, batches[2:])
+    again = network_for(name)
+    checkpoint.restore(checkpoint.variables_of(again), saved)
+    run_steps(again, batches[2:])
+    expected, states = state_of(whole), state_of(again)
+    assert states.keys() == expected.keys()
+    for path, array in expected.items():
+        assert states[path].tobytes() == array.tobytes(), path

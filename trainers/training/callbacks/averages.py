@@ -37,10 +37,11 @@ class AveragedWeights(keras.callbacks.Callback):
 def warn_if_short(decay: float, steps: int) -> None:
     """Warns of a run whose averages are of all its steps, also of those that knew little."""
     if decay**steps > _SHARE:
+        rest = float(f"{1 - 0.01 ** (1 / steps):.1g}")  # a decay near 1 would be rounded to it
         _LOG.warning(
             "--ema=%g is long for %d steps: the weights that are tested and exported are averages "
-            "over all of them; --ema=%.2g would be over the last quarter",
-            *(decay, steps, 0.01 ** (1 / steps)),
+            "over all of them; --ema=%.12g would be over the last quarter",
+            *(decay, steps, 1 - rest),
         )
 
 

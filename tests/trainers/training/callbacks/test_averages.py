@@ -50,7 +50,14 @@ def test_validation_sees_averages_and_training_goes_on_with_the_weights():
 
 @pytest.mark.parametrize(
     ("decay", "steps", "said"),
-    [(0.999, 429, "--ema=0.99 would be"), (0.999, 4290, ""), (0.5, 2, "=0.1 "), (0.0, 1, "")],
+    [
+        (0.999, 429, "--ema=0.99 would be"),
+        (0.999, 2000, "--ema=0.998 would be"),
+        (0.9999, 20_000, "--ema=0.9998 would be"),
+        (0.999, 4290, ""),
+        (0.5, 2, "=0.1 "),
+        (0.0, 1, ""),
+    ],
 )
 def test_a_run_too_short_for_its_averages_is_warned_of(decay, steps, said, caplog):
     warn_if_short(decay, steps)
