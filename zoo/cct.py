@@ -27,7 +27,7 @@ def tokenize(image: keras.KerasTensor, *, width: int, num_convs: int) -> keras.K
             kernel_initializer="he_normal",
             name=f"tokenizer_conv{i}",
         )
-        # As the authors' pool, padded on all sides; zeros do no harm, since ReLU comes before.
+        # Padded on all sides, as in the authors' pool; zeros are harmless after ReLU.
         x = keras.layers.ZeroPadding2D(1, name=f"tokenizer_pad{i}")(conv(x))
         x = keras.layers.MaxPooling2D(3, strides=2, name=f"tokenizer_pool{i}")(x)
     return keras.layers.Reshape((-1, width), name="tokens")(x)

@@ -128,8 +128,8 @@ def diffusion(
     Args:
         patch: pixels per side of a cell of the first resolution. 2 makes a quarter of the cells
             that 1 makes, so that a CPU computes more channels in the same time.
-        widths: channels at each resolution; each halves the one before. Images whose size does not
-            divide that often are padded.
+        widths: channels at each resolution; each resolution is half the one before. Images whose
+            size does not divide that often are padded.
         depth: residual blocks at each resolution, on the way down and again on the way up.
         num_heads: of the attention at the lowest resolution; 0 leaves it out, for images with so
             many cells there that the square of their number does not fit into memory.

@@ -2,7 +2,7 @@
 
 A generator makes an image from a latent vector and a class; a critic with a projection of the class
 (Miyato and Koyama 2018) compares it with a real one of the same class (relativistic pairs:
-Jolicoeur-Martineau 2018; R3GAN, Huang et al. 2024, arXiv 2501.05441). Neither normalises.
+Jolicoeur-Martineau 2018; R3GAN, Huang et al. 2024, arXiv 2501.05441). Neither has normalisation.
 """
 
 from collections.abc import Callable
@@ -114,13 +114,13 @@ def gan(
     noise e at x and at g, as finite differences: (D(x + s e) - D(x))^2 / s^2, whose mean over e is
     the squared norm of the gradient.
 
-    The loss is the critic's, softplus(D(g) - D(x)). Its gradient at D(g) is p, the sigmoid of
-    D(g) - D(x). The generator needs the gradient of softplus(D(x) - D(g)), which is p - 1, so the
-    gradient that reaches it is multiplied by -(1 - p) / p = -exp(D(x) - D(g)). The slopes have no
-    gradient in the generator.
+    The loss is the critic's, softplus(D(g) - D(x)). Its derivative by D(g) is p, the sigmoid of
+    D(g) - D(x). The generator needs that of softplus(D(x) - D(g)), which is p - 1, so the gradient
+    that reaches it is multiplied by -(1 - p) / p = -exp(D(x) - D(g)). The slopes have no gradient
+    in the generator.
 
     Args:
-        widths: channels of the generator at each resolution; each doubles the one before.
+        widths: channels of the generator at each resolution, which is twice the one before.
         critic_widths: channels of the critic's convolutions, each of which halves the image.
         units: width of the critic's dense layer.
         step: s, in the unit of the images, which range from -1 to 1.

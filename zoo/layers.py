@@ -81,7 +81,7 @@ def attention(
 
 
 def turn(x: keras.KerasTensor) -> keras.KerasTensor:
-    """Rotary position embedding (Su et al. 2021, section 3.2.2): (B, heads, T, head_dim).
+    """Rotary positions (Su et al. 2021, section 3.2.2): (B, heads, T, head_dim) to the same.
 
     Components i and i + head_dim / 2 are rotated by position / 10000^(2 i / head_dim), so that the
     product of two vectors depends on the distance between their positions.

@@ -15,7 +15,7 @@ from zoo.spec import DataSpec, Recipe
 
 
 def conv(x: keras.KerasTensor, width: int, name: str) -> keras.KerasTensor:
-    """3x3, same size; no bias, since batch normalisation, which follows, would cancel it."""
+    """A 3x3 convolution that keeps the size; no bias: batch normalisation would cancel it."""
     return keras.layers.Conv2D(width, 3, padding="same", use_bias=False, name=name)(x)
 
 

@@ -25,9 +25,9 @@ from zoo.spec import DataSpec, Recipe
 _NUMERIC = ("numbers", "ranks", "missing")
 _FEW, _MANY = 102, 302  # values of a categorical column, including missing and unknown
 _UNKNOWN = 1  # id of an unknown value
-_CELLS = 10_000_000  # the most that the linear model is fitted to
+_CELLS = 10_000_000  # most cells (rows x features) that the linear model is fitted to
 _PENALTIES = np.logspace(-2, 4, 13)  # of ridge regression
-_FEW_CELLS = 1_000_000  # to choose that penalty on: the best does not grow with the rows
+_FEW_CELLS = 1_000_000  # to choose the penalty on: the best does not grow with the rows
 
 
 def piecewise_linear(

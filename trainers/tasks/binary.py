@@ -101,12 +101,12 @@ def constant(prepared, target: np.ndarray) -> Constant:
 def drawn(prepared, test) -> list:
     """Confusion with the ROC curve, classes and calibration."""
     second, names = _probability(test), prepared.class_names
-    answered = (test.outputs["logits"][:, 0] > 0).astype(np.int64)
+    predicted = (test.outputs["logits"][:, 0] > 0).astype(np.int64)
     reliability = statistics.calibration(second, test.target == 1)
     roc = sections.roc(test.target, second, names[1])
     return [
-        sections.confusion(test.target, answered, names, roc),
-        sections.per_class(test.target, answered, names),
+        sections.confusion(test.target, predicted, names, roc),
+        sections.per_class(test.target, predicted, names),
         sections.calibration(
             reliability, f"probability of {names[1]}", f"fraction that is {names[1]}"
         ),
@@ -114,7 +114,7 @@ def drawn(prepared, test) -> list:
 
 
 def mistakes(prepared, test, number: int) -> Mistakes:
-    """The most confident wrong answers."""
+    """The most confident wrong predictions."""
     second = _probability(test)
     both = np.stack([1 - second, second], axis=1)
     return sections.wrong_classes(both, test.target, prepared.class_names, number)

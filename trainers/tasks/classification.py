@@ -125,17 +125,17 @@ def constant(prepared, target: np.ndarray) -> Constant:
 def drawn(prepared, test) -> list:
     """Confusion, classes and calibration."""
     probabilities = statistics.of_classes(test.outputs["logits"])
-    answered, names = probabilities.argmax(axis=1), prepared.class_names
-    reliability = statistics.calibration(probabilities.max(axis=1), answered == test.target)
+    predicted, names = probabilities.argmax(axis=1), prepared.class_names
+    reliability = statistics.calibration(probabilities.max(axis=1), predicted == test.target)
     return [
-        sections.confusion(test.target, answered, names),
-        sections.per_class(test.target, answered, names),
+        sections.confusion(test.target, predicted, names),
+        sections.per_class(test.target, predicted, names),
         sections.calibration(reliability, "probability of the answer", "fraction that is right"),
     ]
 
 
 def mistakes(prepared, test, number: int) -> Mistakes:
-    """The most confident wrong answers."""
+    """The most confident wrong predictions."""
     return sections.wrong_classes(
         statistics.of_classes(test.outputs["logits"]), test.target, prepared.class_names, number
     )

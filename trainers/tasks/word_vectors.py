@@ -44,7 +44,7 @@ _FORM = "words"
 
 
 class Accuracy(keras.metrics.Metric):
-    """The fraction of logits (B, T, N) that tell pairs from negatives, if both have equal weight.
+    """The fraction of logits (B, T, N) that tell pairs from negatives, both weighted equally.
 
     Args:
         negatives_per_pair: how much more negatives weigh in the loss; with equal weights the
@@ -101,7 +101,7 @@ def loss(prepared) -> keras.losses.Loss:
 
 
 def metrics(prepared) -> list[keras.metrics.Metric]:
-    """How often pairs are told from negatives; chance is 0.5."""
+    """How often pairs are distinguished from negatives; chance is 0.5."""
     return [Accuracy(prepared.pipeline.task_options["negatives_per_pair"])]
 
 
