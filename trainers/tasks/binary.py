@@ -72,7 +72,7 @@ def outputs(logits: tf.Tensor, class_names: tuple[str, ...]) -> dict[str, tf.Ten
 
 
 def measured(answers, target: np.ndarray) -> statistics.Statistics:
-    """Every metric from counts of true and false positives and misses; AUC from histograms."""
+    """Every metric from counts of hits, false alarms and misses; AUC from histograms of scores."""
     logit, true = np.asarray(answers["logits"], np.float64)[:, 0], target > 0
     positive = logit > 0
     columns = (
