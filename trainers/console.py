@@ -1,4 +1,4 @@
-"""The standard streams of a command: none is missing, and a reader that leaves ends no training."""
+"""The standard streams of a command: missing ones are opened; a closed pipe ends no training."""
 
 import contextlib
 import os
@@ -10,11 +10,11 @@ _STANDARD = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))  # by their descr
 
 
 class ReaderLeftError(OSError):
-    """The reader of stdout, `head` say, has closed the pipe: it has enough answers."""
+    """The reader of stdout, for example `head`, has closed the pipe: it needs no more output."""
 
 
 class _Stream:
-    """A text stream that meets an error of writing in a way of its own."""
+    """A text stream that hands its write errors to a function."""
 
     def __init__(self, stream: Any, met: Callable[[OSError], None]):
         self._stream, self._met = stream, met
@@ -43,25 +43,25 @@ class _Stream:
 def open_missing() -> None:
     """Opens the standard streams that a shell has closed (`>&-`), on the null device.
 
-    Otherwise the next file that is opened gets the number of a standard stream, and all that is
-    printed goes into that file.
+    Otherwise the next file that is opened gets the number of a standard stream, and everything
+    that is printed goes into that file.
     """
     for number, (name, mode) in enumerate(_STANDARD):
         try:
             os.fstat(number)
         except OSError:
-            nowhere = os.open(os.devnull, os.O_RDWR)
-            if nowhere != number:
-                os.dup2(nowhere, number)
-                os.close(nowhere)
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != number:
+                os.dup2(null, number)
+                os.close(null)
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def print_any_name() -> None:
-    """Lets answers name files whose names are no text in the encoding of stdout.
+    """Escapes characters that the encoding of stdout cannot represent, as in names of files.
 
-    Python escapes such characters on stderr; on stdout they are an error at the end of a training.
+    Python does so on stderr; on stdout they would be an error at the end of a training.
     """
     if getattr(sys.stdout, "errors", None) == "strict" and hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -69,11 +69,11 @@ def print_any_name() -> None:
 
 @contextlib.contextmanager
 def lasting() -> Iterator[None]:
-    """While it is entered, progress and warnings that cannot be written are dropped.
+    """Within this context, progress and warnings that cannot be written are dropped.
 
     Raises:
-        ReaderLeftError: nobody reads stdout any more. What else is written there goes nowhere.
-        OSError: an answer cannot be written, on a full disk say.
+        ReaderLeftError: nobody reads stdout any more; further output to it is dropped.
+        OSError: output cannot be written to stdout, for example on a full disk.
     """
 
     def answers_lost(error: OSError) -> None:
@@ -94,7 +94,7 @@ def lasting() -> Iterator[None]:
 def _drop(stream: Any) -> None:
     """Sends what a stream has buffered, and all that follows, to the null device."""
     with contextlib.suppress(OSError, ValueError):  # ValueError: it has no descriptor
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
         stream.flush()

@@ -1,9 +1,9 @@
-"""Says what this machine can do and what is in the way.
+"""Says what this machine can do and which problems it has.
 
     python -m trainers.doctor [--data_dir=...]
 
-Devices, GPU libraries that are missing, the precision that is chosen and why, prepared data sets,
-folders that can be written, versions. Exit code 6 where something is in the way.
+Lists devices, missing GPU libraries, the chosen precision and why, prepared data sets, folders that
+can be written, and versions. The exit code is 6 if there is a problem.
 """
 
 import sys

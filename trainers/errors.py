@@ -1,4 +1,4 @@
-"""What can go wrong, as exceptions; at the command line one line and an exit code each."""
+"""What can go wrong, as exceptions; on the command line each is one line and an exit code."""
 
 import contextlib
 import logging
@@ -13,13 +13,13 @@ from pipelines.files.shown import escaped, one_line
 from pipelines.storage import system
 from trainers import console
 
-# Exit codes. 0: done; 1: an exception that was not foreseen, a defect; 128 + n: signal n.
+# Exit codes. 0: done; 1: an unexpected exception, which is a bug; 128 + n: signal n.
 USAGE, DATA, ARTEFACT, NON_FINITE, SYSTEM, BUSY, OUT_OF_TIME = 2, 3, 4, 5, 6, 75, 124
 _DEFECT, _SIGNALLED = 1, 128
 
 
 class UsageError(ValueError):
-    """A flag, a recipe or a combination of them that cannot be meant."""
+    """A flag or recipe that is not valid, or a combination of them that is not."""
 
 
 class ArtefactError(ValueError):
@@ -41,7 +41,7 @@ class BusyError(RuntimeError):
 class InterruptedRunError(BaseException):
     """The run stopped after a clean save; the same command continues it.
 
-    Like KeyboardInterrupt it is not an `Exception`: code that catches every error lets it pass.
+    Like KeyboardInterrupt it is not an `Exception`, so `except Exception` does not catch it.
     """
 
     def __init__(self, message: str, exit_code: int):
@@ -60,7 +60,7 @@ _CODES = (
 
 
 def exit_code(error: BaseException) -> int:
-    """The exit code that stands for this exception."""
+    """The exit code for this exception."""
     if isinstance(error, InterruptedRunError):
         return error.exit_code
     if isinstance(error, KeyboardInterrupt):
@@ -78,9 +78,9 @@ def signalled(number: int) -> int:
 
 @contextlib.contextmanager
 def data_errors() -> Iterator[None]:
-    """Raises a DataError as such that was raised while a data set was read.
+    """Raises a DataError itself, where TensorFlow has wrapped one while a data set was read.
 
-    TensorFlow wraps it in an error of its own, with the traceback in its message.
+    The error that wraps it has the traceback in its message.
     """
     try:
         yield
@@ -97,22 +97,22 @@ def import_tensorflow() -> None:
     An import that fails still raises.
     """
     sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
         if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "3":
-            os.dup2(nowhere, 2)
+            os.dup2(null, 2)
         import tensorflow  # noqa: F401
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(null)
 
 
 def run_command(command: Callable[[list[str]], None]) -> None:
     """Runs `command(argv)` as a program: errors are one line on stderr, a traceback with --debug.
 
-    What the library logs goes to stderr, so that stdout holds the answer alone. An exception that
-    is not foreseen keeps its traceback: it is a defect of ours.
+    The packages' logs go to stderr, so that stdout has the results only. An unexpected exception
+    keeps its traceback: it is a bug.
     """
     console.open_missing()
     console.print_any_name()
@@ -123,7 +123,7 @@ def run_command(command: Callable[[list[str]], None]) -> None:
         with console.lasting(), _logged(), data_errors():
             command(sys.argv)
     except console.ReaderLeftError:
-        pass  # stdout has answers alone: all work is done, or nobody wants more of them
+        pass  # stdout has results only: the work is done, or nobody reads more of them
     except (Exception, KeyboardInterrupt, InterruptedRunError) as error:
         code = exit_code(error)
         if debug or code == _DEFECT:
@@ -136,12 +136,12 @@ def run_command(command: Callable[[list[str]], None]) -> None:
 
 
 def _is_debugged(arguments: list[str]) -> bool:
-    """What the last --debug says, read before the flags are: they may be wrong."""
+    """The value of the last --debug, read before the flags are parsed: parsing may fail."""
     debug = False
     for argument in arguments:
-        found = re.fullmatch(r"--?(no)?debug(?:=(.*))?", argument)
-        if found:
-            debug = not found[1] and (found[2] or "true").lower() not in ("false", "f", "0")
+        match = re.fullmatch(r"--?(no)?debug(?:=(.*))?", argument)
+        if match:
+            debug = not match[1] and (match[2] or "true").lower() not in ("false", "f", "0")
     return debug
 
 
@@ -152,7 +152,7 @@ def _one_line(record: logging.LogRecord) -> str:
 
 @contextlib.contextmanager
 def _logged() -> Iterator[None]:
-    """Shows what our packages log, warnings with a prefix."""
+    """Prints what our packages log, warnings with a prefix."""
     handler, formatter = logging.StreamHandler(sys.stderr), logging.Formatter()
     formatter.format = _one_line
     handler.setFormatter(formatter)

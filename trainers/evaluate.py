@@ -1,11 +1,11 @@
-"""Metrics of a run's newest export: computed by the file that a server would load.
+"""Computes metrics of a run's newest export, with the file that a server would load.
 
     python -m trainers.evaluate --workdir=runs/... [--split=validation] [--views=true]
 
-Needs the data of the run. With --views=true every example is asked in several views and the scores
-are averaged (test-time augmentation): `test_tta`, never mixed with `test`. Images of cifar10
-have such views, and those of image_folder and image_table: each image and its mirror image, unless
-flip=False.
+Needs the data of the run. With --views=true the scores of several views of each example are
+averaged (test-time augmentation) and reported as `test_tta`, never as `test`. The data sets
+cifar10, image_folder and image_table have views; those of the last two are each image and its
+mirror image, unless flip=False.
 """
 
 import json

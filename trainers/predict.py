@@ -1,13 +1,13 @@
-"""Asks an exported model about files, one JSON line an example.
+"""Predicts with an exported model, one JSON line for each example.
 
     python -m trainers.predict --workdir=runs/... photo.png table.csv texts.txt request.json
     python -m trainers.predict --workdir=runs/... --strict table.csv
 
-Image files for models of images, CSV files with a header for models of columns and files with a
-text in each line for models of text, all read as in training; JSON files in the form that
-TensorFlow Serving's REST interface takes, for any model.
-Values of a table that training never had, or that cannot be read, are counted on stderr at the end.
-With --strict they are refused before the first answer is printed.
+Takes image files for models of images, CSV files with a header for models of columns, and files
+with one text per line for models of text, all read as in training. Any model also takes JSON files
+in the format of TensorFlow Serving's REST interface.
+Values of a table that did not occur in training, or that cannot be read, are counted on stderr at
+the end. With --strict they are refused before the first answer is printed.
 Needs TensorFlow and Pillow only.
 """
 
@@ -34,8 +34,8 @@ def main(argv: list[str]) -> None:
         raise UsageError("name the files to predict: images, .csv, .txt or .json")
     for path in files:
         if not os.path.isfile(path):  # Path.is_file raises for a name that is too long
-            there = os.path.lexists(path)
-            raise UsageError(f"{shown(path)} {'is not a file' if there else 'does not exist'}")
+            exists = os.path.lexists(path)
+            raise UsageError(f"{shown(path)} {'is not a file' if exists else 'does not exist'}")
         known = path.suffix.lower() in (*photo.SUFFIXES, *TABLES, ".txt", ".json")
         if not known and not photo.begins_as_image(path):
             images = " ".join(photo.SUFFIXES)
@@ -50,7 +50,7 @@ def main(argv: list[str]) -> None:
     workdir = pathlib.Path(os.path.expanduser(flags["workdir"]))
     untrusted.check_plain(workdir)
     answers = predict(exports.newest(workdir), files, strict=flags["strict"])
-    if not sys.stdout.isatty():  # where the answers themselves are not seen
+    if not sys.stdout.isatty():  # on a terminal the answers themselves show the progress
         answers = progress(answers, None, "predict")
     for answer in answers:
         print(json.dumps(answer))

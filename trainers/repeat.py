@@ -1,14 +1,14 @@
-"""One run a seed, then mean, spread and confidence interval of every number they report.
+"""Runs once for each seed, then prints mean, spread and confidence interval of every number.
 
     python -m trainers.repeat --seeds=5 -- --model=cifar_cnn --flagfile=shapes
 
-`--seeds=5` means 0, 1, 2, 3, 4; `--seeds=3,7,9` names them. After `--` stand the flags of
-trainers.run without --seed. The runs follow one another, each in a process and a folder of its own
-(with --workdir=DIR: DIR/seed-0, ...), its output in a .log file beside that folder. The same
-command again continues: what is finished is not repeated. One that fails does not stop the others.
+`--seeds=5` means 0, 1, 2, 3, 4; `--seeds=3,7,9` names them. The flags of trainers.run follow after
+`--`, without --seed. The runs follow one another, each in its own process and folder (with
+--workdir=DIR: DIR/seed-0, ...), with its output in a .log file beside that folder. The same command
+again continues: finished runs are not repeated. A run that fails does not stop the others.
 
-The table is printed, with one line of JSON after it, and the JSON is kept beside the runs:
-runs/<model>-<pipeline>[-<dataset>]-repeat.json, or DIR/repeat.json. The interval is Student's: it
+A table is printed, then one line of JSON, which is also kept beside the runs:
+runs/<model>-<pipeline>[-<dataset>]-repeat.json, or DIR/repeat.json. The interval is Student's t: it
 covers the mean over all seeds in 95 of 100 such repetitions, if the values are about normal.
 """
 
@@ -55,7 +55,7 @@ def main(argv: list[str]) -> None:
             stopped = outcome.exit_code or signalled(number)
             break
     result = summary(runs[0], run_flags, outcomes)
-    if result["seeds"]:  # an earlier result is not given up for nothing
+    if result["seeds"]:  # an empty result does not replace an earlier one
         path = common_path(runs[0], "repeat.json")
         replace_whole(path, json.dumps(result, indent=1).encode())
         print("\n".join(["", *statistics_table(result["statistics"]), f"kept in {path}"]))

@@ -1,4 +1,4 @@
-"""Writes report.html of a finished run once more, from what the run has kept.
+"""Writes report.html of a finished run again, from the files in the run's folder.
 
 python -m trainers.report --workdir=runs/...
 """

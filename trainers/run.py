@@ -19,7 +19,7 @@ from trainers.errors import UsageError, import_tensorflow, run_command
 
 
 def train(model: str, *, callbacks: Sequence[Any] = (), **changes: Any) -> dict[str, Any]:
-    """Trains, tests and exports; the report that the command writes to report.json.
+    """Trains, tests and exports a model; returns what the command writes to report.json.
 
     Progress and warnings are logged to the loggers of `trainers` and `pipelines`.
 
@@ -57,7 +57,7 @@ def main(argv: list[str]) -> None:
 
 
 def _table(report: dict[str, Any]) -> str:
-    """Where things are, what was measured, and what to type next."""
+    """The metrics, the paths of the results, and the commands to type next."""
     folder = pathlib.Path(report["workdir"])
     exported, seconds = folder / report["export"], report["seconds"]
     figures = [
@@ -66,8 +66,8 @@ def _table(report: dict[str, Any]) -> str:
     ]
     if "probe" in report:
         accuracies = report["probe"]["test"].items()
-        of = "  ".join(f"{name} {value:.4f}" for name, value in accuracies)
-        figures.append(f"{'probe':11} {of}  (test accuracy, labels of {report['probe']['rows']})")
+        text = "  ".join(f"{name} {value:.4f}" for name, value in accuracies)
+        figures.append(f"{'probe':11} {text}  (test accuracy, labels of {report['probe']['rows']})")
     predict = [sys.executable, "-m", "trainers.predict", f"--workdir={folder}"]
     predict.append(str(exported / "assets.extra" / "request.json"))
     if "judged" in report:
@@ -84,7 +84,7 @@ def _table(report: dict[str, Any]) -> str:
 
 
 def _judged(found: dict[str, Any]) -> str:
-    """What a judge said of generated images."""
+    """The judge's metrics of generated images, as one line."""
     distance, floor = found["frechet_distance"], found["floor"]
     return (
         f"{'judge':11} accuracy {found['accuracy']:.4f}  frechet_distance {distance:.4g} (floor "

@@ -1,4 +1,4 @@
-"""AlexNet (Krizhevsky, Sutskever and Hinton 2012): two halves that meet in some layers."""
+"""AlexNet (Krizhevsky, Sutskever and Hinton 2012), with its grouped convolutions."""
 
 import keras
 
@@ -6,13 +6,13 @@ import zoo
 from zoo.layers import check_image, local_response
 from zoo.spec import DataSpec, Recipe
 
-_LARGE = 64  # pixels from which `stem="auto"` is the one of the paper
+_LARGE = 64  # pixels from which `stem="auto"` means the paper's
 
 
 def conv(
     x: keras.KerasTensor, width: int, size: int, groups: int, norm: str, name: str
 ) -> keras.KerasTensor:
-    """A convolution of the same size, with ReLU; each of the groups sees its own channels alone."""
+    """A convolution that keeps the size, with ReLU; each group sees only its own channels."""
     layer = keras.layers.Conv2D(
         width,
         size,
@@ -26,7 +26,7 @@ def conv(
 
 
 def activate(x: keras.KerasTensor, norm: str, name: str) -> keras.KerasTensor:
-    """ReLU, after a batch normalisation if `norm` is batch."""
+    """ReLU, with batch normalisation before it if `norm` is batch."""
     if norm == "batch":
         layer = keras.layers.BatchNormalization(momentum=0.9, epsilon=1.001e-5, name=f"{name}_norm")
         x = layer(x)
@@ -34,9 +34,9 @@ def activate(x: keras.KerasTensor, norm: str, name: str) -> keras.KerasTensor:
 
 
 def begin(x: keras.KerasTensor, width: int, large: bool, norm: str) -> keras.KerasTensor:
-    """11x11 convolutions of stride 4, or for small images 5x5 ones of stride 1."""
+    """An 11x11 convolution of stride 4, or for small images a 5x5 one of stride 1."""
     size, stride = (11, 4) if large else (5, 1)
-    # The paper's 224 pixels give 55 only with 3 more: 2 before and 2 after, as torchvision has it.
+    # The paper's 224 pixels give 55 outputs only if padded by 3; torchvision pads 2 on each side.
     x = keras.layers.ZeroPadding2D(2, name="conv1_pad")(x)
     layer = keras.layers.Conv2D(
         width,
@@ -51,7 +51,7 @@ def begin(x: keras.KerasTensor, width: int, large: bool, norm: str) -> keras.Ker
 
 
 def halve(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
-    """Overlapping pools: (B, H, W, C) to (B, (H - 1) // 2, (W - 1) // 2, C)."""
+    """Overlapping max-pooling: (B, H, W, C) to (B, (H - 1) // 2, (W - 1) // 2, C)."""
     return keras.layers.MaxPooling2D(3, strides=2, name=name)(x)
 
 
@@ -96,19 +96,19 @@ def alexnet(
     stem: str = "auto",
     dropout: float = 0.5,
 ) -> keras.Model:
-    """AlexNet: five convolutions, the second, fourth and fifth in two halves, and dense layers.
+    """AlexNet: five convolutions, the second, fourth and fifth in groups, and dense layers.
 
     Args:
         widths: channels of each convolution, over all groups.
-        units: of the hidden dense layers.
-        groups: 2 as on the paper's two GPUs, 1 for whole convolutions.
+        units: widths of the hidden dense layers.
+        groups: 2 as on the paper's two GPUs, 1 for ordinary convolutions.
         norm: response (the paper's, after the first two convolutions), batch (after each) or none.
         stem: large (11x11 with stride 4), small (5x5) or auto: large from 64 pixels.
-        dropout: before each hidden dense layer.
+        dropout: fraction dropped before each hidden dense layer.
 
     Raises:
-        ValueError: the data is not one image, the image is too small for the pools, or a choice
-            that is none of these.
+        ValueError: the data is not one image, the image is too small for the pools, or `norm` or
+            `stem` is unknown.
     """
     if norm not in ("response", "batch", "none") or stem not in ("auto", "large", "small"):
         raise ValueError(

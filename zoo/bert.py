@@ -1,4 +1,4 @@
-"""BERT (Devlin et al. 2019): a post-norm encoder for masked tokens, then for classes of texts."""
+"""BERT (Devlin et al. 2019): a post-norm encoder, for masked tokens and then for texts."""
 
 import keras
 from keras import ops
@@ -26,9 +26,9 @@ def embed(
     dropout: float,
 ) -> keras.KerasTensor:
     """Sum of token, position and segment embeddings, normalised: (B, T) to (B, T, width)."""
-    width, start = embedding.output_dim, normal()
-    position = keras.layers.Embedding(length, width, start, name="position_embedding")
-    segment = keras.layers.Embedding(2, width, start, name="segment_embedding")
+    width, initializer = embedding.output_dim, normal()
+    position = keras.layers.Embedding(length, width, initializer, name="position_embedding")
+    segment = keras.layers.Embedding(2, width, initializer, name="segment_embedding")
     x = embedding(tokens) + position(positions_of(tokens)) + segment(segments)
     x = keras.layers.LayerNormalization(epsilon=_EPSILON, name="embedding_norm")(x)
     return keras.layers.Dropout(dropout, name="embedding_dropout")(x) if dropout else x
@@ -44,7 +44,7 @@ def block(
     dropout: float,
     name: str,
 ) -> keras.KerasTensor:
-    """Attention and MLP, each added to its input and normalised after (section 3; Vaswani 2017)."""
+    """Post-norm attention and MLP, each added to its input (section 3; Vaswani 2017)."""
     y = attention(
         x,
         mask,
@@ -62,7 +62,7 @@ def block(
 
 
 def hidden(x: keras.KerasTensor, units: int, activation: str, *, name: str) -> keras.KerasTensor:
-    """A dense layer with gelu, as published, gelu_tanh, its approximation, or relu."""
+    """A dense layer with gelu (as published), gelu_tanh (its approximation) or relu."""
     approximate = activation == "gelu_tanh"
     function = None if approximate else activation
     y = keras.layers.Dense(units, function, kernel_initializer=normal(), name=name)(x)
@@ -70,7 +70,7 @@ def hidden(x: keras.KerasTensor, units: int, activation: str, *, name: str) -> k
 
 
 def normal() -> keras.initializers.Initializer:
-    """The published start of all kernels and embeddings (google-research/bert, modeling.py)."""
+    """The published initialiser of kernels and embeddings (google-research/bert, modeling.py)."""
     return keras.initializers.TruncatedNormal(stddev=0.02)
 
 
@@ -145,10 +145,10 @@ def bert(
     activation: str = "gelu",
     dropout: float = 0.1,
 ) -> keras.Model:
-    """BERT over tokens: logits of masked tokens, or of the text by its first token.
+    """BERT over tokens: logits of masked tokens, or of the text from its first token.
 
-    Where the data has `masked_positions`, only the vectors there meet the vocabulary; its matrix is
-    that of the token embedding.
+    Where the data has `masked_positions`, logits over the vocabulary are computed there only, with
+    the matrix of the token embedding.
 
     Args:
         width: of the embeddings and of every block; a multiple of `num_heads`.
@@ -156,8 +156,8 @@ def bert(
         activation: gelu (by the error function), gelu_tanh (its approximation) or relu.
 
     Raises:
-        ValueError: the data has no tokens, `num_heads` does not divide `width`, or an activation
-            that is none of these.
+        ValueError: the data has no tokens, `num_heads` does not divide `width`, or `activation` is
+            unknown.
     """
     field = field_of_tokens(spec, "bert")
     check_heads(width, num_heads)

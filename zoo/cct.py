@@ -1,5 +1,6 @@
-"""Compact convolutional transformers (Hassani et al. 2021, arXiv 2104.05704): convolutions make
-the tokens, so that a Transformer learns from some ten thousand small images.
+"""Compact convolutional transformers (Hassani et al. 2021, arXiv 2104.05704).
+
+Convolutions make the tokens, so that a Transformer learns from about ten thousand small images.
 """
 
 import keras
@@ -26,7 +27,7 @@ def tokenize(image: keras.KerasTensor, *, width: int, num_convs: int) -> keras.K
             kernel_initializer="he_normal",
             name=f"tokenizer_conv{i}",
         )
-        # The pool of the authors reaches over both edges; no number is less than zero.
+        # Padded on all sides, as in the authors' pool; zeros are harmless after ReLU.
         x = keras.layers.ZeroPadding2D(1, name=f"tokenizer_pad{i}")(conv(x))
         x = keras.layers.MaxPooling2D(3, strides=2, name=f"tokenizer_pool{i}")(x)
     return keras.layers.Reshape((-1, width), name="tokens")(x)
@@ -35,17 +36,17 @@ def tokenize(image: keras.KerasTensor, *, width: int, num_convs: int) -> keras.K
 def block(
     x: keras.KerasTensor, *, num_heads: int, mlp_dim: int, path_dropout: float, name: str
 ) -> keras.KerasTensor:
-    """Attention normalised before; its sum with the input is normalised too, and goes on as that.
+    """Pre-norm attention; its sum with the input is normalised and replaced by the result.
 
-    In a pre-norm block of as many weights only the MLP would see the second norm. The authors'
-    (SHI-Labs/Compact-Transformers, utils/transformers.py) replaces the sum by it.
+    In an ordinary pre-norm block, of as many weights, only the MLP would take the normalised sum.
+    In the authors' (SHI-Labs/Compact-Transformers, utils/transformers.py) the MLP is added to it.
     """
 
     def kept(y: keras.KerasTensor, part: int) -> keras.KerasTensor:
         if not path_dropout:
             return y
-        whole = (None, 1, 1)  # all of an image's branch or none (Huang et al. 2016)
-        layer = keras.layers.Dropout(path_dropout, whole, name=f"{name}_path_dropout{part}")
+        noise_shape = (None, 1, 1)  # an image's whole branch or nothing (Huang et al. 2016)
+        layer = keras.layers.Dropout(path_dropout, noise_shape, name=f"{name}_path_dropout{part}")
         return layer(y)
 
     y = keras.layers.LayerNormalization(epsilon=_EPSILON, name=f"{name}_attention_norm")(x)
@@ -66,14 +67,14 @@ def block(
 
 
 def sequence_pool(x: keras.KerasTensor) -> keras.KerasTensor:
-    """The mean of the tokens by trained weights, in float32: (B, T, width) to (B, width)."""
+    """The mean of the tokens with learned weights, in float32: (B, T, width) to (B, width)."""
     score = keras.layers.Dense(1, kernel_initializer=normal(0.02), name="sequence_pool")(x)
     weights = ops.softmax(ops.cast(score, "float32"), axis=1)  # (B, T, 1)
     return ops.sum(weights * ops.cast(x, "float32"), axis=1)
 
 
 def normal(std: float) -> keras.initializers.Initializer:
-    """The authors' start of dense layers (0.02) and of positions (0.2)."""
+    """The authors' initialiser of dense layers (std 0.02) and of positions (0.2)."""
     return keras.initializers.TruncatedNormal(stddev=std)
 
 
@@ -134,7 +135,7 @@ def cct(
     num_convs: int = 2,
     path_dropout: float = 0.0,
 ) -> keras.Model:
-    """A Transformer over tokens that convolutions make, which has no class token.
+    """A Transformer over tokens that convolutions make, without a class token.
 
     CCT-2/3x2 has 2 blocks and 2 convolutions of 3x3.
 
@@ -142,8 +143,8 @@ def cct(
         width: of the tokens and of every block; a multiple of `num_heads`.
         mlp_dim: units of the hidden layer of each block's MLP.
         num_convs: convolutions of the tokenizer; each halves the image.
-        path_dropout: fraction of images whose branch of the last block is left out in a training
-            step, less of earlier blocks (Huang et al. 2016).
+        path_dropout: stochastic depth: fraction of images that skip the last block's branches in a
+            training step, fewer in earlier blocks (Huang et al. 2016).
 
     Raises:
         ValueError: the data is not one image, the image is too small for the pools, or

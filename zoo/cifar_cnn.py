@@ -32,8 +32,8 @@ def cifar_cnn(
     """Three 3x3 convolutions, two max-pools and two dense layers: 122 570 parameters on CIFAR-10.
 
     Args:
-        filters: of each convolution.
-        units: of the hidden dense layer, before `dropout`.
+        filters: channels of each convolution.
+        units: width of the hidden dense layer, which `dropout` follows.
 
     Raises:
         ValueError: the data is not one image, or the image is too small for two pools.

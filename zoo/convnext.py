@@ -1,4 +1,4 @@
-"""ConvNeXt (Liu et al. 2022, arXiv 2201.03545): a convolutional network made like a transformer."""
+"""ConvNeXt (Liu et al. 2022, arXiv 2201.03545): a convolutional net designed like a Transformer."""
 
 import keras
 
@@ -16,28 +16,28 @@ def norm(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
 
 
 def patches(x: keras.KerasTensor, width: int, size: int, name: str) -> keras.KerasTensor:
-    """Disjoint patches of `size` x `size`: (B, H, W, C) to (B, H / size, W / size, width)."""
-    start = keras.initializers.TruncatedNormal(stddev=0.02)
-    return keras.layers.Conv2D(width, size, size, kernel_initializer=start, name=name)(x)
+    """Embeds disjoint `size` x `size` patches: (B, H, W, C) to (B, H / size, W / size, width)."""
+    normal = keras.initializers.TruncatedNormal(stddev=0.02)
+    return keras.layers.Conv2D(width, size, size, kernel_initializer=normal, name=name)(x)
 
 
 def block(x: keras.KerasTensor, path_dropout: float, name: str) -> keras.KerasTensor:
-    """A 7x7 filter of each channel and an MLP over channels, added to its input (figure 4)."""
-    width, start = x.shape[-1], keras.initializers.TruncatedNormal(stddev=0.02)
+    """A 7x7 depthwise convolution and an MLP over channels, added to the input (figure 4)."""
+    width, normal = x.shape[-1], keras.initializers.TruncatedNormal(stddev=0.02)
     filters = keras.layers.DepthwiseConv2D(
-        7, padding="same", depthwise_initializer=start, name=f"{name}_depthwise"
+        7, padding="same", depthwise_initializer=normal, name=f"{name}_depthwise"
     )
     y = norm(filters(x), f"{name}_norm")
-    y = keras.layers.Dense(4 * width, "gelu", kernel_initializer=start, name=f"{name}_dense1")(y)
-    y = keras.layers.Dense(width, kernel_initializer=start, name=f"{name}_dense2")(y)
+    y = keras.layers.Dense(4 * width, "gelu", kernel_initializer=normal, name=f"{name}_dense1")(y)
+    y = keras.layers.Dense(width, kernel_initializer=normal, name=f"{name}_dense2")(y)
     initial = keras.initializers.Constant(_INITIAL_SCALE)
     scale = keras.layers.EinsumDense(  # one number for each channel
         "bhwc,c->bhwc", (None, None, width), kernel_initializer=initial, name=f"{name}_scale"
     )
     y = scale(y)  # (B, H, W, width)
-    if path_dropout:  # all of an image's branch or none (Huang et al. 2016)
-        whole = (None, 1, 1, 1)
-        y = keras.layers.Dropout(path_dropout, whole, name=f"{name}_path_dropout")(y)
+    if path_dropout:  # the whole branch of an image or nothing (Huang et al. 2016)
+        noise_shape = (None, 1, 1, 1)
+        y = keras.layers.Dropout(path_dropout, noise_shape, name=f"{name}_path_dropout")(y)
     return x + y
 
 
@@ -81,15 +81,15 @@ def convnext(
     widths: tuple[int, ...] = (96, 192, 384, 768),
     path_dropout: float = 0.0,
 ) -> keras.Model:
-    """A ConvNeXt: stages of blocks, each but the first halving the image, and their mean.
+    """A ConvNeXt: stages of blocks, each but the first halving the image, then the mean.
 
     Args:
         stem: pixels per side of the patches that the image is cut into; 4 in the paper, 2 or 1
             where images are small.
         depths: blocks of each stage.
         widths: channels of each stage.
-        path_dropout: fraction of images whose branch of the last block is left out in a training
-            step; the rate rises evenly from 0 at the first (0.1 in the paper's smallest).
+        path_dropout: stochastic depth: fraction of images that skip the last block's branch in a
+            training step; it rises linearly from 0 at the first (0.1 in the paper's smallest).
 
     Raises:
         ValueError: the data is not one image, or the image is too small for the stages.
@@ -104,7 +104,7 @@ def convnext(
         for j in range(1, depth + 1):
             x = block(x, path_dropout * number / last, f"stage{i}_block{j}")
             number += 1
-        # (B, 8 | 4 | 2 | 1, 8 | 4 | 2 | 1, width) of an image of 32 pixels
+        # (B, 8 | 4 | 2 | 1, 8 | 4 | 2 | 1, width) for an image of 32 pixels
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)  # (B, widths[-1])
     x = norm(x, "features")
     logits = keras.layers.Dense(

@@ -1,8 +1,8 @@
 """A small U-Net that turns noise into images of a class, by rectified flow (Liu et al. 2022).
 
-It sees an image on the straight way from data (time 0) to noise (time 1) and answers with the
-velocity there. After the denoising network of Ho et al. 2020 (arXiv 2006.11239, appendix B), with
-attention at the lowest resolution alone.
+Its input is a point on the straight line from an image (time 0) to noise (time 1), its output the
+velocity there. Based on the denoising network of Ho et al. 2020 (arXiv 2006.11239, appendix B),
+with attention at the lowest resolution only.
 """
 
 import math
@@ -18,12 +18,12 @@ _SLOWEST, _FASTEST = 1.0, 1000.0  # angular frequencies of the embedding of a ti
 
 
 def conv(x: keras.KerasTensor, width: int, name: str) -> keras.KerasTensor:
-    """3x3, same size."""
+    """A 3x3 convolution that keeps the size."""
     return keras.layers.Conv2D(width, 3, padding="same", name=name)(x)
 
 
 def norm_silu(x: keras.KerasTensor, groups: int, name: str) -> keras.KerasTensor:
-    """Group normalisation (Wu and He 2018), which is the same in training and after, and SiLU."""
+    """Group normalisation (Wu and He 2018), the same in training and inference, and SiLU."""
     groups = math.gcd(groups, x.shape[-1])
     x = keras.layers.GroupNormalization(groups, epsilon=1e-5, name=f"{name}_norm")(x)
     return keras.layers.Activation("silu", name=f"{name}_silu")(x)
@@ -32,7 +32,7 @@ def norm_silu(x: keras.KerasTensor, groups: int, name: str) -> keras.KerasTensor
 def residual(
     x: keras.KerasTensor, condition: keras.KerasTensor, width: int, groups: int, name: str
 ) -> keras.KerasTensor:
-    """Two convolutions added to their input, with time and class between them.
+    """Two convolutions added to their input; time and class are added between them.
 
     (B, H, W, C) and (B, units) to (B, H, W, width).
     """
@@ -46,7 +46,7 @@ def residual(
 
 
 def attend(x: keras.KerasTensor, num_heads: int, groups: int, name: str) -> keras.KerasTensor:
-    """Each cell sees all others, so that distant strokes agree: (B, H, W, C) to the same."""
+    """Self-attention of all cells, so that distant strokes agree: (B, H, W, C) to the same."""
     _, height, width, channels = x.shape
     groups = math.gcd(groups, channels)
     y = keras.layers.GroupNormalization(groups, epsilon=1e-5, name=f"{name}_norm")(x)
@@ -67,16 +67,16 @@ def embed_time(time: keras.KerasTensor, width: int) -> keras.KerasTensor:
 def embed(
     time: keras.KerasTensor, label: keras.KerasTensor, classes: int, width: int
 ) -> keras.KerasTensor:
-    """Time and class together: (B,) and (B,) to (B, width)."""
+    """One embedding of time and class: (B,) and (B,) to (B, width)."""
     of_time = keras.layers.Dense(width, name="time_dense")(embed_time(time, width))
     of_class = keras.layers.Embedding(classes, width, name="label_embedding")(label)
     return keras.layers.Activation("silu", name="condition_silu")(of_time + of_class)
 
 
 def velocity(x: keras.KerasTensor, channels: int, patch: int) -> keras.KerasTensor:
-    """Pixels of cells, in float32: (B, H, W, C) to (B, patch H, patch W, channels).
+    """Pixels from cells, in float32: (B, H, W, C) to (B, patch H, patch W, channels).
 
-    Zero at first: the best answer of a network that has seen nothing.
+    Zero at first, which is the best prediction of an untrained network.
     """
     return keras.layers.Conv2DTranspose(
         channels,
@@ -90,7 +90,7 @@ def velocity(x: keras.KerasTensor, channels: int, patch: int) -> keras.KerasTens
 
 
 def check(spec: DataSpec) -> None:
-    """ValueError unless the data is images on the way to noise, with time and class."""
+    """ValueError unless the data is noised images with their times and classes."""
     if set(spec.inputs) != {"image", "time", "label"}:
         raise ValueError(
             f"diffusion takes the inputs image, time and label of task rectified_flow, the data "
@@ -123,18 +123,18 @@ def diffusion(
     condition: int = 64,
     groups: int = 8,
 ) -> keras.Model:
-    """A U-Net with the velocity from an image to noise, of its class.
+    """A U-Net that predicts the velocity from an image of a class to noise.
 
     Args:
-        patch: pixels per side of a cell of the first resolution. 2 has a quarter of the cells, for
-            which a CPU computes more channels in the same time.
-        widths: channels at each resolution, of which each is half the one before; images whose
-            size does not divide so often are padded.
+        patch: pixels per side of a cell of the first resolution. 2 makes a quarter of the cells
+            that 1 makes, so that a CPU computes more channels in the same time.
+        widths: channels at each resolution; each resolution is half the one before. Images whose
+            size does not divide that often are padded.
         depth: residual blocks at each resolution, on the way down and again on the way up.
-        num_heads: of the attention at the lowest resolution; 0 leaves it out, for images of so many
-            cells there that the square of their number does not fit into memory.
+        num_heads: of the attention at the lowest resolution; 0 leaves it out, for images with so
+            many cells there that the square of their number does not fit into memory.
         condition: width of the vector of time and class that the blocks get; even.
-        groups: of the normalisation; fewer where they do not divide the channels.
+        groups: of the group normalisation; fewer where they do not divide the channels.
 
     Raises:
         ValueError: the data is not that of task rectified_flow, or is too small.
@@ -151,8 +151,8 @@ def diffusion(
     inputs = zoo.keras_inputs(spec)
     classes = spec.inputs["label"].ids
     context = embed(inputs["time"], inputs["label"], classes, condition)  # (B, condition)
-    more = [(0, -size % factor) for size in (height, width)]
-    x = keras.layers.ZeroPadding2D(more, name="pad")(inputs["image"])
+    padding = [(0, -size % factor) for size in (height, width)]
+    x = keras.layers.ZeroPadding2D(padding, name="pad")(inputs["image"])
     first = keras.layers.Conv2D(widths[0], patch + 2, patch, padding="same", name="conv_in")
     x = first(x)  # (B, 14, 14, 64)
     skips = []
@@ -172,5 +172,5 @@ def diffusion(
             x = residual(x, context, units, groups, f"up{i}_{j + 1}")  # (B, 14, 14, units)
     x = norm_silu(x, groups, "out")
     x = velocity(x, channels, patch)
-    x = keras.layers.Cropping2D(more, dtype="float32", name="crop")(x)  # (B, 28, 28, 1)
+    x = keras.layers.Cropping2D(padding, dtype="float32", name="crop")(x)  # (B, 28, 28, 1)
     return keras.Model(inputs, x, name="diffusion")

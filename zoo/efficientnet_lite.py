@@ -11,8 +11,8 @@ import zoo
 from zoo.layers import enlarged_image
 from zoo.spec import DataSpec, Recipe
 
-# Of the seven stages: size of the depthwise kernel, strides of the first block, and how much each
-# block widens its input (Tan and Le 2019, table 1).
+# For each of the seven stages: size of the depthwise kernel, strides of the first block, and by
+# what factor each block expands its input (Tan and Le 2019, table 1).
 _STAGES = ((3, 1, 1), (3, 2, 6), (5, 2, 6), (3, 2, 6), (5, 1, 6), (5, 2, 6), (3, 1, 6))
 
 
@@ -23,7 +23,7 @@ def norm(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
 
 
 def relu6(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
-    """ReLU that ends at 6."""
+    """ReLU capped at 6."""
     return keras.layers.ReLU(max_value=6.0, name=f"{name}_relu")(x)
 
 
@@ -38,7 +38,7 @@ def conv(x: keras.KerasTensor, width: int, size: int, name: str, strides: int = 
 def block(
     x: keras.KerasTensor, width: int, *, size: int, strides: int, widened: int, name: str
 ) -> keras.KerasTensor:
-    """An inverted residual (Sandler et al. 2018): widen, filter each channel, project to `width`.
+    """An inverted residual (Sandler et al. 2018): expand, convolve each channel, project.
 
     (B, H, W, C) to (B, H / strides, W / strides, width).
     """
@@ -126,8 +126,8 @@ def block(
     parameters=4_881_978,
     widths=(16, 24, 48, 88, 120, 208, 352),
     depths=(1, 3, 3, 4, 4, 5, 1),
-    # Published for 260 pixels, which the strided layers halve to odd sizes at the end: TensorFlow
-    # pads those alike on both sides, and even sizes below and right alone. 164 does as 260 does.
+    # Published for 260 pixels, which the strided layers finally halve to odd sizes: TensorFlow pads
+    # odd sizes equally on both sides, even ones only below and on the right. 164 behaves like 260.
     resolution=164,
     dropout=0.3,
 )
@@ -141,13 +141,13 @@ def efficientnet_lite(
     resolution: int = 160,
     dropout: float = 0.2,
 ) -> keras.Model:
-    """EfficientNet-Lite: seven stages of inverted residuals over photographs.
+    """EfficientNet-Lite: seven stages of inverted residuals, for photographs.
 
     Args:
         widths: channels of each stage.
         depths: blocks of each stage.
         stem: channels of the first convolution.
-        top: channels of the last convolution, whose mean over the image is the features.
+        top: channels of the last convolution, whose mean over the image is the feature vector.
         resolution: pixels of the shorter side to which smaller images are enlarged.
 
     Raises:

@@ -1,8 +1,8 @@
 """A conditional GAN in one model, one loss and one fit.
 
-A generator makes an image of a latent and a class; a critic with a projection of the class (Miyato
-and Koyama 2018) compares it with a real one of the same class (relativistic pairs: Jolicoeur-
-Martineau 2018; R3GAN, Huang et al. 2024, arXiv 2501.05441). Neither has a normalisation.
+A generator makes an image from a latent vector and a class; a critic with a projection of the class
+(Miyato and Koyama 2018) compares it with a real one of the same class (relativistic pairs:
+Jolicoeur-Martineau 2018; R3GAN, Huang et al. 2024, arXiv 2501.05441). Neither has normalisation.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ import zoo
 from zoo.spec import DataSpec, Recipe
 
 _SLOPE = 0.2  # of the leaky ReLU below zero
-_LARGEST = 10.0  # exponent of the factor by which a gradient is scaled
+_LARGEST = 10.0  # largest exponent of the factor by which a gradient is scaled
 
 
 def leaky(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
@@ -30,7 +30,7 @@ def generator(
     classes: int,
     widths: tuple[int, ...],
 ) -> keras.KerasTensor:
-    """Images in -1..1 of latents (B, n) and labels (B,): (B, *shape), the layer `generated`."""
+    """Images in -1..1 from latents (B, n), labels (B,): (B, *shape), of layer `generated`."""
     height, width, channels = shape
     factor = 2 ** len(widths)
     rows, columns = -(-height // factor), -(-width // factor)
@@ -42,8 +42,8 @@ def generator(
         x = keras.layers.UpSampling2D(2, name=f"generator_larger{i}")(x)
         x = keras.layers.Conv2D(units, 3, padding="same", name=f"generator_conv{i}")(x)
         x = leaky(x, f"g{i}")  # (B, 14 | 28, 14 | 28, units)
-    more = [(0, factor * rows - height), (0, factor * columns - width)]
-    x = keras.layers.Cropping2D(more, name="generator_crop")(x)
+    crop = [(0, factor * rows - height), (0, factor * columns - width)]
+    x = keras.layers.Cropping2D(crop, name="generator_crop")(x)
     last = keras.layers.Conv2D(
         channels, 3, padding="same", activation="tanh", dtype="float32", name="generated"
     )
@@ -51,9 +51,9 @@ def generator(
 
 
 def make_critic(classes: int, widths: tuple[int, ...], units: int) -> Callable:
-    """A function of images (B, H, W, C) and labels (B,) to one number each: (B,).
+    """A function from images (B, H, W, C) and labels (B,) to one score each: (B,).
 
-    In float32 whatever the policy: the penalty is a difference of two almost equal answers.
+    Always in float32: the penalty is a difference of two almost equal scores.
     """
     convs = [
         keras.layers.Conv2D(
@@ -65,7 +65,7 @@ def make_critic(classes: int, widths: tuple[int, ...], units: int) -> Callable:
     dense = keras.layers.Dense(units, dtype="float32", name="critic_dense")
     active = keras.layers.LeakyReLU(_SLOPE, dtype="float32", name="critic_leaky")
     embedding = keras.layers.Embedding(classes, units, dtype="float32", name="critic_embedding")
-    # Of answers only differences count: a bias would never learn.
+    # Only differences of scores count, so a bias would never learn.
     last = keras.layers.Dense(1, use_bias=False, dtype="float32", name="critic")
 
     def critic(image: keras.KerasTensor, label: keras.KerasTensor) -> keras.KerasTensor:
@@ -79,9 +79,9 @@ def make_critic(classes: int, widths: tuple[int, ...], units: int) -> Callable:
 
 
 def turned(x: keras.KerasTensor, factor: keras.KerasTensor) -> keras.KerasTensor:
-    """The value of x, with its gradient turned around and multiplied by `factor` (B,)."""
-    held = ops.stop_gradient(x)
-    return held + ops.reshape(factor, (-1, 1, 1, 1)) * (held - x)
+    """The value of x, with its gradient reversed and multiplied by `factor` (B,)."""
+    detached = ops.stop_gradient(x)
+    return detached + ops.reshape(factor, (-1, 1, 1, 1)) * (detached - x)
 
 
 @zoo.register(
@@ -109,19 +109,21 @@ def gan(
 ) -> keras.Model:
     """Generator and critic: 946 625 parameters on MNIST.
 
-    The output is (B, 3): how much more the critic gives a real image x than the generated one g of
-    its pair, D(x) - D(g), and the squared slopes of D along random noise e at both, as differences:
-    (D(x + s e) - D(x))^2 / s^2, whose mean over e is the squared norm of the gradient.
+    The output is (B, 3). The first is D(x) - D(g), by how much the critic D scores a real image x
+    above g, the generated one of its pair. The others are the squared slopes of D along random
+    noise e at x and at g, as finite differences: (D(x + s e) - D(x))^2 / s^2, whose mean over e is
+    the squared norm of the gradient.
 
-    Its loss is that of the critic, softplus(D(g) - D(x)), whose gradient reaches g as the sigmoid s
-    of D(g) - D(x). The generator wants that of softplus(D(x) - D(g)), which is s - 1: what arrives
-    is multiplied by -(1 - s) / s = -exp(D(x) - D(g)). Slopes do not reach the generator.
+    The loss is the critic's, softplus(D(g) - D(x)). Its derivative by D(g) is p, the sigmoid of
+    D(g) - D(x). The generator needs that of softplus(D(x) - D(g)), which is p - 1, so the gradient
+    that reaches it is multiplied by -(1 - p) / p = -exp(D(x) - D(g)). The slopes have no gradient
+    in the generator.
 
     Args:
-        widths: channels of the generator at each resolution, of which each is twice the one before.
+        widths: channels of the generator at each resolution, which is twice the one before.
         critic_widths: channels of the critic's convolutions, each of which halves the image.
-        units: of the critic's dense layer.
-        step: s, in the unit of the images, which are -1..1.
+        units: width of the critic's dense layer.
+        step: s, in the unit of the images, which range from -1 to 1.
 
     Raises:
         ValueError: the data is not that of task adversarial.
@@ -137,13 +139,13 @@ def gan(
     critic = make_critic(classes, critic_widths, units)
     shape = spec.inputs["image"].shape
     fake = generator(inputs["latent"], label, shape=shape, classes=classes, widths=widths)
-    held = ops.stop_gradient(fake)
-    # One call for all: it is one product for each layer.
-    together = ops.concatenate([real, held, real + noise, held + noise], axis=0)
-    answers = critic(together, ops.concatenate([label] * 4, axis=0))  # (4 B,)
-    of_real, of_fake, near_real, near_fake = ops.split(answers, 4)
-    ahead = ops.stop_gradient(of_real - of_fake)
-    factor = ops.exp(ops.clip(ahead, -_LARGEST, _LARGEST))
+    detached = ops.stop_gradient(fake)
+    # One call for all four, so that each layer computes once.
+    images = ops.concatenate([real, detached, real + noise, detached + noise], axis=0)
+    scores = critic(images, ops.concatenate([label] * 4, axis=0))  # (4 B,)
+    of_real, of_fake, near_real, near_fake = ops.split(scores, 4)
+    difference = ops.stop_gradient(of_real - of_fake)
+    factor = ops.exp(ops.clip(difference, -_LARGEST, _LARGEST))
     margin = of_real - critic(turned(fake, factor), label)
     slopes = [ops.square((a - b) / step) for a, b in ((near_real, of_real), (near_fake, of_fake))]
     return keras.Model(inputs, ops.stack([margin, *slopes], axis=-1), name="gan")

@@ -1,4 +1,4 @@
-"""GloVe: vectors of words whose products tell how often two stand near each other."""
+"""GloVe: word vectors whose products predict how often two words are near each other."""
 
 import keras
 from keras import ops
@@ -25,12 +25,12 @@ from zoo.spec import DataSpec, Recipe
     parameters=6_060_202,
 )
 def glove(spec: DataSpec, *, width: int = 100) -> keras.Model:
-    """W . w~ + b + b~ for a word and a context: the logarithm of how often they meet, (B, 1).
+    """W . w~ + b + b~ for a word and a context: the logarithm of their co-occurrence count (B, 1).
 
-    Pennington et al. 2014. All weights begin in U(-0.5, 0.5) / width (glove.c).
+    Pennington et al. 2014. All weights start in U(-0.5, 0.5) / width (glove.c).
 
     Args:
-        width: numbers of a vector.
+        width: components of a vector.
 
     Raises:
         ValueError: the data has no pairs of words.

@@ -1,6 +1,6 @@
 """GoogLeNet (Szegedy et al. 2014, arXiv 1409.4842): modules of convolutions of several sizes.
 
-Without the two auxiliary classifiers of the paper, which it found to be worth half a percent.
+The two auxiliary classifiers are left out: the paper found them to be worth half a percent.
 """
 
 import keras
@@ -10,8 +10,9 @@ import zoo
 from zoo.layers import check_image, local_response
 from zoo.spec import DataSpec, Recipe
 
-_LARGE = 64  # pixels from which `stem="auto"` is the one of the paper
-# Table 1 of the paper: 1x1; 1x1 and 3x3; 1x1 and 5x5; 1x1 after a pool. A pool before each group.
+_LARGE = 64  # pixels from which `stem="auto"` means the paper's
+# Widths in table 1 of the paper: 1x1; 1x1 before 3x3, 3x3; 1x1 before 5x5, 5x5; 1x1 after a pool.
+# A pool precedes each group.
 _MODULES = (
     ((64, 96, 128, 16, 32, 32), (128, 128, 192, 32, 96, 64)),
     (
@@ -28,7 +29,7 @@ _MODULES = (
 def conv(
     x: keras.KerasTensor, width: int, size: int, norm: str, name: str, stride: int = 1
 ) -> keras.KerasTensor:
-    """A convolution with ReLU, and before that a batch normalisation if `norm` is batch."""
+    """A convolution, batch normalisation if `norm` is batch, and ReLU."""
     x = keras.layers.Conv2D(
         width,
         size,
@@ -45,14 +46,14 @@ def conv(
 
 
 def pool(x: keras.KerasTensor, name: str, stride: int = 2) -> keras.KerasTensor:
-    """The greatest of 3x3 pixels: (B, H, W, C) to (B, H / stride, W / stride, C), rounded up."""
+    """3x3 max-pooling: (B, H, W, C) to (B, H / stride, W / stride, C), rounded up."""
     return keras.layers.MaxPooling2D(3, strides=stride, padding="same", name=name)(x)
 
 
 def module(
     x: keras.KerasTensor, widths: tuple[int, ...], norm: str, name: str
 ) -> keras.KerasTensor:
-    """Four ways side by side (figure 2b): (B, H, W, C) to (B, H, W, sum of their last widths)."""
+    """Four parallel branches (figure 2b): (B, H, W, C) to (B, H, W, sum of their last widths)."""
     one, before3, three, before5, five, pooled = widths
     y1 = conv(x, one, 1, norm, f"{name}_conv1")
     y3 = conv(conv(x, before3, 1, norm, f"{name}_reduce3"), three, 3, norm, f"{name}_conv3")
@@ -72,7 +73,7 @@ def begin(x: keras.KerasTensor, scale: float, large: bool, norm: str) -> keras.K
 
 
 def scaled(width: int, scale: float) -> int:
-    """At least two channels."""
+    """The width times the scale, rounded, at least 2."""
     return max(2, round(width * scale))
 
 
@@ -115,19 +116,19 @@ def googlenet(
     stem: str = "auto",
     dropout: float = 0.4,
 ) -> keras.Model:
-    """GoogLeNet: nine modules of 1x1, 3x3 and 5x5 convolutions and a pool side by side.
+    """GoogLeNet: nine modules of 1x1, 3x3 and 5x5 convolutions and a pool in parallel.
 
     Args:
-        depths: modules of each group, at most 2, 5 and 2; a pool stands before each.
-        scale: factor of all widths.
+        depths: modules in each group, at most 2, 5 and 2; a pool precedes each group.
+        scale: factor on all widths.
         norm: response (the paper's, twice in the stem), batch (after each convolution) or none.
         stem: large (7x7 with stride 2), small (3x3, and no pool before the first module) or auto:
             large from 64 pixels.
-        dropout: before the logits.
+        dropout: fraction dropped before the logits.
 
     Raises:
-        ValueError: the data is not one image, the image is too small for the pools, or a choice
-            that is none of these.
+        ValueError: the data is not one image, the image is too small for the pools, or `norm` or
+            `stem` is unknown.
     """
     if norm not in ("response", "batch", "none") or stem not in ("auto", "large", "small"):
         raise ValueError(

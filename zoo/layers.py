@@ -9,7 +9,7 @@ _IMAGENET_MEAN = (123.68, 116.779, 103.939)  # red, green, blue
 
 
 def field_of_tokens(spec: DataSpec, model: str) -> Field:
-    """The input `tokens`. ValueError: the data has none, with the model's name."""
+    """The input field `tokens`. ValueError: the data has none; the message names the model."""
     field = spec.inputs.get("tokens")
     if field is None or not (field.ids and field.length):
         raise ValueError(f"{model} takes an input of tokens, the data has {dict(spec.inputs)}")
@@ -29,7 +29,7 @@ def check_image(spec: DataSpec, model: str, smallest: int) -> None:
 
 
 def check_heads(width: int, num_heads: int, *, rotary: bool = False) -> None:
-    """ValueError unless heads of equal size fill the width, of even size if they are rotary."""
+    """ValueError unless `num_heads` divides the width, into even parts if they are rotary."""
     if width % num_heads:
         raise ValueError(f"width {width} does not divide over {num_heads} heads")
     if rotary and width // num_heads % 2:
@@ -51,8 +51,8 @@ def attention(
 
     Args:
         mask: (B, T) bool, False at padding, which gets no attention; None: nothing is padding.
-        rotary: queries and keys are turned by their positions (`turn`).
-        use_bias: of queries, keys and values; the output always has one.
+        rotary: rotate queries and keys by their positions (`turn`).
+        use_bias: whether queries, keys and values have a bias; the output always has one.
         initializer: of the kernels.
     """
     width = x.shape[-1]
@@ -69,7 +69,7 @@ def attention(
         query, key = turn(query), turn(key)
     query = query * head_dim**-0.5
     scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))  # (B, num_heads, T, T)
-    scores = ops.cast(scores, "float32")  # so is the softmax
+    scores = ops.cast(scores, "float32")  # the softmax is in float32 too
     if mask is not None:  # a masked position gets a weight of exactly zero
         scores = scores + ops.cast(ops.logical_not(mask), "float32")[:, None, None, :] * -1e9
     weights = ops.cast(ops.softmax(scores), value.dtype)
@@ -83,30 +83,30 @@ def attention(
 def turn(x: keras.KerasTensor) -> keras.KerasTensor:
     """Rotary positions (Su et al. 2021, section 3.2.2): (B, heads, T, head_dim) to the same.
 
-    Numbers i and i + head_dim / 2 are turned by position / 10000^(2 i / head_dim), so that a
-    product of two vectors depends on the distance of their positions.
+    Components i and i + head_dim / 2 are rotated by position / 10000^(2 i / head_dim), so that the
+    product of two vectors depends on the distance between their positions.
     """
     half = x.shape[-1] // 2
     positions = ops.cumsum(ops.ones_like(x[:1, :1, :, :1], dtype="float32"), axis=2) - 1.0
     frequencies = 10_000.0 ** (-ops.arange(half, dtype="float32") / half)
     angles = positions * frequencies  # (1, 1, T, head_dim / 2)
-    cos, sin = (ops.cast(wave(angles), x.dtype) for wave in (ops.cos, ops.sin))
+    cos, sin = (ops.cast(function(angles), x.dtype) for function in (ops.cos, ops.sin))
     first, second = x[..., :half], x[..., half:]
     return ops.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
 
 
 def positions_of(tokens: keras.KerasTensor) -> keras.KerasTensor:
-    """Numbers from 0 for the positions of tokens: (B, T) to (1, T).
+    """Positions of tokens, counted from 0: (B, T) to (1, T).
 
-    Computed from the tokens, since a layer on a constant is neither trained nor saved.
+    Computed from the tokens, since a layer applied to a constant is neither trained nor saved.
     """
     return ops.cumsum(ops.ones_like(tokens[:1, :]), axis=1) - 1
 
 
 def gather(x: keras.KerasTensor, positions: keras.KerasTensor) -> keras.KerasTensor:
-    """The vectors at some positions of each row: (B, T, width) and (B, M) to (B, M, width)."""
-    # `take_along_axis` takes seven times the time, with its gradient: 15 ms where this takes 2 for
-    # 38 positions of (32, 256, 256).
+    """The vectors at the given positions of each row: (B, T, width), (B, M) to (B, M, width)."""
+    # `take_along_axis` with its gradient is seven times slower: 15 ms instead of 2 for 38 positions
+    # of (32, 256, 256).
     length = ops.sum(ops.ones_like(x[:1, :, :1], dtype="int32"))  # T, which is not static
     row = ops.cumsum(ops.ones_like(positions[:, :1]), axis=0) - 1  # (B, 1)
     return ops.take(ops.reshape(x, (-1, x.shape[-1])), row * length + positions, axis=0)
@@ -114,7 +114,7 @@ def gather(x: keras.KerasTensor, positions: keras.KerasTensor) -> keras.KerasTen
 
 @keras.saving.register_keras_serializable("zoo")
 class Bias(keras.layers.Layer):
-    """Adds one trained number to each component of (..., width)."""
+    """Adds a trained bias to each component of (..., width)."""
 
     def build(self, shape):
         self.bias = self.add_weight(name="bias", shape=shape[-1:], initializer="zeros")
@@ -126,24 +126,24 @@ class Bias(keras.layers.Layer):
 def token_logits(
     x: keras.KerasTensor, embedding: keras.layers.ReversibleEmbedding, *, name: str
 ) -> keras.KerasTensor:
-    """Logits of all tokens by the transposed embedding (Press and Wolf 2017), and a bias.
+    """Logits of all tokens: the product with the embedding, transposed, and a bias.
 
-    (B, M, width) to (B, M, ids) in float32.
+    (B, M, width) to (B, M, ids) in float32 (Press and Wolf 2017).
     """
-    logits = embedding(x, reverse=True)  # in the precision of the network: the largest product
+    logits = embedding(x, reverse=True)  # the largest product, so in the network's precision
     return Bias(dtype="float32", name=name)(ops.cast(logits, "float32"))
 
 
 def enlarged_image(
     spec: DataSpec, inputs: dict[str, keras.KerasTensor], resolution: int, model: str
 ) -> keras.KerasTensor:
-    """The image as a network for photographs wants it: three channels, and not too small.
+    """The image as a network for photographs takes it: three channels, and large enough.
 
     (B, H, W, 1 or 3) to (B, H', W', 3) in float32: an image whose shorter side has fewer pixels
-    than `resolution` is enlarged to it, bilinear; a larger one is left as it is.
+    than `resolution` is enlarged to it by bilinear interpolation; a larger one is unchanged.
 
     Raises:
-        ValueError: the data is not one image of known size, with the model's name.
+        ValueError: the data is not one image of known size; the message names the model.
     """
     check_image(spec, model, 1)
     height, width, channels = spec.inputs["image"].shape
@@ -157,14 +157,14 @@ def enlarged_image(
 
 
 def published_pixels(x: keras.KerasTensor, pixels: str) -> keras.KerasTensor:
-    """Pixels as published weights take them: (B, H, W, C) from -1 to 1 to the same shape.
+    """Pixels as published weights expect them: (B, H, W, C) from -1 to 1 to the same shape.
 
     Args:
-        pixels: plain: as they are; caffe: from 0 to 255 less the mean colour of ImageNet, as the
-            weights of ResNet and VGG in keras.applications take them, but red first.
+        pixels: plain (unchanged) or caffe: from 0 to 255 minus the mean colour of ImageNet, as the
+            weights of ResNet and VGG in keras.applications expect, but in the order RGB.
 
     Raises:
-        ValueError: another word, or pixels that have no colour.
+        ValueError: `pixels` is unknown, or the image has no colour.
     """
     if pixels == "plain":
         return x
@@ -177,13 +177,14 @@ def published_pixels(x: keras.KerasTensor, pixels: str) -> keras.KerasTensor:
 
 
 def local_response(x: keras.KerasTensor, *, depth: int = 5) -> keras.KerasTensor:
-    """Each number divided by (2 + 1e-4 s)^0.75, s the squares of `depth` channels around it.
+    """Local response normalisation (Krizhevsky et al. 2012, section 3.3).
 
-    Krizhevsky et al. 2012, section 3.3. (B, H, W, C) to the same, computed in float32.
+    Each x becomes x / (2 + 1e-4 s)^0.75, s the sum of squares over the `depth` channels around it:
+    (B, H, W, C) to the same shape, computed in float32.
     """
     squares = ops.square(ops.cast(x, "float32"))
     side = depth // 2
-    # The sum of neighbouring channels is a difference of running sums.
+    # The sum over neighbouring channels is a difference of cumulative sums.
     total = ops.cumsum(ops.pad(squares, [[0, 0], [0, 0], [0, 0], [side + 1, side]]), axis=-1)
     near = total[..., depth:] - total[..., :-depth]
     return ops.cast(ops.cast(x, "float32") * ops.power(2.0 + 1e-4 * near, -0.75), x.dtype)

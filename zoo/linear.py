@@ -18,7 +18,7 @@ def bag_of_words(
     )
     mask = ops.cast(ops.not_equal(tokens, 0), "float32")  # (B, T); 0 is padding
     total = ops.sum(ops.cast(weights(tokens), "float32") * mask[..., None], axis=1)  # (B, outputs)
-    # Divided by the root of the length, so that a text's counts are a vector of norm about 1.
+    # Divided by the square root of the length, so that a text's counts have a norm of about 1.
     return total / ops.sqrt(ops.maximum(ops.sum(mask, axis=1, keepdims=True), 1.0))
 
 
@@ -54,10 +54,10 @@ def linear(spec: DataSpec) -> keras.Model:
             raise ValueError(
                 f"linear takes numbers of a fixed size and tokens; {name!r} is {field}"
             )
-    # Without numbers the bias is the weight of a constant input.
+    # Without numeric inputs the bias is the weight of a constant input.
     x = ops.concatenate(flat, axis=-1) if flat else ops.ones_like(scores[0][:, :1])  # (B, features)
-    # From zero: a convex loss needs no random start, and the weight of a number or token that never
-    # occurs in training stays without effect.
+    # Starts at zero: a convex loss needs no random start, and a number or token that never occurs
+    # in training keeps the weight zero.
     dense = keras.layers.Dense(
         spec.num_outputs,
         use_bias=bool(flat),

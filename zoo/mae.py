@@ -17,13 +17,13 @@ _INPUTS = ("image", "visible_positions", "masked_positions")
 
 @keras.saving.register_keras_serializable("zoo")
 class Waves(keras.initializers.Initializer):
-    """Positions of patches as sines and cosines: (rows columns, width), 4 divides the width.
+    """Sine-cosine position embeddings of patches: (rows columns, width), the width divisible by 4.
 
-    The first half of the numbers is of the column, the second of the row; in each, frequencies
-    10000^(-4 i / width), first all sines and then all cosines (He et al. 2021, appendix A).
+    The first half of the components encodes the column, the second the row. Each half has the
+    frequencies 10000^(-4 i / width), first sines, then cosines (He et al. 2021, appendix A).
 
     Args:
-        columns: patches in a line of the image.
+        columns: patches per row of the image.
     """
 
     def __init__(self, columns: int):
@@ -33,8 +33,8 @@ class Waves(keras.initializers.Initializer):
         number, width = shape
         frequencies = 10_000.0 ** (-np.arange(width // 4) / (width // 4))
         row, column = np.divmod(np.arange(number), self.columns)
-        angles = [place[:, None] * frequencies for place in (column, row)]
-        waves = np.concatenate([wave(a) for a in angles for wave in (np.sin, np.cos)], axis=1)
+        angles = [index[:, None] * frequencies for index in (column, row)]
+        waves = np.concatenate([f(a) for a in angles for f in (np.sin, np.cos)], axis=1)
         return ops.convert_to_tensor(waves, dtype)
 
     def get_config(self):
@@ -42,11 +42,11 @@ class Waves(keras.initializers.Initializer):
 
 
 def positions(grid: tuple[int, int], width: int, name: str) -> keras.layers.Embedding:
-    """The table of `Waves`, which is not trained; under vit's path it is where vit begins."""
+    """The fixed table of `Waves`; the encoder's has vit's path, so that vit starts from it."""
     if width % 4:
         raise ValueError(f"positions of patches take a width that 4 divides, received {width}")
-    number, start = math.prod(grid), Waves(grid[1])
-    return keras.layers.Embedding(number, width, start, trainable=False, name=name)
+    count, waves = math.prod(grid), Waves(grid[1])
+    return keras.layers.Embedding(count, width, waves, trainable=False, name=name)
 
 
 def decode(
@@ -62,15 +62,15 @@ def decode(
     """Vectors of masked patches from those of visible ones: (B, V, encoder) to (B, M, width).
 
     Args:
-        visible: (B, V) places of patches, as are `masked`, (B, M).
-        grid: patches in a column and in a line of the image.
+        visible: (B, V) indices of patches, as are `masked`, (B, M).
+        grid: rows and columns of patches in the image.
     """
     position = positions(grid, width, "decoder_position")
     x = keras.layers.Dense(width, name="decoder_embedding")(seen) + position(visible)
     token = keras.layers.Embedding(1, width, "random_normal", name="mask_token")
-    hidden = token(ops.zeros_like(masked)) + position(masked)  # (B, M, width)
-    # The order of patches tells nothing: each has its position.
-    x = ops.concatenate([hidden, x], axis=1)  # (B, M + V, width)
+    mask_tokens = token(ops.zeros_like(masked)) + position(masked)  # (B, M, width)
+    # The order of the patches does not matter: each has its position embedding.
+    x = ops.concatenate([mask_tokens, x], axis=1)  # (B, M + V, width)
     sizes = {"num_heads": num_heads, "mlp_dim": 4 * width, "path_dropout": 0.0}
     for i in range(num_layers):
         x = block(x, **sizes, name=f"decoder_block{i + 1}")
@@ -115,18 +115,18 @@ def mae(
     decoder_layers: int = 2,
     decoder_heads: int = 4,
 ) -> keras.Model:
-    """A masked autoencoder: a ViT over visible patches, and a small decoder of the masked ones.
+    """A masked autoencoder: a ViT over visible patches, and a small decoder for the masked ones.
 
-    The encoder has the paths of `vit` with pool=mean, and by default the sizes of vit_mini4:
-    `--model=vit_mini4 --init_from=RUN` fine-tunes it.
+    The encoder's variables have the paths of `vit` with pool=mean, and by default the sizes of
+    vit_mini4: `--model=vit_mini4 --init_from=RUN` fine-tunes it.
 
     Args:
         width: of the encoder's embeddings and blocks; a multiple of `num_heads` and of 4.
         mlp_dim: units of the hidden layer of each block's MLP.
-        decoder_width: of the decoder, as are its layers and heads; its MLP is four times as wide.
+        decoder_width: width of the decoder's blocks; their MLP is four times as wide.
 
     Raises:
-        ValueError: the data has no masked patches, or heads that do not divide a width.
+        ValueError: the data has no masked patches, or a number of heads does not divide its width.
     """
     if sorted(spec.inputs) != sorted(_INPUTS):
         raise ValueError(
@@ -140,14 +140,15 @@ def mae(
     grid = (height // patch, side // patch)
 
     inputs = zoo.keras_inputs(spec)
-    # As many as there are: those who ask for features show all patches.
+    # Any number of them: to compute features, all patches are visible.
     visible = keras.Input((None,), dtype="int32", name="visible_positions")
     inputs["visible_positions"] = visible
     masked = inputs["masked_positions"]  # (B, M)
-    cut = keras.layers.Conv2D(
+    patch_embedding = keras.layers.Conv2D(
         width, patch, strides=patch, kernel_initializer="lecun_normal", name="patch_embedding"
     )
-    x = keras.layers.Reshape((-1, width), name="patches")(cut(inputs["image"]))  # (B, N, width)
+    x = patch_embedding(inputs["image"])
+    x = keras.layers.Reshape((-1, width), name="patches")(x)  # (B, N, width)
     x = gather(x, visible) + positions(grid, width, "position_embedding")(visible)
     sizes = {"num_layers": num_layers, "num_heads": num_heads, "mlp_dim": mlp_dim}
     x = encode(x, **sizes, path_dropout=0.0)  # (B, V, width)

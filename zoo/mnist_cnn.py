@@ -33,8 +33,8 @@ def mnist_cnn(
     """Three 3x3 convolutions, two max-pools and two dense layers: 93 322 parameters on MNIST.
 
     Args:
-        filters: of each convolution.
-        units: of the hidden dense layer, before `dropout`.
+        filters: channels of each convolution.
+        units: width of the hidden dense layer, which `dropout` follows.
 
     Raises:
         ValueError: the data is not one image, or the image is too small for two pools.
@@ -83,8 +83,8 @@ def mnist_cnn_5x5(
     1 111 946 parameters on MNIST.
 
     Args:
-        filters: of each convolution.
-        units: of the hidden dense layer, before `dropout`.
+        filters: channels of each convolution.
+        units: width of the hidden dense layer, which `dropout` follows.
 
     Raises:
         ValueError: the data is not one image, or the image is too small for two pools.

@@ -1,8 +1,8 @@
-"""MobileNetV2 (Sandler et al. 2018, arXiv 1801.04381), as torchvision has it.
+"""MobileNetV2 (Sandler et al. 2018, arXiv 1801.04381), as in torchvision.
 
-Strided convolutions see one row and column of zeros on every side, not the TensorFlow padding, and
-the image is scaled by the mean and deviation of ImageNet: so the weights that torchvision trained
-fit, which come in a package (trainers/training/start/packaged.py).
+Strided convolutions pad one row and column of zeros on every side, unlike TensorFlow's, and the
+image is scaled by the mean and standard deviation of ImageNet, so that the weights trained by
+torchvision fit. They come in a package: trainers/training/start/packaged.py.
 """
 
 import keras
@@ -11,8 +11,8 @@ import zoo
 from zoo.layers import enlarged_image
 from zoo.spec import DataSpec, Recipe
 
-# Of the seven stages: how much each block widens its input, channels and the strides of the first
-# block (table 2).
+# For each of the seven stages: by what factor each block expands its input, channels, and strides
+# of the first block (table 2).
 _STAGES = ((1, 16, 1), (6, 24, 2), (6, 32, 2), (6, 64, 2), (6, 96, 1), (6, 160, 2), (6, 320, 1))
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of pixels from 0 to 1
 
@@ -25,7 +25,7 @@ def norm(x: keras.KerasTensor, name: str, *, active: bool = True) -> keras.Keras
 
 
 def padded(x: keras.KerasTensor, strides: int, name: str) -> tuple[keras.KerasTensor, str]:
-    """The input of a 3x3 convolution, and the padding that is left to it."""
+    """The input of a 3x3 convolution, padded if it is strided, and its argument `padding`."""
     if strides == 1:
         return x, "same"  # one row and column on every side
     return keras.layers.ZeroPadding2D(1, name=f"{name}_pad")(x), "valid"
@@ -34,7 +34,7 @@ def padded(x: keras.KerasTensor, strides: int, name: str) -> tuple[keras.KerasTe
 def block(
     x: keras.KerasTensor, width: int, *, strides: int, widened: int, name: str
 ) -> keras.KerasTensor:
-    """An inverted residual: widen, filter each channel, project to `width` (figure 3).
+    """An inverted residual: expand, convolve each channel, project to `width` (figure 3).
 
     (B, H, W, C) to (B, H / strides, W / strides, width).
     """
@@ -98,12 +98,12 @@ def mobilenet_v2(
     resolution: int = 160,
     dropout: float = 0.2,
 ) -> keras.Model:
-    """MobileNetV2: seventeen inverted residuals over photographs.
+    """MobileNetV2: seventeen inverted residuals, for photographs.
 
     Args:
-        width: of all layers but the top, as a factor; channels are rounded to multiples of 8.
+        width: factor on the channels of all layers but the top, rounded to multiples of 8.
         depths: blocks of each stage.
-        top: channels of the last convolution, whose mean over the image is the features.
+        top: channels of the last convolution, whose mean over the image is the feature vector.
         resolution: pixels of the shorter side to which smaller images are enlarged.
 
     Raises:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from zoo.spec import DataSpec, Recipe, nearest
 
-# Literals of both types below.
+# Arguments of `register`, all literals, that are fields of both types below.
 _FACTS = (
     *("inputs", "tasks", "head", "positions", "grids", "features", "start", "data_options"),
     "parameters",
@@ -53,7 +53,7 @@ class Model(NamedTuple):
     tasks: tuple[str, ...]  # tasks that it can be trained for, the default first; empty: any
     head: tuple[str, ...]  # regular expressions on paths of weights that depend on the task
     positions: tuple[str, ...]  # the same for weights with one row per position of a sequence
-    grids: tuple[str, ...]  # those of them whose positions are the patches of an image
+    grids: tuple[str, ...]  # those of `positions` whose rows are the patches of an image
     features: str  # the layer whose output represents a row, or each of its positions
     start: tuple[str, ...]  # sources of initial weights, unless --init_from lists others
     data_options: Mapping[str, Mapping[str, Any]]  # pipeline -> options that suit the model
@@ -92,14 +92,14 @@ def register(
         inputs: the input form that the builder takes; empty: the pipeline's default.
         tasks: names in trainers/tasks that it can be trained for, the default first; empty: any.
         adapt: adapt(model, batches) returns initial weights by path, computed from training rows.
-        head: regular expressions on paths of weights that --init_from may leave new.
+        head: regular expressions on paths of weights that --init_from may leave at random values.
         positions: the same for tables with one row per position, which --init_from cuts or extends.
-        grids: those of them whose positions are a square of patches: resampled instead.
+        grids: those of `positions` whose rows are a square of patches, which it resamples instead.
         features: the layer whose output represents a row (B, width) or its positions (B, T, width).
         start: sources of initial weights that it takes unless --init_from names `none`: `packaged`
             for weights that come in a package, `probe` for a last layer fitted on `features`.
-        data_options: name of a pipeline -> options of it that suit the model, unless they are set.
-        parameters: at full size on the recipe's data; a test counts them.
+        data_options: name of a pipeline -> its options with this model, unless a flag sets them.
+        parameters: their number at full size on the recipe's data; a test counts them.
         **hparams: sizes in which this variant differs from the builder's defaults.
     """
 

@@ -1,7 +1,7 @@
-"""Residual networks (He et al. 2015, arXiv 1512.03385): for CIFAR-10, and those of ImageNet.
+"""Residual networks (He et al. 2015, arXiv 1512.03385) for CIFAR-10 and for ImageNet.
 
-Padding is the same at both sides, as the authors' Caffe and PyTorch have it: Keras's "same" pads a
-convolution of stride 2 at the end alone, and shifts what it sees by a pixel.
+Padding is equal on both sides, as in the authors' Caffe code and in PyTorch: Keras's "same" pads a
+convolution of stride 2 only at the end, which shifts its input by a pixel.
 """
 
 import keras
@@ -11,7 +11,7 @@ import zoo
 from zoo.layers import check_image, published_pixels
 from zoo.spec import DataSpec, Recipe
 
-_LARGE = 64  # pixels from which `stem="auto"` is the one of ImageNet
+_LARGE = 64  # pixels from which `stem="auto"` means that of ImageNet
 
 
 def conv(x: keras.KerasTensor, width: int, size: int, stride: int, name: str) -> keras.KerasTensor:
@@ -31,24 +31,24 @@ def conv(x: keras.KerasTensor, width: int, size: int, stride: int, name: str) ->
 
 
 def norm(x: keras.KerasTensor, name: str, gamma: str = "ones") -> keras.KerasTensor:
-    """Batch normalisation; epsilon is the published 1e-5, as cuDNN takes it: a little more."""
+    """Batch normalisation; epsilon is slightly above the published 1e-5, as cuDNN requires."""
     return keras.layers.BatchNormalization(
         momentum=0.9, epsilon=1.001e-5, gamma_initializer=gamma, name=name
     )(x)
 
 
 def begin(x: keras.KerasTensor, width: int, large: bool) -> keras.KerasTensor:
-    """A 7x7 convolution and a pool, each of stride 2, or for small images a 3x3 of stride 1."""
+    """A 7x7 convolution and a pool, each of stride 2; for small images a 3x3 one of stride 1."""
     x = conv(x, width, *((7, 2) if large else (3, 1)), name="stem_conv")
     x = keras.layers.ReLU(name="stem_relu")(norm(x, "stem_norm"))
     if large:
-        x = keras.layers.ZeroPadding2D(1, name="stem_pool_pad")(x)  # no number is less than zero
+        x = keras.layers.ZeroPadding2D(1, name="stem_pool_pad")(x)  # nothing after ReLU is below 0
         x = keras.layers.MaxPooling2D(3, strides=2, name="stem_pool")(x)
     return x
 
 
 def zeros_shortcut(x: keras.KerasTensor, width: int, stride: int) -> keras.KerasTensor:
-    """Option A of the paper: every other pixel, and channels of zeros; no weights."""
+    """Option A of the paper: every other pixel, padded with channels of zeros; no weights."""
     x = x[:, ::stride, ::stride]
     return ops.pad(x, [[0, 0], [0, 0], [0, 0], [0, width - x.shape[-1]]])
 
@@ -64,7 +64,7 @@ def block(
     zero_gamma: bool,
     name: str,
 ) -> keras.KerasTensor:
-    """Two 3x3 convolutions, or 1x1, 3x3 and 1x1 of four times the width, added to their input."""
+    """Two 3x3 convolutions, or 1x1, 3x3 and 1x1 with four times the width, added to the input."""
     layers = [(width, 3), (width, 3)]
     if bottleneck:
         layers = [(width, 1), (width, 3), (4 * width, 1)]
@@ -179,28 +179,28 @@ def resnet(
     zero_gamma: bool = False,
     pixels: str = "plain",
 ) -> keras.Model:
-    """A residual network: stages of blocks, each but the first halving the image, and their mean.
+    """A residual network: stages of blocks, each but the first halving the image, then the mean.
 
     Args:
         depths: blocks of each stage.
-        widths: channels of each stage; of its bottlenecks, which answer with four times as many.
-        bottleneck: blocks are of 1x1, 3x3 and 1x1 convolutions instead of two 3x3 ones.
+        widths: channels of each stage; bottlenecks output four times as many.
+        bottleneck: blocks have 1x1, 3x3 and 1x1 convolutions instead of two 3x3 ones.
         stem: large (7x7 and a pool, a quarter of the side), small (3x3) or auto: large from 64
             pixels.
         shortcut: where shapes differ: zeros (option A) or projection (option B, 1x1 with a norm).
         stride_in: the convolution of a bottleneck that has the stride: 1 (the first 1x1, as in the
             paper and in Keras) or 3 (the 3x3, as in torchvision, half a point better).
         zero_gamma: blocks begin as the identity (Goyal et al. 2017, section 5.1).
-        pixels: plain (from -1 to 1) or caffe, as the weights of keras.applications take them.
+        pixels: plain (from -1 to 1) or caffe, as the weights of keras.applications expect.
 
     Raises:
-        ValueError: the data is not one image, the image is too small for the strides, or a choice
-            that is none of these.
+        ValueError: the data is not one image, the image is too small for the strides, or `stem`,
+            `shortcut` or `stride_in` is unknown.
     """
     large = check_sizes(spec, stem, shortcut, stride_in, len(widths) - 1)
     inputs = zoo.keras_inputs(spec)
     x = published_pixels(inputs["image"], pixels)
-    x = begin(x, widths[0], large)  # (B, 32, 32, 16); of large images a quarter
+    x = begin(x, widths[0], large)  # (B, 32, 32, 16); a quarter of the side if large
     options = {
         "bottleneck": bottleneck,
         "stride_in": stride_in,
@@ -211,7 +211,7 @@ def resnet(
         for j in range(1, depth + 1):
             stride = 2 if i > 1 and j == 1 else 1
             x = block(x, width, stride, **options, name=f"stage{i}_block{j}")
-        # (B, 32 | 16 | 8, 32 | 16 | 8, width), times 4 of bottlenecks
+        # (B, 32 | 16 | 8, 32 | 16 | 8, width), 4 * width if bottleneck
     x = keras.layers.GlobalAveragePooling2D(name="features")(x)  # (B, widths[-1])
     logits = keras.layers.Dense(spec.num_outputs, dtype="float32", name="logits")(x)  # (B, classes)
     return keras.Model(inputs, logits, name="resnet")

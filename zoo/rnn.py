@@ -20,28 +20,29 @@ def simple_step(inputs: keras.KerasTensor, recurrent: keras.KerasTensor, state: 
 def lstm_step(inputs: keras.KerasTensor, recurrent: keras.KerasTensor, state: State) -> State:
     """One step of an LSTM (Hochreiter and Schmidhuber 1997; Gers et al. 2000)."""
     _, cell = state
-    write, keep, new, read = ops.split(inputs + recurrent, 4, axis=-1)  # (B, units) each
-    # The first steps keep what they have (Jozefowicz et al. 2015, section 2.2).
-    cell = ops.sigmoid(keep + 1.0) * cell + ops.sigmoid(write) * ops.tanh(new)
-    return ops.sigmoid(read) * ops.tanh(cell), cell
+    # (B, units) each
+    input_gate, forget_gate, candidate, output_gate = ops.split(inputs + recurrent, 4, axis=-1)
+    # A forget-gate bias of 1: at first the state is kept (Jozefowicz et al. 2015, section 2.2).
+    cell = ops.sigmoid(forget_gate + 1.0) * cell + ops.sigmoid(input_gate) * ops.tanh(candidate)
+    return ops.sigmoid(output_gate) * ops.tanh(cell), cell
 
 
 def gru_step(inputs: keras.KerasTensor, recurrent: keras.KerasTensor, state: State) -> State:
     """One step of a GRU (Cho et al. 2014) whose reset gate acts after the product, as cuDNN's."""
     [output] = state
-    keep, reset, new = ops.split(inputs, 3, axis=-1)  # (B, units) each
-    keep_more, reset_more, before = ops.split(recurrent, 3, axis=-1)
-    keep, reset = ops.sigmoid(keep + keep_more), ops.sigmoid(reset + reset_more)
-    return (keep * output + (1.0 - keep) * ops.tanh(new + reset * before),)
+    update, reset, candidate = ops.split(inputs, 3, axis=-1)  # (B, units) each
+    update_state, reset_state, candidate_state = ops.split(recurrent, 3, axis=-1)
+    update, reset = ops.sigmoid(update + update_state), ops.sigmoid(reset + reset_state)
+    return (update * output + (1.0 - update) * ops.tanh(candidate + reset * candidate_state),)
 
 
 class Cell(NamedTuple):
     """A kind of recurrent network."""
 
     step: Callable[[keras.KerasTensor, keras.KerasTensor, State], State]
-    gates: int  # vectors of `units` numbers that a step makes of its input and of its output
-    states: int  # vectors that it passes on
-    bias: bool  # whether the share of the output has a bias beside that of the input
+    gates: int  # vectors of `units` numbers that a step computes from its input and from its state
+    states: int  # vectors in the state
+    bias: bool  # whether the product with the state has a bias besides that of the input
 
 
 CELLS = {
@@ -55,20 +56,20 @@ CELLS = {
 class Recurrence(keras.layers.Layer):
     """The loop over time of one direction: (B, T, gates * units) to outputs (B, T, units).
 
-    The products of inputs and weights are those of the layer before, for all steps at once; here
-    is what depends on the step before. At padding the state is held.
+    The layer before multiplies the inputs by their weights, for all steps at once; this layer
+    computes what depends on the previous step. At padding the state does not change.
 
     Args:
         cell: a key of CELLS.
         units: of the state.
-        backward: from the end of the text to its beginning.
+        backward: whether to run from the end of the text to its beginning.
     """
 
     def __init__(self, cell: str, units: int, *, backward: bool = False, **options):
         super().__init__(**options)
         self.cell, self.units, self.backward = cell, units, backward
-        # XLA must know how many steps a loop has at most to keep what its way back needs, and
-        # Keras's scan tells TensorFlow no limit.
+        # XLA needs a loop's largest number of steps to store what its backward pass needs, and
+        # Keras's scan gives TensorFlow no limit.
         self.supports_jit = keras.backend.backend() != "tensorflow"
 
     def build(self, inputs_shape, real_shape):
@@ -80,26 +81,26 @@ class Recurrence(keras.layers.Layer):
             self.bias = self.add_weight((width,), "zeros", name="bias")
 
     def call(self, inputs, real):
-        """Outputs of every step, the last real one again at padding: float32.
+        """Outputs of every step in float32; at padding the last real output is repeated.
 
         Args:
             inputs: (B, T, gates * units).
             real: (B, T) bool, False at padding.
         """
         cell, masks = CELLS[self.cell], ops.transpose(real)[..., None]  # (T, B, 1)
-        start, forth = (ops.shape(inputs)[1] - 1, -1) if self.backward else (0, 1)
+        start, direction = (ops.shape(inputs)[1] - 1, -1) if self.backward else (0, 1)
 
-        # The mask is not scanned over: of several inputs Keras has to know the number of steps.
+        # The mask is not scanned over: with several inputs Keras must know the number of steps.
         def step(carried, now):
             *state, t = carried
             recurrent = ops.matmul(ops.cast(state[0], self.compute_dtype), self.kernel)
             if cell.bias:
                 recurrent = recurrent + self.bias
-            # Gates and states in float32: they are added up over hundreds of steps.
+            # Gates and states in float32: they accumulate over hundreds of steps.
             new = cell.step(ops.cast(now, "float32"), ops.cast(recurrent, "float32"), state)
             is_real = ops.take(masks, t, axis=0)  # (B, 1)
             held = [ops.where(is_real, n, s) for n, s in zip(new, state, strict=True)]
-            return (*held, t + forth), (*held, t)
+            return (*held, t + direction), (*held, t)
 
         first = ops.zeros((ops.shape(inputs)[0], self.units), "float32")
         carried = (*(first,) * cell.states, ops.cast(start, "int32"))
@@ -127,7 +128,7 @@ def recurrent(
 
 
 def pool(x: keras.KerasTensor, mask: keras.KerasTensor) -> keras.KerasTensor:
-    """The maximum and the mean over real tokens: (B, T, width) to (B, 2 * width); 0 if none is."""
+    """Maximum and mean over real tokens: (B, T, width) to (B, 2 * width); 0 if there are none."""
     real = ops.cast(mask, "float32")[..., None]  # (B, T, 1)
     count = ops.sum(real, axis=1)  # (B, 1)
     mean = ops.sum(x * real, axis=1) / ops.maximum(count, 1.0)  # (B, width)
@@ -211,10 +212,10 @@ def rnn(
 
     Args:
         cell: rnn, lstm or gru.
-        bidirectional: beside it a second network that reads the text from its end.
+        bidirectional: whether a second network reads the text from its end.
         width: of the embeddings.
         units: of the state of each direction.
-        dropout: fraction dropped of the pooled outputs.
+        dropout: fraction of the pooled outputs that is dropped.
         word_dropout: fraction of tokens whose embedding is zero in a training step.
 
     Raises:
@@ -228,10 +229,12 @@ def rnn(
     mask = ops.not_equal(tokens, 0)  # (B, T)
     x = keras.layers.Embedding(field.ids, width, name="token_embedding")(tokens)  # (B, T, width)
     if word_dropout:
-        whole = (None, None, 1)  # all numbers of an embedding or none
-        x = keras.layers.Dropout(word_dropout, noise_shape=whole, name="word_dropout")(x)
-    ways = (False, True) if bidirectional else (False,)
-    outputs = [recurrent(x, mask, cell=cell, units=units, backward=way) for way in ways]
+        noise_shape = (None, None, 1)  # drops whole embeddings
+        x = keras.layers.Dropout(word_dropout, noise_shape=noise_shape, name="word_dropout")(x)
+    directions = (False, True) if bidirectional else (False,)
+    outputs = [
+        recurrent(x, mask, cell=cell, units=units, backward=backward) for backward in directions
+    ]
     x = outputs[0] if len(outputs) == 1 else ops.concatenate(outputs, axis=-1)
     x = pool(x, mask)  # (B, 2 * directions * units)
     if dropout:

@@ -13,11 +13,11 @@ class Field(NamedTuple):
     shape: tuple[int | None, ...]
     dtype: str
     ids: int | tuple[int, ...] | None = None  # size of the vocabulary, or one for each column
-    length: int | None = None  # of a sequence padded with zeros: its greatest length
+    length: int | None = None  # maximum length of a sequence that is padded with zeros
 
 
 class DataSpec(NamedTuple):
-    """All that a model may know of its data."""
+    """Everything that a model may know about its data."""
 
     inputs: Mapping[str, Field]  # what `Pipeline.example` returns as x
     task: str  # the name of a file in trainers/tasks
@@ -46,10 +46,10 @@ def setting(
         default: the value without the flag; `dataclasses.MISSING`: the flag is required.
         meaning: the text of `--help`.
         kind: a key of trainers.config.codecs.CODECS; empty: the name of the field's type.
-        choices: the allowed texts; empty: any.
+        choices: the allowed values; empty: any.
         at_least, more_than, less_than: bounds of a number.
         changes_numbers: False if weights and metrics do not depend on the value, so that a run may
-            be continued under another one.
+            be continued with another one.
     """
     metadata = {
         "help": meaning,

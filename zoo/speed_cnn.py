@@ -1,6 +1,6 @@
 """A convolutional network for small photographs that is accurate after minutes of training.
 
-After ResNet-9 (Page 2018) and airbench (Jordan 2024, arXiv 2404.00498): the first layer whitens
+Based on ResNet-9 (Page 2018) and airbench (Jordan 2024, arXiv 2404.00498): the first layer whitens
 patches of the data and is not trained, pooling comes early, every convolution is followed by batch
 normalisation, and the logits are scaled down.
 """
@@ -15,7 +15,7 @@ from zoo.spec import DataSpec, Recipe
 
 
 def conv(x: keras.KerasTensor, width: int, name: str) -> keras.KerasTensor:
-    """3x3, same size; no bias, which the batch normalisation after it would cancel."""
+    """A 3x3 convolution that keeps the size; no bias: batch normalisation would cancel it."""
     return keras.layers.Conv2D(width, 3, padding="same", use_bias=False, name=name)(x)
 
 
@@ -41,7 +41,7 @@ def adapt(
 ) -> dict[str, np.ndarray]:
     """Initial weights of the whitening layer, from the principal components of image patches.
 
-    Each component is scaled to variance 1 and used twice, with either sign (Page 2018; Jordan 2024,
+    Each component is scaled to variance 1 and used twice, with both signs (Page 2018; Jordan 2024,
     section 3.2). The first filters of every 3x3 convolution start as the identity (section 3.3).
 
     Args:
@@ -70,9 +70,9 @@ def adapt(
     for layer in model.layers:
         if isinstance(layer, keras.layers.Conv2D) and layer is not whiten:
             kernel = np.array(layer.kernel)  # (3, 3, in, out)
-            same = min(kernel.shape[2:])
-            kernel[:, :, :, :same] = 0.0
-            kernel[1, 1, range(same), range(same)] = 1.0
+            diagonal = min(kernel.shape[2:])
+            kernel[:, :, :, :diagonal] = 0.0
+            kernel[1, 1, range(diagonal), range(diagonal)] = 1.0
             values[layer.kernel.path] = kernel
     return values
 

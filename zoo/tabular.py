@@ -1,7 +1,7 @@
-"""A network for tables: a linear model, and an MLP over embedded columns beside it.
+"""A network for tables: the sum of a linear model and an MLP over embedded columns.
 
-The linear model is fitted first (`linear_start`) and the MLP begins near zero: training starts from
-logistic or ridge regression, and keeps what the held-out loss says is better.
+The linear model is fitted first (`linear_start`) and the MLP starts near zero, so training starts
+from logistic or ridge regression, and keeps the weights with the lowest held-out loss.
 
 Number embeddings: Gorishniy et al. 2022, "On Embeddings for Numerical Features in Tabular Deep
 Learning". benchmarks/tables_study.py compares the model with boosting and linear models.
@@ -23,11 +23,11 @@ from zoo import tabular_words
 from zoo.spec import DataSpec, Recipe
 
 _NUMERIC = ("numbers", "ranks", "missing")
-_FEW, _MANY = 102, 302  # values of a category, with missing and unknown
-_UNKNOWN = 1  # its id
-_CELLS = 10_000_000  # that the linear model is fitted to
+_FEW, _MANY = 102, 302  # values of a categorical column, including missing and unknown
+_UNKNOWN = 1  # id of an unknown value
+_CELLS = 10_000_000  # most cells (rows x features) that the linear model is fitted to
 _PENALTIES = np.logspace(-2, 4, 13)  # of ridge regression
-_FEW_CELLS = 1_000_000  # that its penalty is chosen on: the best does not grow with the rows
+_FEW_CELLS = 1_000_000  # to choose the penalty on: the best does not grow with the rows
 
 
 def piecewise_linear(
@@ -35,8 +35,8 @@ def piecewise_linear(
 ) -> keras.KerasTensor:
     """A piecewise-linear function of each number: ranks (B, n) to (B, n, width).
 
-    A rank r among the training rows has filled the bins below it, clip(bins r - t, 0, 1) of each
-    bin t; a missing number has filled none.
+    A rank r among the training rows fills the bins below it, bin t by clip(bins r - t, 0, 1); a
+    missing number fills none.
     """
     filled = ops.clip(bins * ranks[..., None] - ops.arange(bins, dtype="float32"), 0.0, 1.0)
     filled = filled * (1.0 - missing)[..., None]  # (B, n, bins)
@@ -68,9 +68,9 @@ def embed_categories(
 ) -> list[keras.KerasTensor]:
     """A vector for each category of each column: (B, k) ids to k tensors (B, at most width).
 
-    All begin at zero: a value that training never had stays without effect. Of a column of more
-    than a hundred values, training takes a fraction `forgotten` of the rows as unknown, so that
-    there is an answer to new ones.
+    All start at zero, so that a value that never occurs in training has no effect. In a column of
+    more than a hundred values, training replaces a fraction `forgotten` of them by unknown, so that
+    the network learns an answer for new ones.
     """
     vectors = []
     for i, size in enumerate(sizes):
@@ -86,7 +86,7 @@ def embed_categories(
 
 
 def one_hot(ids: keras.KerasTensor, sizes: tuple[int, ...]) -> list[keras.KerasTensor]:
-    """Ids (B, k) to k tensors (B, size) of 0 and 1; of over 300 values, missing and unknown."""
+    """Ids (B, k) to k one-hot tensors (B, size); over 300 values, of missing and unknown only."""
     return [
         ops.one_hot(ids[:, i], size if size <= _MANY else _UNKNOWN + 1, dtype="float32")
         for i, size in enumerate(sizes)
@@ -96,21 +96,21 @@ def one_hot(ids: keras.KerasTensor, sizes: tuple[int, ...]) -> list[keras.KerasT
 def linear_start(
     model: keras.Model, batches: Iterator[tuple[dict[str, np.ndarray], np.ndarray]]
 ) -> dict[str, np.ndarray]:
-    """Kernel and bias of logistic or ridge regression on what the linear path takes.
+    """Kernel and bias of logistic or ridge regression on the inputs of the linear path.
 
-    Of many rows, evenly spaced ones with ten million cells are enough.
+    Of many rows it uses evenly spaced ones, with ten million cells.
 
     Args:
         batches: (inputs, y) of the training rows: classes (B,), labels of 0 or 1 (B, outputs), or
-            numbers (B,), which are standardised, as the network's answers are.
+            numbers (B,), which are standardised, as the network's outputs are.
     """
     linear, bias = model.get_layer("linear"), model.get_layer("logits").bias
-    seen, targets = zip(*batches, strict=True)
-    width = linear.kernel.shape[0] + seen[0].get("words", np.zeros((1, 0)))[0].size
+    parts, targets = zip(*batches, strict=True)
+    width = linear.kernel.shape[0] + parts[0].get("words", np.zeros((1, 0)))[0].size
     most = max(2000, _CELLS // width)  # rows, evenly spaced
     y = np.concatenate(targets)
     rows = np.arange(len(y)) if len(y) <= most else np.linspace(0, len(y) - 1, most, dtype=int)
-    inputs = {name: np.concatenate([part[name] for part in seen])[rows] for name in seen[0]}
+    inputs = {name: np.concatenate([part[name] for part in parts])[rows] for name in parts[0]}
     x = ops.convert_to_numpy(keras.Model(model.input, linear.input)(inputs))
     y, start = y[rows], {}
     if "words" in inputs:
@@ -128,7 +128,7 @@ def linear_start(
 
 
 def _fitted(x: np.ndarray, y: np.ndarray, outputs: int) -> tuple[np.ndarray, np.ndarray]:
-    """Kernel (features, outputs) and bias (outputs,) of the task that `y` is of."""
+    """Kernel (features, outputs) and bias (outputs,), by the kind of task that `y` shows."""
     kernel, start = np.zeros((x.shape[1], outputs)), np.zeros(outputs)
     if y.ndim == 1 and not np.issubdtype(y.dtype, np.integer):
         standard = (y - y.mean(dtype=np.float64)) / (y.std(dtype=np.float64) or 1.0)
@@ -147,9 +147,9 @@ def _fitted(x: np.ndarray, y: np.ndarray, outputs: int) -> tuple[np.ndarray, np.
 
 
 def _penalty(x: np.ndarray | sparse.csr_matrix, y: np.ndarray) -> float:
-    """The penalty of ridge regression with the lowest leave-one-out error; 1 beside words.
+    """The penalty of ridge regression with the lowest leave-one-out error; 1 if there are words.
 
-    A lower one errs most far from other rows: on ames it costs 0.01 r2.
+    A lower penalty errs most on rows far from all others: on ames it costs 0.01 r2.
     """
     if sparse.issparse(x):
         return 1.0
@@ -162,7 +162,7 @@ def _logistic(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if y.min() == y.max():
         return np.zeros((x.shape[1], 1)), np.zeros(1)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # it is a start
+        warnings.simplefilter("ignore", ConvergenceWarning)  # these are only initial weights
         fitted = LogisticRegression(C=1.0, max_iter=1000).fit(x, y)
     kernel, bias = fitted.coef_.T, fitted.intercept_
     if kernel.shape[1] > 1:
@@ -204,19 +204,19 @@ def tabular(
     frequencies: int = 0,
     forgotten: float = 0.05,
 ) -> keras.Model:
-    """Embedded numbers, categories and words of a table, MLPs, and a linear path beside them.
+    """MLPs over embedded numbers, categories and words of a table, plus a linear path.
 
-    Its output is (B, outputs), or (B, members, outputs) of several members.
+    Its output is (B, outputs), or (B, members, outputs) with several members.
 
     Args:
-        members: MLPs over the same embeddings, which are trained each for itself and answer
-            together; they share the linear path.
+        members: MLPs over the same embeddings, each trained with its own loss and combined in
+            predictions; they share the linear path.
         hidden: units of each hidden layer of a member.
         dropout: fraction dropped after each hidden layer.
         bins: pieces of the function of each number.
-        width: numbers that each column becomes; a category of fewer values becomes as many.
-        frequencies: of the periodic embedding of each number; 0: there is none.
-        forgotten: fraction of training rows whose category counts as unknown, of columns of more
+        width: components of each column's embedding; of a smaller category, its number of values.
+        frequencies: of the periodic embedding of each number; 0 leaves it out.
+        forgotten: fraction of training rows whose category counts as unknown, in columns of more
             than a hundred values.
 
     Raises:
@@ -226,7 +226,7 @@ def tabular(
     if members < 1:
         raise ValueError(f"tabular has at least one member, received members={members}")
     inputs = zoo.keras_inputs(spec)
-    # Of the MLP and of the linear path, (B, some width) each, and of the logits.
+    # Inputs of the MLP and of the linear path, (B, some width) each, and terms of the logits.
     parts, plain, direct = [], [], []
     if "numbers" in inputs:
         numbers, ranks, missing = (inputs[name] for name in _NUMERIC)
@@ -242,8 +242,8 @@ def tabular(
         parts += embed_categories(inputs["categories"], sizes, width=width, forgotten=forgotten)
         plain += one_hot(inputs["categories"], sizes)
     if "words" in inputs:
-        means, there, scores = tabular_words.embed(inputs["words"], spec, width=width)
-        parts, plain, direct = [*parts, means], [*plain, there], [scores]
+        means, present, scores = tabular_words.embed(inputs["words"], spec, width=width)
+        parts, plain, direct = [*parts, means], [*plain, present], [scores]
     x = _mlp(_joined(parts, "join"), spec.num_outputs, members, hidden=hidden, dropout=dropout)
     linear = keras.layers.Dense(
         spec.num_outputs, use_bias=False, kernel_initializer="zeros", dtype="float32", name="linear"
@@ -279,8 +279,8 @@ def _dense(x: keras.KerasTensor, units: int, members: int, **options) -> keras.K
 
 
 def _check_form(spec: DataSpec) -> None:
-    given, numeric, others = {*spec.inputs}, {*_NUMERIC}, {"categories", "words"}
-    if not given or given & numeric not in (set(), numeric) or given - numeric - others:
+    names, numeric, others = {*spec.inputs}, {*_NUMERIC}, {"categories", "words"}
+    if not names or names & numeric not in (set(), numeric) or names - numeric - others:
         raise ValueError(f"tabular takes the input form columns, the data has {dict(spec.inputs)}")
 
 

@@ -1,7 +1,7 @@
 """A linear model over the n-grams of a text, with naive-Bayes weighting: the first to try on texts.
 
 Wang and Manning 2012, "Baselines and Bigrams: Simple, Good Sentiment and Topic Classification";
-here with the logistic loss, whose early end stands for a penalty, and Adagrad, which reads and
+here with the logistic loss, early stopping in place of a penalty, and Adagrad, which reads and
 writes only the weights of a batch's n-grams.
 """
 
@@ -20,12 +20,12 @@ _SCALE = 10.0  # of a text's weighted n-grams, so that small weights make large 
 def log_count_ratios(
     model: keras.Model, batches: Iterator[tuple[dict[str, np.ndarray], np.ndarray]]
 ) -> dict[str, np.ndarray]:
-    """The ratio of each n-gram for each output, and where the bias begins.
+    """The log-count ratio of each n-gram for each output, and the initial bias.
 
-    With p the number of texts of a class that have the n-gram, plus one, and q that of the other
-    texts, the ratio is log(p / sum of p) - log(q / sum of q). The bias is the logarithm of the
-    class's odds, or of its fraction where there are more than two. A target that is a number has
-    no classes: ratios stay 1.
+    With p the number of texts of a class that have the n-gram, plus one, and q the same for the
+    other texts, the ratio is log(p / sum of p) - log(q / sum of q). The bias is the log-odds of the
+    class, or the logarithm of its fraction where there are more than two classes. A numeric target
+    has no classes: its ratios stay 1.
 
     Args:
         batches: (inputs, y) of the training rows: classes (B,), or labels of 0 or 1, (B, outputs).
@@ -48,7 +48,7 @@ def log_count_ratios(
         members, rows = members + member.sum(axis=0), rows + len(y)
     p, q = 1 + having[:, 1:], 1 + every[1:] - having[:, 1:]  # (outputs, n-grams); 0 is padding
     ratios = np.log(p / p.sum(axis=1, keepdims=True)) - np.log(q / q.sum(axis=1, keepdims=True))
-    # One text more, so that a class without texts has a finite bias.
+    # One extra text, so that a class without texts has a finite bias.
     start = np.log((members + 1) / (rows + outputs if exclusive else rows - members + 1))
     return {
         ratio.path: np.pad(ratios.T, [(1, 0), (0, 0)]).astype(np.float32),
@@ -89,8 +89,8 @@ def text_ngram(spec: DataSpec) -> keras.Model:
     ids, size = inputs["ngrams"], spec.inputs["ngrams"].ids  # (B, T), 0 is padding
     real = ops.cast(ops.not_equal(ids, 0), "float32")[..., None]  # (B, T, 1)
     ratio = keras.layers.Embedding(size, spec.num_outputs, "ones", trainable=False, name="ratio")
-    # From zero: a convex loss needs no random start, and an n-gram that never occurs in training
-    # stays without effect.
+    # Starts at zero: a convex loss needs no random start, and an n-gram that never occurs in
+    # training keeps the weight zero.
     weight = keras.layers.Embedding(size, spec.num_outputs, "zeros", name="weight")
     x = ops.cast(ratio(ids), "float32") * real  # (B, T, outputs)
     norm = ops.sqrt(ops.maximum(ops.sum(ops.square(x), axis=1), 1e-6))  # (B, outputs)

@@ -27,7 +27,7 @@ def encoder_block(
     gated: bool,
     name: str,
 ) -> keras.KerasTensor:
-    """Attention and MLP, each normalised before and added to its input (Xiong et al. 2020)."""
+    """Pre-norm attention and MLP, each added to its input (Xiong et al. 2020)."""
     y = normalise(x, rms_norm, name=f"{name}_attention_norm")
     y = attention(
         y, mask, num_heads=num_heads, dropout=dropout, rotary=rotary, name=f"{name}_attention"
@@ -42,7 +42,7 @@ def encoder_block(
 
 
 def normalise(x: keras.KerasTensor, rms_norm: bool, *, name: str) -> keras.KerasTensor:
-    """Layer norm, or its form without mean and bias (Zhang and Sennrich 2019)."""
+    """Layer norm, or RMS norm, which has no mean and no bias (Zhang and Sennrich 2019)."""
     kind = keras.layers.RMSNormalization if rms_norm else keras.layers.LayerNormalization
     return kind(epsilon=1e-6, name=name)(x)
 
@@ -94,20 +94,20 @@ def transformer_encoder(
 ) -> keras.Model:
     """A pre-norm Transformer encoder over tokens, averaged over the text, with a linear head.
 
-    Where the data has `masked_positions`, its answers are logits of the tokens there, by the
-    transposed matrix of the token embedding.
+    Where the data has `masked_positions`, its outputs are logits of the tokens there, computed with
+    the transposed matrix of the token embedding.
 
     Args:
         width: of the embeddings and of every block; a multiple of `num_heads`.
         mlp_dim: units of the hidden layer of each block's MLP.
         word_dropout: fraction of tokens whose embedding is zero in a training step.
-        rotary: positions turn queries and keys (Su et al. 2021); no position is embedded.
-        rms_norm: normalises by the root mean square alone.
+        rotary: rotary position embedding (Su et al. 2021) instead of a learned one.
+        rms_norm: RMS norm instead of layer norm.
         gated: the MLP's hidden units are multiplied by gates (Shazeer 2020, ReGLU).
 
     Raises:
-        ValueError: the data has no tokens, or `num_heads` does not divide `width`, into even parts
-            where they are rotary.
+        ValueError: the data has no tokens, or `num_heads` does not divide `width` (into even parts
+            if rotary).
     """
     field = field_of_tokens(spec, "transformer_encoder")
     check_heads(width, num_heads, rotary=rotary)
@@ -125,8 +125,8 @@ def transformer_encoder(
         position = keras.layers.Embedding(field.length, width, normal, name="position_embedding")
         x = x + position(positions_of(tokens))
     if word_dropout:
-        whole = (None, None, 1)  # all numbers of an embedding or none
-        x = keras.layers.Dropout(word_dropout, noise_shape=whole, name="word_dropout")(x)
+        noise_shape = (None, None, 1)  # drops whole embeddings
+        x = keras.layers.Dropout(word_dropout, noise_shape=noise_shape, name="word_dropout")(x)
     sizes = {"num_heads": num_heads, "mlp_dim": mlp_dim, "dropout": dropout}
     kind = {"rotary": rotary, "rms_norm": rms_norm, "gated": gated}
     for i in range(num_layers):

@@ -78,20 +78,20 @@ def vgg(
     dropout: float = 0.5,
     pixels: str = "plain",
 ) -> keras.Model:
-    """Groups of 3x3 convolutions, each with a pool, and dense layers, or the mean without any.
+    """Groups of 3x3 convolutions, each with a pool, then dense layers or the mean over pixels.
 
     Args:
         widths: channels of each group; each group halves the image.
         depths: convolutions of each group.
-        units: of the hidden dense layers, which see every pixel; none: the mean over pixels is
-            read instead, and any image size has as many weights.
-        batch_norm: after every convolution, which then has no bias.
-        dropout: after each hidden dense layer.
-        pixels: plain (from -1 to 1) or caffe, as the weights of keras.applications take them.
+        units: widths of the hidden dense layers, which take every pixel; empty: the head takes the
+            mean over pixels, and the number of weights does not depend on the image size.
+        batch_norm: batch normalisation after every convolution, which then has no bias.
+        dropout: fraction dropped after each hidden dense layer.
+        pixels: plain (from -1 to 1) or caffe, as the weights of keras.applications expect.
 
     Raises:
-        ValueError: the data is not one image, the image is too small for the pools, or there are
-            no such pixels.
+        ValueError: the data is not one image, the image is too small for the pools, or `pixels` is
+            unknown.
     """
     check_image(spec, f"vgg with {len(widths)} groups", 2 ** len(widths))
     inputs = zoo.keras_inputs(spec)

@@ -11,7 +11,7 @@ _EPSILON = 1e-6  # of all layer norms
 
 
 def check_patches(spec: DataSpec, model: str, patch: int) -> None:
-    """ValueError unless the data is one image that patches of `patch` x `patch` pixels fill."""
+    """ValueError unless the data is one image whose sides are multiples of `patch` pixels."""
     check_image(spec, model, patch)
     height, width, channels = spec.inputs["image"].shape
     if height % patch or width % patch:
@@ -22,35 +22,35 @@ def check_patches(spec: DataSpec, model: str, patch: int) -> None:
 
 
 def embed(image: keras.KerasTensor, *, width: int, patch: int, token: bool) -> keras.KerasTensor:
-    """Patches with their positions: (B, H, W, C) to (B, T, width), T = H W / patch^2.
+    """Embedded patches plus positions: (B, H, W, C) to (B, T, width), T = H W / patch^2.
 
     Args:
-        token: a trained vector stands before the patches, so that there is one more.
+        token: whether a trained class token precedes the patches, so that T is one more.
     """
-    cut = keras.layers.Conv2D(
+    patch_embedding = keras.layers.Conv2D(
         width, patch, strides=patch, kernel_initializer="lecun_normal", name="patch_embedding"
     )
-    x = cut(image)  # (B, H / patch, W / patch, width)
+    x = patch_embedding(image)  # (B, H / patch, W / patch, width)
     x = keras.layers.Reshape((-1, width), name="patches")(x)  # (B, T, width)
     if token:
         zero = ops.zeros_like(x[:, :1, 0], dtype="int32")  # (B, 1)
-        first = keras.layers.Embedding(1, width, "zeros", name="class_token")(zero)
-        x = ops.concatenate([first, x], axis=1)  # (B, 1 + T, width)
-    start = keras.initializers.TruncatedNormal(stddev=0.02)
-    position = keras.layers.Embedding(x.shape[1], width, start, name="position_embedding")
+        class_token = keras.layers.Embedding(1, width, "zeros", name="class_token")(zero)
+        x = ops.concatenate([class_token, x], axis=1)  # (B, 1 + T, width)
+    normal = keras.initializers.TruncatedNormal(stddev=0.02)
+    position = keras.layers.Embedding(x.shape[1], width, normal, name="position_embedding")
     return x + position(positions_of(ops.zeros_like(x[..., 0], dtype="int32")))
 
 
 def block(
     x: keras.KerasTensor, *, num_heads: int, mlp_dim: int, path_dropout: float, name: str
 ) -> keras.KerasTensor:
-    """Attention and MLP, each normalised before and added to its input (section 3.1)."""
+    """Pre-norm attention and MLP, each added to its input (section 3.1)."""
 
     def kept(y: keras.KerasTensor, part: int) -> keras.KerasTensor:
         if not path_dropout:
             return y
-        whole = (None, 1, 1)  # all of an image's branch or none (Huang et al. 2016)
-        layer = keras.layers.Dropout(path_dropout, whole, name=f"{name}_path_dropout{part}")
+        noise_shape = (None, 1, 1)  # an image's whole branch or nothing (Huang et al. 2016)
+        layer = keras.layers.Dropout(path_dropout, noise_shape, name=f"{name}_path_dropout{part}")
         return layer(y)
 
     y = keras.layers.LayerNormalization(epsilon=_EPSILON, name=f"{name}_attention_norm")(x)
@@ -64,10 +64,10 @@ def block(
 def encode(
     x: keras.KerasTensor, *, num_layers: int, num_heads: int, mlp_dim: int, path_dropout: float
 ) -> keras.KerasTensor:
-    """All blocks and the last norm: (B, T, width) to the same; any T, so also some patches.
+    """All blocks and the last norm: (B, T, width) to the same; also for a subset of the patches.
 
     Args:
-        path_dropout: of the last block; the rate rises evenly from 0 at the first.
+        path_dropout: rate of the last block; it rises linearly from 0 at the first.
     """
     for i in range(num_layers):
         rate = path_dropout * i / max(1, num_layers - 1)
@@ -159,19 +159,20 @@ def vit(
     path_dropout: float = 0.0,
     pool: str = "token",
 ) -> keras.Model:
-    """A Vision Transformer over patches of the image, read at a class token or as their mean.
+    """A Vision Transformer over patches of the image, pooled by a class token or by their mean.
 
     Args:
         patch: pixels per side of a patch; it divides the image's sides.
         width: of the embeddings and of every block; a multiple of `num_heads`.
         mlp_dim: units of the hidden layer of each block's MLP.
-        path_dropout: fraction of images whose branch of the last block is left out in a training
-            step, less of earlier blocks (Huang et al. 2016; 0.1 where few images are fine-tuned).
-        pool: token (a trained vector that stands before the patches) or mean of the patches.
+        path_dropout: stochastic depth: fraction of images that skip the last block's branches in a
+            training step, fewer in earlier blocks (Huang et al. 2016; 0.1 to fine-tune on few
+            images).
+        pool: token (a trained vector before the patches) or mean (of the patches).
 
     Raises:
         ValueError: the data is not one image, `patch` does not divide it, `num_heads` does not
-            divide `width`, or another `pool`.
+            divide `width`, or `pool` is unknown.
     """
     check_patches(spec, "vit", patch)
     check_heads(width, num_heads)

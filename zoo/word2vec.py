@@ -1,4 +1,4 @@
-"""word2vec: vectors of words that tell which words stand near each other (Mikolov et al. 2013)."""
+"""word2vec: word vectors that predict which words are near each other (Mikolov et al. 2013)."""
 
 import keras
 from keras import ops
@@ -9,9 +9,10 @@ from zoo.spec import DataSpec, Recipe
 
 @keras.saving.register_keras_serializable("zoo")
 class Band(keras.layers.Layer):
-    """Of a matrix of positions (B, T, T) the `window` numbers to each side of its diagonal.
+    """The `window` entries on each side of the diagonal of a matrix over positions (B, T, T).
 
-    (B, T, 2 window): first those before, in order; zeros beyond the first and last position.
+    (B, T, 2 window): first those before the diagonal, in order; zeros beyond the first and last
+    position.
     """
 
     def __init__(self, window: int, **options):
@@ -21,7 +22,7 @@ class Band(keras.layers.Layer):
     def call(self, scores):
         window, (batch, length) = self.window, ops.shape(scores)[:2]
         x = ops.pad(scores, [(0, 0), (0, 0), (window, window)])  # (B, T, T + 2 window)
-        # In rows that are longer by one, each begins one position further to the right.
+        # With rows that are longer by one, each starts one position further to the right.
         x = ops.reshape(x, (batch, length * (length + 2 * window)))
         x = ops.pad(x, [(0, 0), (0, length)])
         x = ops.reshape(x, (batch, length, length + 2 * window + 1))
@@ -53,17 +54,17 @@ class Band(keras.layers.Layer):
     parameters=7_680_256,
 )
 def word2vec(spec: DataSpec, *, width: int = 128) -> keras.Model:
-    """Skip-gram: the vector of a word against those of the words around it and of drawn ones.
+    """Skip-gram: scores of each word with the words around it and with sampled negatives.
 
-    Logits (B, T, 2 window + N): of each of T running words with those before and after it, and with
-    the N negatives of its row. Vectors of words begin in U(-0.5, 0.5) / width, those of contexts at
-    zero (word2vec.c).
+    Logits (B, T, 2 window + N): of each of the T words of a row with those before and after it, and
+    with the row's N negatives. Word vectors start in U(-0.5, 0.5) / width, context vectors at zero
+    (word2vec.c).
 
     Args:
-        width: numbers of a vector.
+        width: components of a vector.
 
     Raises:
-        ValueError: the data has no running words with negatives.
+        ValueError: the inputs are not words and negatives.
     """
     if set(spec.inputs) != {"words", "negatives"}:
         raise ValueError(f"word2vec takes words and negatives, the data has {dict(spec.inputs)}")
@@ -75,10 +76,10 @@ def word2vec(spec: DataSpec, *, width: int = 128) -> keras.Model:
         size, width, "zeros", dtype="float32", name="context_embedding"
     )
     centre = ops.cast(words(inputs["words"]), "float32")  # (B, T, width)
-    beside = contexts(inputs["words"])
-    drawn = contexts(inputs["negatives"])  # (B, N, width)
-    # Products of all positions of a row take less than gathering every context of every centre.
-    pairs = ops.matmul(centre, ops.transpose(beside, (0, 2, 1)))  # (B, T, T)
+    context = contexts(inputs["words"])
+    negative = contexts(inputs["negatives"])  # (B, N, width)
+    # Products of all positions of a row take less time than gathering every word's contexts.
+    pairs = ops.matmul(centre, ops.transpose(context, (0, 2, 1)))  # (B, T, T)
     band = Band((spec.num_outputs - negatives) // 2, dtype="float32", name="band")
-    noise = ops.matmul(centre, ops.transpose(drawn, (0, 2, 1)))  # (B, T, N)
+    noise = ops.matmul(centre, ops.transpose(negative, (0, 2, 1)))  # (B, T, N)
     return keras.Model(inputs, ops.concatenate([band(pairs), noise], axis=2), name="word2vec")

@@ -1,1 +1,1 @@
-"""What a run is asked to do: fields, flags and settings."""
+"""The settings of a run: fields, flags and checks."""

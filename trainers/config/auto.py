@@ -1,4 +1,4 @@
-"""What --model=auto means: the model of the run in the folder, else the data's first choice."""
+"""What --model=auto means: the model of the run in the folder, else the default for the data."""
 
 import logging
 import os
@@ -14,7 +14,7 @@ _FIRST = {
     **dict.fromkeys(("text_lines", "text_folder", "text_table"), "text_ngram"),
     **dict.fromkeys(("tfds_text", "imdb", "docstrings"), "text_ngram"),
 }
-_FIRST_OF_TASK = {  # instead, which those of the data are not for
+_FIRST_OF_TASK = {  # for these tasks, which the data's first choice does not support
     "masked_image": "mae",
     "masked_lm": "bert_mini",
     "word_vectors": "word2vec",
@@ -23,7 +23,7 @@ _FIRST_OF_TASK = {  # instead, which those of the data are not for
 # For photographs: a network that was trained on ImageNet, where its weights are installed.
 _PRETRAINED, _FROM_SCRATCH = "efficientnet_lite2", "speed_cnn"
 _PHOTOGRAPHS = ("image_folder", "image_table")
-_BY_ROWS = {"batch_size": 0, "epochs": 0}  # a batch of CIFAR-10 is more than some folders have
+_BY_ROWS = {"batch_size": 0, "epochs": 0}  # its own batch is larger than some folders
 SUMMARY = (
     "The first choice for the data set: tabular for tables, text_ngram for texts, for photographs "
     "efficientnet_lite2 where its weights are installed and else speed_cnn; mae for "
@@ -34,18 +34,18 @@ _LOG = logging.getLogger(__name__)
 
 
 def model_for(pipeline: str | None, workdir: str | None, task: str | None = None) -> str:
-    """A registered name.
+    """The registered name of the model to train.
 
     Args:
         pipeline: name of the data set.
-        workdir: folder of the run; empty or None: the default, whose name has the model in it.
-        task: that is asked for; empty or None: the data's own.
+        workdir: folder of the run; empty or None: the default one, whose name contains the model.
+        task: the task that is asked for; empty or None: the data's own.
 
     Raises:
-        UsageError: no data set is given, or none of the models is the obvious one for it.
+        UsageError: no data set is given, or there is no default model for it.
         ArtefactError: the record of the run is damaged.
     """
-    from trainers.store import sealed  # it brings NumPy, which a refused flag does without
+    from trainers.store import sealed  # imports NumPy, which refusing a flag does not need
 
     folder = pathlib.Path(os.path.expanduser(workdir or ""))
     record = sealed.read(folder / "run.json") if workdir else None
@@ -76,7 +76,7 @@ def model_for(pipeline: str | None, workdir: str | None, task: str | None = None
 
 
 def sizes(model: str, pipeline: str | None) -> dict[str, float]:
-    """Fields of the recipe of a model that was chosen, where its own are not for any images."""
+    """Recipe fields of a chosen model to replace, where its own do not suit every set of images."""
     return _BY_ROWS if pipeline in _PHOTOGRAPHS and model == _FROM_SCRATCH else {}
 
 

@@ -9,7 +9,7 @@ from trainers.ways import registry as ways
 
 
 def listing() -> str:
-    """Models, data sets, tasks, ways and recipes, a line each."""
+    """Models, data sets, tasks, ways and recipes, one line each."""
     groups = (
         ("models (--model=...)", {"auto": auto.SUMMARY, **_summaries(zoo)}),
         ("data sets (--pipeline=...)", _summaries(pipelines)),

@@ -1,4 +1,4 @@
-"""What settings name and must fit: tasks, options of data, ways and tasks, paths."""
+"""Checks of what settings name: tasks, ways, data sets, their options, and paths."""
 
 import os
 import pathlib
@@ -16,10 +16,10 @@ from trainers.ways import registry as ways
 if TYPE_CHECKING:
     from trainers.config.settings import Settings
 
-# Flags that name the data, for the pipelines that take them, with an example of each.
+# Flags that name the data, for the pipelines that take them, each with an example.
 _DATA_EXAMPLES = {"dataset": "mnist", "data_files": "table.csv", "target": "price"}
-# What --init_from takes besides paths: no source of the model's own, the model's `adapt`, weights
-# inside a package, and a last layer fitted on the features of the others.
+# What --init_from takes besides paths: `none` (not the model's own sources), the model's `adapt`,
+# weights inside a package, and a last layer fitted on the features that the other sources set.
 START_SOURCES = ("none", "statistics", packages.SOURCE, "probe")
 VECTOR_FILES = (".txt", ".vec")  # suffixes of word vectors, which --init_from takes too
 
@@ -28,7 +28,7 @@ def task_of(settings: "Settings", own: str) -> str:
     """The task of a run: that of --task, else the model's first, else the data's `own`.
 
     Raises:
-        UsageError: the model is not for it.
+        UsageError: the model cannot be trained for it.
     """
     of_model = zoo.describe(settings.model).tasks
     task = settings.task or next(iter(of_model), own)
@@ -38,7 +38,7 @@ def task_of(settings: "Settings", own: str) -> str:
 
 
 def check_task_options(settings: "Settings", task: str) -> None:
-    """UsageError: --task_options has what the task does not take."""
+    """UsageError: --task_options has an unknown option or a wrong value."""
     described = tasks.describe(task)
     for name, value in settings.task_options.items():
         check_name(f"option of task {task}", name, sorted(described.options))
@@ -56,9 +56,9 @@ def pipeline_arguments(settings: "Settings") -> dict[str, Any]:
 
 
 def start_sources(settings: "Settings") -> list[str]:
-    """What --init_from lists, then the model's own sources, unless the list names `none`.
+    """The sources that --init_from lists, then the model's own, unless the list has `none`.
 
-    Of a model whose weights come from a run or a file, none are taken from a package.
+    If weights come from a run or a file, none are taken from a package.
     """
     listed = list(settings.init_from)
     if "none" in listed:
@@ -66,14 +66,14 @@ def start_sources(settings: "Settings") -> list[str]:
     own = zoo.describe(settings.model).start
     if set(listed) - set(START_SOURCES):
         own = tuple(source for source in own if source != packages.SOURCE)
-    more = [source for source in own if source not in listed]
-    # A probe reads the features of what the others set.
-    at = listed.index("probe") if "probe" in listed else len(listed)
-    return [*listed[:at], *more, *listed[at:]]
+    missing = [source for source in own if source not in listed]
+    # Before a listed probe, which reads the features that the others set.
+    index = listed.index("probe") if "probe" in listed else len(listed)
+    return [*listed[:index], *missing, *listed[index:]]
 
 
 def known(describe: Callable[[str], Any], name: str) -> Any:
-    """What `describe` says of a name. UsageError: there is no such name."""
+    """The listing of a name. UsageError: there is no such name."""
     try:
         return describe(name)
     except ValueError as error:
@@ -81,20 +81,20 @@ def known(describe: Callable[[str], Any], name: str) -> Any:
 
 
 def check_task(settings: "Settings", of_model: tuple[str, ...]) -> None:
-    """UsageError: a task that is unknown, or that the model is not for; an option or monitor."""
+    """UsageError: an unknown or wrong task, option of it or monitor."""
     for task in of_model:
         check_name(f"task of {settings.model}", task, tasks.names())
     if settings.task:
         check_name("task", settings.task, tasks.names())
-    asked = task_of(settings, "")
-    if asked:  # else the data says which it is
-        check_task_options(settings, asked)
+    chosen = task_of(settings, "")
+    if chosen:  # otherwise the data determines it
+        check_task_options(settings, chosen)
     metrics = {name for task in tasks.names() for name in tasks.describe(task).metrics}
     check_name("monitor", settings.recipe.monitor, sorted(metrics))
 
 
 def check_pipeline(settings: "Settings") -> None:
-    """UsageError: an unknown data set, an option of it or a flag of data that it does not take."""
+    """UsageError: an unknown data set, or an option or a flag of data that it does not take."""
     name = settings.recipe.pipeline
     described = known(pipelines.describe, name)
     offered = {*described.options, *described.required}
@@ -119,7 +119,7 @@ def check_pipeline(settings: "Settings") -> None:
 
 
 def check_ways(settings: "Settings") -> None:
-    """UsageError: a way that is unknown or named twice, or an option of one."""
+    """UsageError: an unknown way, one named twice, or a wrong option of one."""
     for name in settings.way:
         check_name("way", name, ways.names())
         if settings.way.count(name) > 1:
@@ -134,11 +134,11 @@ def check_ways(settings: "Settings") -> None:
 
 
 def check_run(settings: "Settings") -> None:
-    """Refuses a batch that does not divide, or a start of a run that cannot be.
+    """Checks that a batch divides over replicas and ways, and that the named runs and files exist.
 
     Raises:
-        UsageError: either of these.
-        DataError: weights in a package that is not installed.
+        UsageError: it does not, or they do not.
+        DataError: weights are in a package that is not installed.
     """
     parts = ways.batch_divisor(settings.way, settings.way_options)
     if settings.recipe.batch_size % ((settings.replicas or 1) * parts):
@@ -157,7 +157,7 @@ def check_run(settings: "Settings") -> None:
                 raise UsageError(
                     f"--{flag}={path}: runs live on a local disk; copy a finished run elsewhere"
                 )
-    if (settings.run_dir / "run.json").exists():  # it has its initial weights already
+    if (settings.run_dir / "run.json").exists():  # its initial weights are set already
         return
     if packages.SOURCE in start_sources(settings):
         packages.required(settings.model)

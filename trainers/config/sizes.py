@@ -1,7 +1,7 @@
-"""Batch size and number of epochs where a recipe leaves them, as 0, to the number of rows.
+"""Batch size and number of epochs by the number of rows, where a recipe has 0.
 
 Sixty epochs at batch 128 are 120 updates for 230 rows: small tables need small batches and many
-epochs, of which early stopping and the best held-out loss keep what helps.
+epochs, from which early stopping and the lowest held-out loss choose.
 """
 
 import dataclasses
@@ -10,15 +10,15 @@ import logging
 from trainers.config.settings import Settings
 
 _SMALLEST_BATCH, _LARGEST_BATCH = 16, 256
-_BATCHES = 16  # an epoch, between these two
-_UPDATES = 2000  # at least
+_BATCHES = 16  # in an epoch, for batch sizes between these two
+_UPDATES = 2000  # fewest
 _FEWEST_EPOCHS, _MOST_EPOCHS = 40, 500
-_PATIENCE = 4  # early stopping waits for this part of the epochs: small splits are noisy
+_PATIENCE = 4  # early stopping waits for a quarter of the epochs: small splits are noisy
 _LOG = logging.getLogger(__name__)
 
 
 def chosen(settings: Settings, num_rows: int) -> Settings:
-    """The settings with sizes for so many training rows; without zeros, as they are."""
+    """The settings with sizes for `num_rows` training rows; unchanged if none is 0."""
     recipe = settings.recipe
     if recipe.batch_size and recipe.epochs:
         return settings
@@ -39,20 +39,20 @@ def chosen(settings: Settings, num_rows: int) -> Settings:
 
 
 def batch_for(num_rows: int) -> int:
-    """The power of two below a sixteenth of the rows, from 16 to 256, and at most all rows."""
+    """The power of two up to a sixteenth of the rows, from 16 to 256, and at most all rows."""
     wanted = max(_SMALLEST_BATCH, min(_LARGEST_BATCH, num_rows // _BATCHES))
     return 2 ** (min(wanted, num_rows).bit_length() - 1)
 
 
 def epochs_for(steps: int) -> int:
-    """Epochs of so many steps that make 2000 updates, from 40 to 500."""
+    """Epochs of `steps` steps that make 2000 updates, from 40 to 500."""
     return max(_FEWEST_EPOCHS, min(_MOST_EPOCHS, -(-_UPDATES // steps)))
 
 
 def with_sizes(settings: Settings, batch_size: int, epochs: int) -> Settings:
-    """The settings with these sizes for zeros.
+    """The settings with these sizes in place of zeros.
 
-    Early stopping, where there is any, waits for at least a quarter of epochs that are chosen.
+    Early stopping, where it is used, waits for at least a quarter of the chosen epochs.
     """
     recipe = settings.recipe
     changes = {"batch_size": recipe.batch_size or batch_size, "epochs": recipe.epochs or epochs}

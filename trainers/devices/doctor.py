@@ -26,7 +26,7 @@ _GPU_LIBRARIES = {
 
 
 def examine(data_dir: str | None) -> tuple[str, list[str]]:
-    """What there is, as lines to print, and the problems."""
+    """The facts about this machine, as lines to print, and its problems."""
     facts, data = precision.describe(), data_dir_in_use(data_dir)
     chosen, why = precision.choose_precision("auto")
     hardware, versions = facts["hardware"], facts["versions"].items()
@@ -43,7 +43,7 @@ def examine(data_dir: str | None) -> tuple[str, list[str]]:
 
 
 def _weights() -> str:
-    """Which networks can begin with ImageNet weights here."""
+    """Which models can start from ImageNet weights here."""
     models = [model for model in packages.PACKAGES if packages.path(model)]
     known = packages.PACKAGES["efficientnet_lite2"].install
     return f"{', '.join(models)} (ImageNet)" if models else f"none of ImageNet; {known}"
@@ -63,7 +63,7 @@ def _unused_gpu() -> list[str]:
 
 
 def _unwritable() -> list[str]:
-    """Of the data's folder no problem is made: it may be shared and complete."""
+    """A problem for each unwritable folder but the data's, which may be shared and complete."""
     folders = (pathlib.Path("runs"), pathlib.Path(tempfile.gettempdir()))
     return [
         f"{folder.absolute()} is not writable: runs cannot be written there"
@@ -73,7 +73,7 @@ def _unwritable() -> list[str]:
 
 
 def has_nvidia_device() -> bool:
-    """Whether the kernel knows an NVIDIA GPU, TensorFlow or not."""
+    """Whether the kernel lists an NVIDIA GPU, used by TensorFlow or not."""
     return (
         pathlib.Path("/dev/nvidia0").exists() or pathlib.Path("/proc/driver/nvidia/gpus").exists()
     )

@@ -1,24 +1,25 @@
 """Every private attribute of Keras and TensorFlow that is read or replaced is in this file.
 
-Importing it refuses versions of Keras that it was not tried with. What is replaced, and why:
+It refuses versions of Keras that it was not tested with. What is replaced, and why:
 
-* Clipping comes before the sum over replicas, so the update depends on their number
-  (tensorflow#33929 explains how it came about), and rows of embeddings are measured one by one
-  (keras#18985 is its sibling for one variable). `TrainedModel.update` sums, measures and clips by
-  itself; `without_own_sum` keeps the optimizer from summing again.
+* Keras clips gradients before their sum over replicas, so the update depends on the number of
+  replicas (tensorflow#33929 explains how it came about), and takes the norm over the rows of an
+  embedding before those of the same id are added (keras#18985 is the related issue for one
+  variable). `TrainedModel.update` sums, computes the norm and clips; `without_own_sum` keeps the
+  optimizer from summing again.
 * `fit` pulls a real batch through `strategy.reduce` to build the model, which crashes for strings
   and for batches that do not divide evenly (keras#19246). `without_symbolic_build` turns it off;
   `compile.compiled` builds everything before.
 * Dropout draws the same mask on every replica (no issue is known). `differ_by_replica` fixes it.
 * Several steps per execution fail under a strategy (no issue is known), and elsewhere overshoot an
   epoch that they do not divide. `devices.loop` takes an explicit number of steps.
-* Batch normalisation takes the statistics of a replica's share of a batch, and other backends
-  refuse a layer that asks for more. `normalise_together` asks during the call only.
+* Batch normalisation uses the statistics of a replica's share of a batch, and other backends refuse
+  a layer that is configured for more. `normalise_together` sets that during the call only.
 * Running averages of weights begin with those of the first step, which weigh decay^steps at the
   end: 3 % after 3 400 steps at 0.999, enough to spoil a model. `since_the_first_step` weighs all
-  steps by the decay alone, as Adam's moments are (Kingma and Ba 2015, section 3).
-* Adafactor calls its sums of all kernels alike, and checkpoints know variables by their paths.
-  `name_apart` numbers them.
+  steps by the decay alone, as in Adam's moments (Kingma and Ba 2015, section 3).
+* Adafactor gives the row and column sums of all kernels the same names, but checkpoints identify
+  variables by path. `name_apart` numbers them.
 
 tests/trainers/devices/test_keras_patches.py has a test for each that fails once Keras has fixed it.
 """
@@ -34,7 +35,7 @@ _SEED_STRIDE = 0x3C6EF372  # between the seeds of two replicas: far more than a 
 
 
 def check_version(version: str) -> None:
-    """RuntimeError for a version of Keras whose private code may be another."""
+    """RuntimeError for a version of Keras whose private code may differ."""
     if not version.startswith(_TRIED):
         raise RuntimeError(
             f"trainers.devices.keras_patches was tried with Keras {' and '.join(_TRIED)}, "
@@ -46,12 +47,12 @@ check_version(keras.__version__)
 
 
 def without_own_sum(optimizer: keras.optimizers.Optimizer) -> None:
-    """`apply` takes gradients that are summed over replicas already."""
+    """`apply` takes gradients that are already summed over replicas."""
     optimizer._all_reduce_sum_gradients = lambda grads_and_vars: grads_and_vars
 
 
 def without_symbolic_build(model: keras.Model) -> None:
-    """`fit` takes the model as it is built."""
+    """`fit` uses the model as it has been built."""
     model._maybe_symbolic_build = lambda iterator=None, data_batch=None: None
 
 
@@ -65,7 +66,7 @@ def differ_by_replica(model: keras.Model) -> None:
 def normalise_together(model: keras.Model) -> None:
     """Batch normalisation takes its statistics from the whole batch, not from a replica's share.
 
-    Not where there is a mask: Keras does not add up what the replicas see there.
+    Not where there is a mask: Keras does not combine the replicas' statistics there.
     """
     for layer in layers_of(model):
         if isinstance(layer, keras.layers.BatchNormalization):
@@ -98,7 +99,7 @@ def variables_of(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
 
 
 def index_of(optimizer: keras.optimizers.Optimizer, variable) -> int:
-    """The number of a variable, or of a replica's part of it, among `variables_of`."""
+    """The index of a variable, or of a replica's part of it, among `variables_of`."""
     return optimizer._get_variable_index(variable)
 
 
@@ -108,9 +109,9 @@ def averages_of(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
 
 
 def since_the_first_step(optimizer: keras.optimizers.Optimizer) -> None:
-    """Weights of n steps are averaged by 1, d, d^2 ... backwards over their sum, d `ema_momentum`.
+    """Averages the weights of n steps by 1, d, d^2 ..., the last step first, over their sum.
 
-    So the average moves by (1 - d) / (1 - d^n) of the way to the weights of step n.
+    d is `ema_momentum`: the average moves (1 - d) / (1 - d^n) of the way to the weights of step n.
     """
     decay, average = optimizer.ema_momentum, optimizer._update_model_variables_moving_average
 
@@ -145,10 +146,10 @@ def decay_of(optimizer: keras.optimizers.Optimizer, variable: keras.Variable) ->
 
 
 def _synchronise(layer: keras.layers.BatchNormalization) -> None:
-    call, before = layer.call, layer.synchronized  # read here: replicas are within at once
+    call, before = layer.call, layer.synchronized  # read here: several replicas call it at once
 
     def together(inputs, training=None, mask=None):
-        # Only now: other backends refuse a layer whose configuration asks for it.
+        # Set only here: other backends refuse a layer whose configuration asks for it.
         layer.synchronized = True
         try:
             return call(inputs, training=training, mask=mask)

@@ -32,7 +32,7 @@ def count_steps(
 
 
 def steps_to_take(position: int, per_call: int, per_pass: int, skip: int) -> int:
-    """Steps that a call takes which begins at `position` of a pass; the first `skip` are taken."""
+    """Steps of a call that begins at `position` of a pass; the first `skip` are already taken."""
     end = min(position + per_call, per_pass)
     return end - max(position, min(skip, end))
 
@@ -58,7 +58,7 @@ def _counted(
 
         if execution_loss is not None:
             before = model.take_loss()
-        # The condition looks at the count alone: the next step is queued before the last is done.
+        # The condition reads the counter only: the next step is queued before the last is done.
         tf.while_loop(lambda done: done < count, body, [tf.constant(0)])
         if execution_loss is not None:
             total, weight = model.take_loss()
@@ -79,7 +79,7 @@ def _counted(
             skip = 0
         if count:
             return run_steps(iterator, tf.constant(count))
-        # An epoch of which only the validation is left to do has metrics all the same.
+        # An epoch with only its validation left reports metrics all the same.
         return {} if position else model.get_metrics_result()
 
     return function

@@ -1,11 +1,11 @@
-"""What is chosen by machine, apart from precision: compilation, steps per call, threads, copies."""
+"""Choices by machine, apart from precision: compilation, steps per call, threads, copies."""
 
 import os
 from typing import NamedTuple
 
 import tensorflow as tf
 
-_PER_EPOCH = 4  # calls that an epoch has at least, so that signals and the log are not late
+_PER_EPOCH = 4  # fewest calls in an epoch, so that signals and the log are not late
 
 
 class Machine(NamedTuple):
@@ -18,9 +18,9 @@ class Machine(NamedTuple):
 class Choices(NamedTuple):
     """How this machine trains."""
 
-    jit_compile: bool  # the step by XLA
+    jit_compile: bool  # whether XLA compiles the step
     steps_per_execution: int  # training steps per call into TensorFlow
-    stream_threads: int  # that make batches; 0: one from memory, four from disk
+    stream_threads: int  # to make batches; 0: one for data in memory, four for data on disk
     device: str | None  # to which batches are copied ahead
 
 
@@ -31,12 +31,12 @@ def this_machine() -> Machine:
 
 
 def choose(machine: Machine, replicas: int, epoch_steps: int) -> Choices:
-    """The choices for a machine; `steps_per_execution` for an epoch of so many steps.
+    """The choices for a machine; `steps_per_execution` for an epoch of `epoch_steps`.
 
     On a CPU, XLA makes convolutions 1.4 to 5 times slower, more threads of the stream take cores
-    from the kernels, and a signal is answered between two calls: at most 16 steps each. A GPU takes
-    steps of a millisecond, so that calls of 100 keep Python out of the way, and its stream has
-    cores of its own. Under a strategy nothing is compiled by XLA, and the strategy copies.
+    from the kernels, and signals are handled only between calls, which therefore take at most 16
+    steps. A GPU takes a step in about a millisecond, so calls of 100 hide the time of Python, and
+    its stream has cores of its own. Under a strategy XLA is not used, and the strategy copies.
     """
     gpu = machine.gpus > 0
     most = 100 if gpu else 16
@@ -57,7 +57,7 @@ def describe(choices: Choices) -> str:
 
 
 def copied_ahead(dataset: tf.data.Dataset, device: str | None) -> tf.data.Dataset:
-    """The data set with two batches on the device before they are needed; texts stay."""
+    """The data set with two batches copied to the device ahead; with texts it is unchanged."""
     texts = any(spec.dtype == tf.string for spec in tf.nest.flatten(dataset.element_spec))
     if device is None or texts:
         return dataset

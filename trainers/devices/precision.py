@@ -19,7 +19,7 @@ def choose_precision(asked: str) -> tuple[str, str]:
 
     'auto' is bfloat16 where the processor multiplies it natively (twice as fast or more in the
     convolutions of this zoo, BUILD_NOTES.md), float32 elsewhere. Weights, logits and loss are
-    float32 always.
+    always float32.
     """
     if asked != "auto":
         return asked, "requested"
@@ -41,10 +41,10 @@ def choose_precision(asked: str) -> tuple[str, str]:
 
 @contextlib.contextmanager
 def exact_float32() -> Iterator[None]:
-    """While it is entered, float32 products and convolutions use all of float32.
+    """Within this context, float32 products and convolutions use all of float32.
 
-    GPUs of compute capability 8.0 and newer round their operands to the ten mantissa bits of TF32
-    otherwise, and their answers differ from a CPU's by 3e-4 and more.
+    Otherwise GPUs of compute capability 8.0 and newer round their operands to the ten mantissa bits
+    of TF32, and their results differ from a CPU's by 3e-4 and more.
     """
     before = tf.config.experimental.tensor_float_32_execution_enabled()
     tf.config.experimental.enable_tensor_float_32_execution(False)
@@ -84,7 +84,7 @@ def describe() -> dict[str, Any]:
 
 
 def cpu_name() -> str:
-    """The processor's own name for itself."""
+    """The processor's model name."""
     for line in _cpu_info().splitlines():
         if line.startswith("model name"):
             return line.partition(":")[2].strip()

@@ -9,13 +9,13 @@ from trainers.errors import UsageError
 
 
 def choose(replicas: int) -> tf.distribute.Strategy:
-    """The strategy for so many devices; 0: all GPUs there are, or one CPU.
+    """The strategy for `replicas` devices; 0: all GPUs there are, or one CPU.
 
     On a machine without GPUs, N replicas are N logical devices of its CPU: no faster, but the same
     arithmetic as N GPUs. Call it before TensorFlow has started.
 
     Raises:
-        UsageError: there are not so many devices, or the environment asks for several workers.
+        UsageError: there are too few devices, or the environment asks for several workers.
     """
     if os.environ.get("TF_CONFIG"):
         raise UsageError("TF_CONFIG is set, but training on several workers is not built: unset it")
@@ -44,7 +44,7 @@ def choose(replicas: int) -> tf.distribute.Strategy:
 
 @functools.cache
 def _mirrored(devices: tuple[str, ...]) -> tf.distribute.Strategy:
-    """One strategy for these devices in a process: two would number their reductions alike."""
+    """One strategy for these devices in a process: two would give their reductions the same ids."""
     return tf.distribute.MirroredStrategy(devices)
 
 
@@ -59,13 +59,12 @@ def check_batch_size(batch_size: int, strategy: tf.distribute.Strategy, divisor:
 
 
 def gathered(value: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | int]:
-    """The rows of all replicas, and which of them is this replica's first.
+    """The rows of all replicas, and the index of this replica's first one.
 
-    Gradients come back: the gradient of a replica's rows is the sum over what all replicas made of
-    them.
+    Gradients flow back: that of a replica's rows is the sum of those from all replicas.
 
     Args:
-        value: (b, ...) of this replica; all have as many rows.
+        value: rows (b, ...) of this replica; all replicas have the same number.
     """
     replica = tf.distribute.get_replica_context()
     if replica is None or replica.num_replicas_in_sync == 1:

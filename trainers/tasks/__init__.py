@@ -1,1 +1,1 @@
-"""What is asked of a model: one file a task, with its loss, metrics, signatures and report."""
+"""What a model can be trained for: one file per task, with loss, metrics, signatures, report."""

@@ -1,4 +1,4 @@
-"""Images of a class made by a generator that a critic compares with real ones (a GAN)."""
+"""Images of a class, made by a generator that a critic compares with real ones (a GAN)."""
 
 import keras
 import numpy as np
@@ -12,8 +12,8 @@ from trainers.tasks.registry import Signature, Task
 METRICS = ("loss", "margin", "penalty")
 LOWER_IS_BETTER = ("loss", "penalty")
 MAIN_METRIC = "margin"
-# latent: normal numbers that an image is made of.
-# penalty: half of it weighs the critic's squared slopes at real images, as at generated ones.
+# latent: size of the normal vector that an image is made from.
+# penalty: half of it is the weight of the critic's squared slopes, at real and at generated images.
 OPTIONS = {"latent": 64, "penalty": 0.1}
 LIMITS = {"latent": (1, 10_001), "penalty": (0, None)}
 _PARTS = 3  # of the model's output: margin and two slopes
@@ -21,7 +21,7 @@ _GENERATED = "generated"  # the layer that holds what the generator makes
 
 
 class PairLoss(keras.losses.Loss):
-    """Of a margin and two squared slopes (B, 3): softplus(-margin) + penalty / 2 (their sum).
+    """softplus(-margin) + penalty / 2 * (sum of two squared slopes), from outputs (B, 3).
 
     A pair is a real image and a generated one of its class (Jolicoeur-Martineau 2018; Huang et al.
     2024, arXiv 2501.05441, section 2).
@@ -43,7 +43,7 @@ def over(pipeline, schema, *, latent: int, penalty: float):
     Raises:
         UsageError: the data is not images of one class each.
     """
-    del penalty  # of the loss
+    del penalty  # used by the loss
     made, schema = over_images(
         "adversarial", pipeline, schema, no_class=False, make_example=beside_latents(latent)
     )
@@ -51,14 +51,14 @@ def over(pipeline, schema, *, latent: int, penalty: float):
 
 
 def loss(prepared) -> keras.losses.Loss:
-    """That of the critic; the generator's is in its gradient (zoo/gan.py)."""
+    """The critic's loss; the generator's is in its gradient (zoo/gan.py)."""
     return PairLoss(prepared.pipeline.task_options["penalty"])
 
 
 def margin(label, parts):
-    """How much more the critic gives a real image than a generated one: (B,).
+    """By how much the critic scores a real image above a generated one: (B,).
 
-    From 0.5 to 3 while both learn; 0: it cannot tell them apart; above 10: it has won.
+    0.5 to 3 while both networks learn, 0 if it cannot tell them apart, above 10 if it has won.
     """
     del label
     return parts[:, 0]
@@ -80,11 +80,11 @@ def metrics(prepared) -> list[keras.metrics.Metric]:
 
 
 def signatures(entry, hparams, model, prepared) -> dict[str, Signature]:
-    """`generate` for clients; `score`, of real images beside generated ones, for evaluation."""
+    """`generate` for clients; `score`, of pairs of real and generated images, for evaluation."""
     del entry, hparams
     options = prepared.pipeline.task_options
-    asked = {name: model.input[name] for name in ("latent", "label")}
-    generator = keras.Model(asked, model.get_layer(_GENERATED).output)
+    inputs = {name: model.input[name] for name in ("latent", "label")}
+    generator = keras.Model(inputs, model.get_layer(_GENERATED).output)
 
     def make(keys, label):
         latent = normal(keys.named("latent"), options["latent"])

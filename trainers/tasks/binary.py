@@ -34,7 +34,7 @@ def over(pipeline, schema):
 
 def combine(logits):
     """The logit of the members' mean probability: (B, members, 1) to (B, 1)."""
-    # The difference of both mean log-probabilities, neither of which rounds to 1.
+    # Both mean probabilities as logarithms, so that neither is rounded to 1.
     yes, no = (ops.logsumexp(ops.log_sigmoid(x), axis=1) for x in (logits, -logits))
     return yes - no
 
@@ -48,7 +48,7 @@ def loss(prepared, label_smoothing: float = 0.0) -> keras.losses.Loss:
 
 
 def metrics(prepared) -> list[keras.metrics.Metric]:
-    """Of the second class at a probability of one half, and the area under the ROC curve."""
+    """Metrics of the second class at a threshold of one half, and the area under the ROC curve."""
     del prepared
     return [
         keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0),
@@ -60,7 +60,7 @@ def metrics(prepared) -> list[keras.metrics.Metric]:
 
 
 def outputs(logits: tf.Tensor, class_names: tuple[str, ...]) -> dict[str, tf.Tensor]:
-    """What the export returns of logits (B, 1)."""
+    """What the export returns for logits (B, 1)."""
     logit = tf.squeeze(logits, axis=-1)  # (B,)
     best = tf.cast(logit > 0, tf.int64)
     return {
@@ -72,7 +72,7 @@ def outputs(logits: tf.Tensor, class_names: tuple[str, ...]) -> dict[str, tf.Ten
 
 
 def measured(answers, target: np.ndarray) -> statistics.Statistics:
-    """Every metric from counts of hits, false alarms and misses; AUC from histograms of classes."""
+    """Every metric from counts of hits, false alarms and misses; AUC from histograms of scores."""
     logit, true = np.asarray(answers["logits"], np.float64)[:, 0], target > 0
     positive = logit > 0
     columns = (
@@ -101,12 +101,12 @@ def constant(prepared, target: np.ndarray) -> Constant:
 def drawn(prepared, test) -> list:
     """Confusion with the ROC curve, classes and calibration."""
     second, names = _probability(test), prepared.class_names
-    answered = (test.outputs["logits"][:, 0] > 0).astype(np.int64)
+    predicted = (test.outputs["logits"][:, 0] > 0).astype(np.int64)
     reliability = statistics.calibration(second, test.target == 1)
     roc = sections.roc(test.target, second, names[1])
     return [
-        sections.confusion(test.target, answered, names, roc),
-        sections.per_class(test.target, answered, names),
+        sections.confusion(test.target, predicted, names, roc),
+        sections.per_class(test.target, predicted, names),
         sections.calibration(
             reliability, f"probability of {names[1]}", f"fraction that is {names[1]}"
         ),
@@ -114,20 +114,20 @@ def drawn(prepared, test) -> list:
 
 
 def mistakes(prepared, test, number: int) -> Mistakes:
-    """The most confident wrong answers."""
+    """The most confident wrong predictions."""
     second = _probability(test)
     both = np.stack([1 - second, second], axis=1)
     return sections.wrong_classes(both, test.target, prepared.class_names, number)
 
 
 def captions(prepared, logits: np.ndarray, target: np.ndarray) -> list[tuple[str, str]]:
-    """Names of the answered and of the true class of some rows."""
+    """Names of the predicted and of the true class of some rows."""
     names = prepared.class_names
     return [(names[int(a)], names[t]) for a, t in zip(logits[:, 0] > 0, target, strict=True)]
 
 
 def _probability(test) -> np.ndarray:
-    """Of the second class: (N,)."""
+    """Probability of the second class: (N,)."""
     return statistics.sigmoid(test.outputs["logits"][:, 0])
 
 
@@ -143,7 +143,7 @@ def _from_means(means: np.ndarray, fractions: np.ndarray) -> dict[str, np.ndarra
         "precision": statistics.ratio(hits, hits + false_alarms),
         "recall": statistics.ratio(hits, hits + misses),
         "f1": statistics.ratio(2 * hits, 2 * hits + false_alarms + misses),
-        # Rounded: the sums of fractions are off in their last bits, and nothing is above 1.
+        # Rounded: sums of fractions are inexact in their last bits, and no AUC is above 1.
         "auc": np.where(pairs > 0, np.round(statistics.ratio(area, pairs), 12), np.nan),
     }
 

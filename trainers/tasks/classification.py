@@ -18,11 +18,11 @@ LOWER_IS_BETTER = ("loss",)
 MAIN_METRIC = "accuracy"
 
 
-# Targets are classes (B,), or shares of the classes (B, classes) where the data is mixed.
+# Targets are classes (B,), or fractions of the classes (B, classes) where rows are mixed.
 
 
 class SmoothedCrossEntropy(keras.losses.Loss):
-    """Cross-entropy of integer targets, a fraction of each spread over all classes."""
+    """Cross-entropy of integer targets with label smoothing."""
 
     def __init__(self, label_smoothing: float, **options):
         super().__init__(name="smoothed_cross_entropy", **options)
@@ -59,7 +59,7 @@ def combine(logits):
 def loss(prepared, label_smoothing: float = 0.0) -> keras.losses.Loss:
     """Cross-entropy of the softmax of logits (B, classes).
 
-    Smoothing a mixture is mixing what was smoothed: both are linear.
+    Smoothing a mixture is the same as mixing smoothed targets: both are linear.
     """
     if _has_shares(prepared):
         return keras.losses.CategoricalCrossentropy(
@@ -71,9 +71,9 @@ def loss(prepared, label_smoothing: float = 0.0) -> keras.losses.Loss:
 
 
 def metrics(prepared) -> list[keras.metrics.Metric]:
-    """Accuracy, and that of the five most probable classes where there are more.
+    """Accuracy, and top-5 accuracy where there are more than five classes.
 
-    The true class of a mixture is the one with the largest share.
+    The true class of a mixture is the one with the largest fraction.
     """
     if _has_shares(prepared):
         one, five = keras.metrics.CategoricalAccuracy, keras.metrics.TopKCategoricalAccuracy
@@ -87,7 +87,7 @@ def metrics(prepared) -> list[keras.metrics.Metric]:
 
 
 def outputs(logits: tf.Tensor, class_names: tuple[str, ...]) -> dict[str, tf.Tensor]:
-    """What the export returns of logits (B, classes)."""
+    """What the export returns for logits (B, classes)."""
     best = tf.argmax(logits, axis=-1)
     return {
         "logits": logits,
@@ -125,35 +125,35 @@ def constant(prepared, target: np.ndarray) -> Constant:
 def drawn(prepared, test) -> list:
     """Confusion, classes and calibration."""
     probabilities = statistics.of_classes(test.outputs["logits"])
-    answered, names = probabilities.argmax(axis=1), prepared.class_names
-    reliability = statistics.calibration(probabilities.max(axis=1), answered == test.target)
+    predicted, names = probabilities.argmax(axis=1), prepared.class_names
+    reliability = statistics.calibration(probabilities.max(axis=1), predicted == test.target)
     return [
-        sections.confusion(test.target, answered, names),
-        sections.per_class(test.target, answered, names),
+        sections.confusion(test.target, predicted, names),
+        sections.per_class(test.target, predicted, names),
         sections.calibration(reliability, "probability of the answer", "fraction that is right"),
     ]
 
 
 def mistakes(prepared, test, number: int) -> Mistakes:
-    """The most confident wrong answers."""
+    """The most confident wrong predictions."""
     return sections.wrong_classes(
         statistics.of_classes(test.outputs["logits"]), test.target, prepared.class_names, number
     )
 
 
 def captions(prepared, logits: np.ndarray, target: np.ndarray) -> list[tuple[str, str]]:
-    """Names of the answered and of the true class of some rows."""
+    """Names of the predicted and of the true class of some rows."""
     names = prepared.class_names
     return [(names[a], names[t]) for a, t in zip(logits.argmax(axis=1), target, strict=True)]
 
 
 def _has_shares(prepared) -> bool:
-    """Whether targets are shares of the classes."""
+    """Whether targets are fractions of the classes."""
     return len(prepared.batch_signature[1].shape) == 2
 
 
 def _has_top_5(num_outputs: int) -> bool:
-    """Whether top_5_accuracy says anything."""
+    """Whether top_5_accuracy can be below 1."""
     return num_outputs > 5
 
 

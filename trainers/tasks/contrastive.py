@@ -1,4 +1,4 @@
-"""Two views of the same image told from views of others (Chen et al. 2020, "SimCLR")."""
+"""Two views of an image, matched among views of other images (Chen et al. 2020, "SimCLR")."""
 
 import dataclasses
 
@@ -19,8 +19,8 @@ METRICS = ("loss", "accuracy", "spread")
 LOWER_IS_BETTER = ("loss",)
 MAIN_METRIC = "accuracy"
 LABELS = False
-# width: of the projections that are compared; they are thrown away afterwards. The others are those
-# of pipelines.steps.views.changes, which take the place of the data's own augmentation.
+# width: of the projections that are compared, which are discarded after training. The others are
+# those of pipelines.steps.views.changes, which replaces the data's own augmentation.
 OPTIONS = {
     "temperature": 0.3,
     "width": 128,
@@ -36,15 +36,15 @@ LIMITS = {
     "jitter": (0, 1),
     "grey": (0, 1),
 }
-_NEVER = -1e9  # similarity of what is not compared
-_ROUNDING = 1e-4  # of logits: a network that answers all images alike is never right
+_NEVER = -1e9  # logit of two views that are not compared
+_ROUNDING = 1e-4  # of logits: a network with one output for all images is never right
 
 
 def over(pipeline, schema, *, temperature, width, **views):
     """The pipeline with two views of each image, and its row number as y.
 
     Raises:
-        UsageError: the data is no images.
+        UsageError: the data is not images.
     """
     del temperature
     check_is_image("contrastive", pipeline, schema)
@@ -73,8 +73,8 @@ def over_features(found: keras.KerasTensor, prepared) -> keras.KerasTensor:
 class Compared(keras.losses.Loss):
     """How hard it is to tell a row's other view from the views of all other rows (NT-Xent).
 
-    The cross-entropy of the softmax over cosines, divided by the temperature, of a view with all
-    other views of the batch; its other view is the right one. The mean over both views of a row.
+    The cross-entropy of a softmax over the cosines, divided by the temperature, between a view and
+    all other views of the batch; the row's other view is the right one. The mean over both views.
     """
 
     def __init__(self, temperature: float, **options):
@@ -88,10 +88,10 @@ class Compared(keras.losses.Loss):
 
 
 class Spread(keras.metrics.Metric):
-    """How evenly directions lie around the origin: 1, or 0 where all rows have the same one.
+    """How evenly directions spread around the origin: from 0, all rows in the same one, to 1.
 
-    The root of the variance of directions of (B, 2, width), summed over their components. Below 0.5
-    the network answers all images nearly alike: it has collapsed.
+    The square root of the variance of directions of (B, 2, width), summed over components. Below
+    0.5 the outputs for all images are nearly alike: the network has collapsed.
     """
 
     def __init__(self, width: int):
@@ -100,37 +100,37 @@ class Spread(keras.metrics.Metric):
         self.count = self.add_variable((), "zeros", name="count")
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        """Counts a batch."""
+        """Adds a batch."""
         del y_true
         self.total.assign_add(tf.reduce_sum(directions(y_pred) * sample_weight[:, None], axis=0))
         self.count.assign_add(tf.reduce_sum(sample_weight))
 
     def result(self):
-        """0 of nothing."""
+        """0 before any batch."""
         mean = tf.math.divide_no_nan(self.total.value, self.count.value)
         spread = tf.sqrt(tf.maximum(1.0 - tf.reduce_sum(tf.square(mean)), 0.0))
         return tf.where(self.count.value > 0, spread, 0.0)
 
 
 def compared(y, projections, temperature: float) -> tuple[tf.Tensor, tf.Tensor]:
-    """Logits of each view against all views of all replicas, and which one is right.
+    """Logits of each view against all views of all replicas, and the index of the right one.
 
     Args:
-        y: (b,) row numbers; no view of a row -1 is compared with.
+        y: (b,) row numbers; views of rows numbered -1 are not compared with.
         projections: (b, 2, width).
 
     Returns:
         (2 b, 2 B) and (2 b,).
     """
     width = projections.shape[-1]
-    own = tf.math.l2_normalize(tf.reshape(projections, [-1, width]), axis=1)  # (2 b, width)
-    every, first = gathered(own)
-    row, _ = gathered(tf.repeat(y, 2))
-    number = first + tf.range(tf.shape(own)[0])
-    itself = number[:, None] == tf.range(tf.shape(every)[0])[None]
-    logits = tf.matmul(own, every, transpose_b=True) / temperature
-    logits = tf.where(itself | (row < 0)[None], _NEVER, logits)
-    return logits, tf.bitwise.bitwise_xor(number, 1)
+    views = tf.math.l2_normalize(tf.reshape(projections, [-1, width]), axis=1)  # (2 b, width)
+    all_views, first = gathered(views)
+    rows, _ = gathered(tf.repeat(y, 2))
+    index = first + tf.range(tf.shape(views)[0])
+    itself = index[:, None] == tf.range(tf.shape(all_views)[0])[None]
+    logits = tf.matmul(views, all_views, transpose_b=True) / temperature
+    logits = tf.where(itself | (rows < 0)[None], _NEVER, logits)
+    return logits, tf.bitwise.bitwise_xor(index, 1)
 
 
 def directions(projections: tf.Tensor) -> tf.Tensor:
@@ -144,7 +144,7 @@ def loss(prepared) -> keras.losses.Loss:
 
 
 def metrics(prepared) -> list[keras.metrics.Metric]:
-    """How often a view's nearest is the other one of its row, and how far views are spread."""
+    """How often a view is nearest to the other one of its row, and how evenly views spread."""
 
     def accuracy(y, projections):
         return _found(y, projections, prepared.pipeline.task_options["temperature"])
@@ -201,9 +201,9 @@ def measured(answers, target) -> statistics.Statistics:
 
 
 def _found(y, projections, temperature: float) -> tf.Tensor:
-    """The fraction of each row's views whose nearest is the other one: (B,).
+    """The fraction of each row's views whose nearest view is the other one: (B,).
 
-    0 where there is no other row to tell it from.
+    0 where there is no other row to compare with.
     """
     logits, right = compared(y, projections, temperature)
     is_right = tf.one_hot(right, tf.shape(logits)[1], on_value=True, off_value=False)

@@ -1,7 +1,8 @@
-"""Vectors of words, from how often words stand near each other (Pennington et al. 2014).
+"""Word vectors, from how often words are near each other (Pennington et al. 2014).
 
-Validation and test are tables of their own texts, scaled to as many words as training has. Of few
-texts only frequent pairs have an exact count, so that their loss lies above that of training.
+Validation and test have tables of their own texts, with counts scaled to the number of words in
+training. With few texts only frequent pairs have an accurate count, so that the loss is above that
+of training.
 """
 
 import dataclasses
@@ -21,8 +22,8 @@ METRICS = ("loss", "mean_absolute_error")
 LOWER_IS_BETTER = ("loss", "mean_absolute_error")
 MAIN_METRIC = "mean_absolute_error"
 LABELS = False
-# window: largest distance of two words; symmetric: to both sides, else before a word alone.
-# Pairs that were seen less than x_max times weigh less, by the power alpha.
+# window: largest distance between two words; symmetric: on both sides, else only before a word.
+# Pairs with a count below x_max have less weight, (count / x_max)^alpha.
 OPTIONS = {
     "vocab_size": 30_000,
     "min_count": 5,
@@ -46,7 +47,7 @@ def over(pipeline, schema, *, vocab_size, min_count, window, symmetric, x_max, a
     """The pipeline as the entries of its co-occurrence table, with the logarithm of each as y.
 
     Raises:
-        UsageError: the data is no text.
+        UsageError: the data is not text.
     """
     check_is_text("cooccurrence", pipeline, schema)
     [field] = schema.raw
@@ -66,7 +67,7 @@ def loss(prepared) -> keras.losses.Loss:
 
 
 def metrics(prepared) -> list[keras.metrics.Metric]:
-    """How far logarithms of counts are off: 0.7 is a factor of two."""
+    """Mean absolute error of the logarithms of counts: 0.7 is a factor of two."""
     del prepared
     return [keras.metrics.MeanAbsoluteError(name="mean_absolute_error")]
 
@@ -98,7 +99,7 @@ def signatures(entry, hparams, model, prepared) -> dict[str, Signature]:
 
 
 def measured(answers, target) -> statistics.Statistics:
-    """The metrics as sums over all entries."""
+    """The metrics as weighted means over all entries."""
     del target
     names = {"loss": "squared", "mean_absolute_error": "absolute"}
     return statistics.of_ratios({k: (answers[v], answers["weight"]) for k, v in names.items()})
@@ -114,8 +115,8 @@ TASK = Task(
     over=over,
     loss=loss,
     metrics=metrics,
-    # The published rate is for a step per entry; of a mean over a batch Adagrad's accumulators,
-    # which begin at 1, would see next to nothing.
+    # The published rate is for a step per entry. Adagrad's accumulators begin at 1, beside which
+    # the squares of a batch's mean gradients would be next to nothing.
     reduction="sum",
     signatures=signatures,
     measured="score",

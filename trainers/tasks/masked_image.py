@@ -1,4 +1,4 @@
-"""Hidden patches of an image, guessed from the others (He et al. 2021, "MAE")."""
+"""Masked patches of an image, predicted from the visible ones (He et al. 2021, "MAE")."""
 
 import dataclasses
 
@@ -17,13 +17,13 @@ METRICS = ("loss", "r2")
 LOWER_IS_BETTER = ("loss",)
 MAIN_METRIC = "r2"
 LABELS = False
-# patch: pixels per side; mask_rate: fraction of patches, 0 chooses by their number.
+# patch: pixels per side; mask_rate: fraction that is masked, 0 chooses by the number of patches.
 OPTIONS = {"patch": 4, "mask_rate": 0.0}
 LIMITS = {"patch": (1, None), "mask_rate": (0, 1)}
 
 
 class R2(keras.metrics.Metric):
-    """The fraction of the variance within masked patches that is explained; 0: by their means."""
+    """The explained fraction of the variance within masked patches; 0 for their means."""
 
     def __init__(self):
         super().__init__(name="r2")
@@ -31,13 +31,13 @@ class R2(keras.metrics.Metric):
         self.total = self.add_variable((), "zeros", name="total")
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        """Counts a batch: targets of mean 0 and predictions (B, M, pixels), weights (B, M)."""
+        """Adds a batch: targets of mean 0 and predictions (B, M, pixels), weights (B, M)."""
         error, total = sums(y_true, y_pred, sample_weight)
         self.error.assign_add(tf.reduce_sum(error))
         self.total.assign_add(tf.reduce_sum(total))
 
     def result(self):
-        """0 of nothing."""
+        """0 before any batch."""
         explained = self.total.value - self.error.value
         return tf.math.divide_no_nan(explained, self.total.value)
 
@@ -46,7 +46,7 @@ def over(pipeline, schema, *, patch: int, mask_rate: float):
     """The pipeline with masked patches as targets, one output for each value in a patch.
 
     Raises:
-        UsageError: the data is no images.
+        UsageError: the data is not images.
     """
     check_is_image("masked_image", pipeline, schema)
     channels = schema.raw["image"].shape[-1]
@@ -64,7 +64,7 @@ def loss(prepared) -> keras.losses.Loss:
 
 
 def metrics(prepared) -> list[keras.metrics.Metric]:
-    """How much of masked patches is explained besides their means."""
+    """The explained fraction of the variance within masked patches."""
     del prepared
     return [R2()]
 
@@ -76,17 +76,17 @@ def sums(target, predicted, weight) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def signatures(entry, hparams, model, prepared) -> dict[str, Signature]:
-    """`serving_default`: features of each image, all of it seen; `score`, for evaluation."""
+    """`serving_default`: features of each image from all patches; `score`, for evaluation."""
     del hparams
     inputs = {name: model.input[name] for name in ("image", "visible_positions")}
     encoder = keras.Model(inputs, features.of(model, entry))
-    hidden = prepared.spec.inputs["masked_positions"]
-    seen = prepared.spec.inputs["visible_positions"]
-    number = hidden.shape[0] + seen.shape[0]
+    masked = prepared.spec.inputs["masked_positions"]
+    visible = prepared.spec.inputs["visible_positions"]
+    count = masked.shape[0] + visible.shape[0]
 
     def encode(inputs):
-        every = tf.zeros_like(inputs["image"][:, :1, 0, 0], tf.int32) + tf.range(number)[None]
-        return encoder({**inputs, "visible_positions": every}, training=False)
+        positions = tf.zeros_like(inputs["image"][:, :1, 0, 0], tf.int32) + tf.range(count)[None]
+        return encoder({**inputs, "visible_positions": positions}, training=False)
 
     def score(target, weight, **x):
         predicted = tf.cast(model(x, training=False), tf.float32)  # (B, M, pixels)
@@ -96,11 +96,11 @@ def signatures(entry, hparams, model, prepared) -> dict[str, Signature]:
     def scored(batch):
         return {**batch.x, "target": batch.y, "weight": batch.weight}
 
-    target = Field((*hidden.shape, prepared.schema.outputs), "float32")
+    target = Field((*masked.shape, prepared.schema.outputs), "float32")
     fields = {
         **prepared.spec.inputs,
         "target": target,
-        "weight": hidden._replace(dtype="float32"),
+        "weight": masked._replace(dtype="float32"),
     }
     return {
         **image_features.signatures(encode, prepared),
@@ -112,7 +112,7 @@ def measured(answers, target) -> statistics.Statistics:
     """The metrics over all masked pixels."""
     del target
     error, total = (np.asarray(answers[name], np.float64) for name in ("error", "total"))
-    # 0 of patches that are all of one shade, as in R2: so the ratio is of what is explained.
+    # r2 as a ratio of the explained part, so that it is 0, as in R2, if patches are of one shade.
     ratios = {"loss": (error, answers["pixels"]), "r2": (total - error, total)}
     return statistics.of_ratios(ratios)
 

@@ -1,4 +1,4 @@
-"""Hidden tokens of a text, guessed from those around them (Devlin et al. 2019)."""
+"""Masked tokens of a text, predicted from those around them (Devlin et al. 2019)."""
 
 import dataclasses
 
@@ -17,7 +17,7 @@ METRICS = ("loss", "accuracy", "perplexity")
 LOWER_IS_BETTER = ("loss", "perplexity")
 MAIN_METRIC = "accuracy"
 LABELS = False
-# packed: texts stand one after another in rows without padding; else each has a row of its own.
+# packed: texts follow one another in rows without padding; else each has a row of its own.
 OPTIONS = {"mask_rate": 0.15, "packed": True}
 LIMITS = {"mask_rate": (0.01, 0.9)}
 _FORM = "pieces"
@@ -38,10 +38,10 @@ class Perplexity(ElementMean):
 
 
 def over(pipeline, schema, *, mask_rate: float, packed: bool):
-    """The pipeline with hidden tokens as targets, one output for each piece of the vocabulary.
+    """The pipeline with masked tokens as targets, one output for each piece of the vocabulary.
 
     Raises:
-        UsageError: the data is no text.
+        UsageError: the data is not text.
     """
     check_is_text("masked_lm", pipeline, schema)
     form = pipeline.forms[_FORM]
@@ -59,25 +59,25 @@ def over(pipeline, schema, *, mask_rate: float, packed: bool):
 
 
 def loss(prepared) -> keras.losses.Loss:
-    """Cross-entropy of the softmax of logits (B, M, ids), one value for each hidden token."""
+    """Cross-entropy of the softmax of logits (B, M, ids), one value for each masked token."""
     del prepared
     return keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction=None)
 
 
 def loss_scale(prepared) -> float:
-    """One over the rate, so that the gradient's size does not depend on it."""
+    """One over the mask rate, so that the size of the gradient does not depend on it."""
     return 1.0 / prepared.pipeline.task_options["mask_rate"]
 
 
 def metrics(prepared) -> list[keras.metrics.Metric]:
-    """The fraction of hidden tokens that are guessed right, and perplexity."""
+    """The fraction of masked tokens that are predicted correctly, and perplexity."""
     del prepared
     accuracy = ElementMean(keras.metrics.sparse_categorical_accuracy, name="accuracy")
     return [accuracy, Perplexity()]
 
 
 def signatures(entry, hparams, model, prepared) -> dict[str, Signature]:
-    """`serving_default`: a vector of each text; `score`: hidden tokens, for evaluation.
+    """`serving_default`: a vector of each text; `score`: masked tokens, for evaluation.
 
     The vector is the mean of the model's features over the tokens.
     """
@@ -87,11 +87,11 @@ def signatures(entry, hparams, model, prepared) -> dict[str, Signature]:
 
     def serving_default(**raw):
         inputs = cut_to_need(prepared.preprocess(raw), prepared.padded)
-        seen = tf.cast(inputs["tokens"] != 0, tf.float32)[..., None]  # (B, T, 1)
+        real = tf.cast(inputs["tokens"] != 0, tf.float32)[..., None]  # (B, T, 1)
         vectors = tf.cast(encoder(inputs["tokens"], training=False), tf.float32)  # (B, T, width)
-        number = tf.reduce_sum(seen, axis=1)  # (B, 1)
+        number = tf.reduce_sum(real, axis=1)  # (B, 1)
         return {
-            "features": tf.reduce_sum(vectors * seen, axis=1) / tf.maximum(number, 1.0),
+            "features": tf.reduce_sum(vectors * real, axis=1) / tf.maximum(number, 1.0),
             "num_tokens": tf.cast(number[:, 0], tf.int32),
         }
 
@@ -110,14 +110,14 @@ def signatures(entry, hparams, model, prepared) -> dict[str, Signature]:
     def raw_texts(batch):
         if batch.raw:
             return batch.raw
-        [name] = prepared.raw  # the rows are windows: their text, as far as tokens hold it
+        [name] = prepared.raw  # the rows are windows: the text that their tokens stand for
         return {name: prepared.preprocess.decode(batch.inputs["tokens"])}
 
     def hidden_tokens(batch):
         return {**batch.x, "hidden": batch.y, "weight": batch.weight}
 
-    hidden = prepared.spec.inputs["masked_positions"]
-    fields = {**prepared.spec.inputs, "hidden": hidden, "weight": hidden._replace(dtype="float32")}
+    field = prepared.spec.inputs["masked_positions"]
+    fields = {**prepared.spec.inputs, "hidden": field, "weight": field._replace(dtype="float32")}
     return {
         "serving_default": Signature(serving_default, dict(prepared.raw), raw_texts),
         "score": Signature(score, fields, hidden_tokens),
@@ -125,14 +125,14 @@ def signatures(entry, hparams, model, prepared) -> dict[str, Signature]:
 
 
 def measured(answers, target) -> statistics.Statistics:
-    """The metrics over all hidden tokens."""
+    """The metrics over all masked tokens."""
     del target
     names = {"loss": "losses", "accuracy": "right"}
     of_tokens = statistics.of_ratios({k: (answers[v], answers["hidden"]) for k, v in names.items()})
 
     def of(means: np.ndarray, fractions: np.ndarray) -> dict[str, np.ndarray]:
-        found = of_tokens.metrics(means, fractions)
-        return {**found, "perplexity": np.exp(found["loss"])}
+        values = of_tokens.metrics(means, fractions)
+        return {**values, "perplexity": np.exp(values["loss"])}
 
     return of_tokens._replace(metrics=of)
 

@@ -34,7 +34,7 @@ def over(pipeline, schema):
 
 def combine(logits):
     """The logit of the members' mean probability: (B, members, labels) to (B, labels)."""
-    # The difference of both mean log-probabilities, neither of which rounds to 1.
+    # Both mean probabilities as logarithms, so that neither is rounded to 1.
     yes, no = (ops.logsumexp(ops.log_sigmoid(x), axis=1) for x in (logits, -logits))
     return yes - no
 
@@ -48,7 +48,7 @@ def loss(prepared, label_smoothing: float = 0.0) -> keras.losses.Loss:
 
 
 def metrics(prepared) -> list[keras.metrics.Metric]:
-    """Mean accuracy of the labels, rows that are right in all, and the mean F1 of the labels."""
+    """Mean accuracy of labels, fraction of rows with all labels right, and mean F1 of labels."""
     del prepared
     return [
         keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0),
@@ -58,7 +58,7 @@ def metrics(prepared) -> list[keras.metrics.Metric]:
 
 
 def outputs(logits: tf.Tensor, class_names: tuple[str, ...]) -> dict[str, tf.Tensor]:
-    """What the export returns of logits (B, labels), in the order of the class names."""
+    """What the export returns for logits (B, labels), in the order of the class names."""
     del class_names  # model.json beside the export has them
     return {"logits": logits, "probabilities": tf.sigmoid(logits), "labels": logits > 0}
 
@@ -101,7 +101,7 @@ def drawn(prepared, test) -> list:
 
 
 def mistakes(prepared, test, number: int) -> Mistakes:
-    """Rows with a wrong label, that with the probability farthest from the truth first."""
+    """Rows with a wrong label, those with the probability farthest from the truth first."""
     true, probability = test.target > 0.5, statistics.sigmoid(test.outputs["logits"])
     off = np.abs(probability - true)  # (N, labels)
     label, wrong = off.argmax(axis=1), (true != (test.outputs["logits"] > 0)).any(axis=1)

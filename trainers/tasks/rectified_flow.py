@@ -1,4 +1,4 @@
-"""Images of a class made of noise, by the velocity from one to the other (Liu et al. 2022)."""
+"""Images of a class made from noise, along a learned velocity field (Liu et al. 2022)."""
 
 import keras
 import numpy as np
@@ -14,9 +14,9 @@ from zoo.spec import Field
 METRICS = ("loss",)
 LOWER_IS_BETTER = ("loss",)
 MAIN_METRIC = "loss"
-# steps: of the way from noise to an image; each but the last asks the network twice.
-# guidance: 1 asks for the class as it was learnt; more is surer of the class and less varied. On
-# MNIST a small network is nearest to real images at 1.5 (docs/images_generated.md).
+# steps: of integration from noise to an image; each but the last calls the network twice.
+# guidance: 1 samples the class as it was learnt; with more, images show it more clearly and vary
+# less. On MNIST a small network is nearest to real images at 1.5 (docs/images_generated.md).
 # class_dropout: fraction of the examples that are learnt without their class.
 OPTIONS = {"steps": 6, "guidance": 1.5, "class_dropout": 0.1}
 LIMITS = {"steps": (1, 10_001), "guidance": (0, 100), "class_dropout": (0, 1)}
@@ -31,13 +31,13 @@ class SquaredError(keras.losses.Loss):
 
 
 def over(pipeline, schema, *, steps: int, guidance: float, class_dropout: float):
-    """The pipeline with images on the way to noise as x, and the velocity there as y.
+    """The pipeline with images partway to noise as x, and the velocity there as y.
 
     Raises:
-        UsageError: the data is not images of one class each; or guidance asks for the answer
+        UsageError: the data is not images of one class each; or guidance needs the prediction
             without a class, which would never be learnt.
     """
-    del steps  # of the signature
+    del steps  # used by the signature
     if not class_dropout and guidance != 1:
         raise UsageError(
             f"--task_options: guidance={guidance:g} needs examples that are learnt without their "
@@ -60,13 +60,13 @@ def loss(prepared) -> keras.losses.Loss:
 
 
 def metrics(prepared) -> list[keras.metrics.Metric]:
-    """None but the loss, which is added."""
+    """No metrics besides the loss, which is always added."""
     del prepared
     return []
 
 
 def signatures(entry, hparams, model, prepared) -> dict[str, Signature]:
-    """`generate` for clients; `score`, of images on the way to noise, for evaluation."""
+    """`generate` for clients; `score`, of images partway to noise, for evaluation."""
     del entry, hparams
     options = prepared.pipeline.task_options
     image = prepared.spec.inputs["image"]
@@ -81,8 +81,8 @@ def signatures(entry, hparams, model, prepared) -> dict[str, Signature]:
         return heun(guided(velocity, label + 1, options["guidance"]), noise, options["steps"])
 
     def score(image, time, label, target):
-        found = velocity(image, time, label)
-        return {"velocity": found, "squared": _squared(target, found)}
+        predicted = velocity(image, time, label)
+        return {"velocity": predicted, "squared": _squared(target, predicted)}
 
     def scored(batch):
         return {**batch.x, "target": batch.y}

@@ -21,13 +21,13 @@ _OPTIONAL = ("LABELS", "OPTIONS", "LIMITS")
 
 
 class Listing(NamedTuple):
-    """What a task's file says of it without being imported."""
+    """The facts about a task that are read from its file without importing it."""
 
     summary: str
     metrics: tuple[str, ...]  # the loss first
     lower_is_better: tuple[str, ...]  # of these metrics
     main_metric: str  # the report begins with it
-    labels: bool = True  # whether it needs those of the data
+    labels: bool = True  # whether it needs the data's labels
     options: Mapping[str, Any] = {}  # name -> default: arguments of `over`
     limits: Mapping[str, tuple[float | None, float | None]] = {}  # of options that are numbers
 
@@ -36,7 +36,7 @@ class Batch(NamedTuple):
     """Some rows, from which a signature makes its arguments."""
 
     raw: Mapping[str, Any]  # fields as a client sends them; empty where rows are stored as inputs
-    inputs: Mapping[str, Any]  # what `preprocess` returns of them
+    inputs: Mapping[str, Any]  # what `preprocess` returns for them
     target: Any  # as stored; None where the data has none
     keys: Any  # pipelines.core.keys.Keys of the rows, of epoch 0
     x: Mapping[str, Any]  # what the pipeline's `example` returns, as are y and weight
@@ -54,15 +54,15 @@ class Signature(NamedTuple):
     function: Callable  # function(**arguments) -> {name: tensor}
     fields: Mapping[str, Field]  # of the arguments, without batch dimension
     arguments: Callable[[Batch], Mapping[str, Any]]  # argument -> tensor
-    # Whether classes, flags and texts must be the same to the last one in another process. Those
-    # that follow from scores may differ where two scores tie; the scores are compared instead.
+    # Whether classes, flags and texts must be exactly the same in another process. Those computed
+    # from scores may differ where two scores tie; the scores are compared instead.
     exact: bool = False
 
 
 class Baseline(NamedTuple):
     """A zoo model that is trained beside the main one, by a recipe of a few seconds.
 
-    Each of `recipes` is a run folder of its own; the lowest validation loss decides between them.
+    Each of `recipes` has a run folder of its own; the one with the lowest validation loss is used.
     """
 
     key: str  # in report.json
@@ -81,7 +81,7 @@ class Constant(NamedTuple):
 
 
 class Mistakes(NamedTuple):
-    """Rows of a split to look at, with an entry for each column beside every row."""
+    """Rows of a split to look at, each with an entry for every column."""
 
     title: str
     remark: str
@@ -100,7 +100,7 @@ class Task:
     """What a model is asked to do, and everything that is specific to it.
 
     `prepared` is a pipelines.Prepared. The functions of the report take an
-    evaluation.evaluate.Evaluation and may be left out: the report then goes without that part.
+    evaluation.evaluate.Evaluation and may be left out: the report then omits that part.
     """
 
     over: Callable  # (pipeline, schema, **options) -> (pipeline, schema): the task over any data
@@ -108,7 +108,7 @@ class Task:
     smooths: bool = False  # whether `loss` takes label_smoothing: y is a class or several labels
     metrics: Callable  # (prepared) -> weighted Keras metrics of (y, output), by their names
     signatures: Callable  # (entry, hparams, model, prepared) -> {name: Signature}
-    measured: str = "serving_default"  # the signature that evaluation asks
+    measured: str = "serving_default"  # the signature that evaluation calls
     scored: str = "logits"  # its output that loss and metrics take
     kept: tuple[str, ...] = ("logits",)  # its outputs that evaluation keeps of every row
 
@@ -122,20 +122,20 @@ class Task:
     reduction: str = "mean"  # of the loss over the elements of a batch; or "sum"
     loss_scale: Callable | None = None  # (prepared) -> factor on the training loss alone
     class_weights: bool = False  # whether --class_weights has a meaning: y is a class
-    mixes: bool = False  # whether y may be shares of the classes, as where rows are mixed
+    mixes: bool = False  # whether y may be fractions of the classes, as where rows are mixed
 
     statistics: Callable | None = None  # (outputs, target) -> evaluation.statistics.Statistics
     constant: Callable | None = None  # (prepared, training targets) -> Constant
     baselines: tuple[Baseline, ...] = ()
     sections: Callable | None = None  # (prepared, evaluation) -> [reports.html.Html]
-    probed: bool = False  # whether labels that it did not train on are found in its features
+    probed: bool = False  # whether a probe predicts the data's labels from its features
     mistakes: Callable | None = None  # (prepared, evaluation, number) -> Mistakes
     captions: Callable | None = None  # (prepared, output, target) -> [(answer, truth)]
-    # (prepared, weights by path) -> words and their vectors (words, width): a file of them, tables
-    # in the report and TensorBoard's projector are made of these
+    # (prepared, weights by path) -> words and their vectors (words, width), for a file of vectors,
+    # tables in the report and TensorBoard's projector
     vectors: Callable | None = None
-    # Whether its signature `generate` makes images of a seed and a class: the report and
-    # TensorBoard show some, and --judge has another run's model look at them
+    # Whether its signature `generate` makes images from a seed and a class: the report and
+    # TensorBoard show some, and --judge evaluates them by another run's model
     generates: bool = False
 
 
@@ -145,7 +145,7 @@ def names() -> list[str]:
 
 
 def describe(name: str) -> Listing:
-    """What its file says of the task `name`. ValueError: unknown name."""
+    """The listing of the task `name`. ValueError: unknown name."""
     if name not in listing():
         close = nearest(name, names()) or names()
         raise ValueError(f"unknown task {name!r}; nearest: {', '.join(close)}; all: --list")
@@ -158,7 +158,7 @@ def options_of(name: str, chosen: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def over(name: str, pipeline, schema, options: Mapping[str, Any]) -> tuple[Any, Any]:
-    """Pipeline and schema under a task: its `over`, with these options of it and its defaults."""
+    """Pipeline and schema adapted by a task's `over`, with these options of it and its defaults."""
     options = options_of(name, options)
     pipeline, schema = get(name).over(pipeline, schema, **options)
     pipeline = dataclasses.replace(pipeline, task_options=options)
@@ -184,7 +184,7 @@ def check_is_image(name: str, pipeline, schema) -> None:
 
 
 def source(name: str, pipeline):
-    """What a task reads: the data set, or the same without labels where it needs none."""
+    """The data that a task reads: the data set, or the same without labels if it needs none."""
     if name and not describe(name).labels and pipeline.unlabelled is not None:
         return dataclasses.replace(pipeline.unlabelled(), options=pipeline.options)
     return pipeline

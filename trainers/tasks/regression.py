@@ -16,7 +16,7 @@ from trainers.tasks.registry import Constant, Mistakes, Task
 METRICS = ("loss", "mean_absolute_error", "root_mean_squared_error", "r2")
 LOWER_IS_BETTER = ("loss", "mean_absolute_error", "root_mean_squared_error")
 MAIN_METRIC = "mean_absolute_error"
-_ROUNDING = 1e-9  # of the mean square of centred targets: less variance than that is none
+_ROUNDING = 1e-9  # of the mean square of centred targets: less variance counts as none
 
 
 class R2(keras.metrics.R2Score):
@@ -27,15 +27,15 @@ class R2(keras.metrics.R2Score):
         super().__init__(name="r2", dtype="float64")
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        """Counts a batch."""
+        """Adds a batch."""
         super().update_state(tf.reshape(y_true, tf.shape(y_pred)), y_pred, sample_weight)
 
 
 def over(pipeline, schema):
-    """The pipeline with one output; mean and deviation of its target are fitted where they are not.
+    """The pipeline with one output; fits the target's mean and standard deviation if need be.
 
-    A target in float64 or of whole numbers, which float32 would round, is trained on as the
-    distance from its mean.
+    A target in float64 or of whole numbers, which float32 would round, is trained as its distance
+    from the mean.
 
     Raises:
         UsageError: the target is not one number.
@@ -49,7 +49,7 @@ def over(pipeline, schema):
     if pipeline.fit_target is None and pipeline.encode is not None:
         pipeline = dataclasses.replace(pipeline, fit_target=fit_unit)
     elif pipeline.fit_target is None:
-        # Whole numbers would be taken for classes by what is fitted before the training.
+        # What is fitted before the training would take whole numbers for classes.
         wide = target.dtype not in ("float16", "float32")
         encode = centred if wide else None
         pipeline = dataclasses.replace(pipeline, fit_target=fit_target, encode=encode)
@@ -59,7 +59,7 @@ def over(pipeline, schema):
 def fit_target(train) -> dict[str, np.ndarray]:
     """Mean and standard deviation of the training targets; 1 where they are all equal.
 
-    With `origin`, the mean once more, where `centred` subtracts it.
+    `origin` is the mean once more, where `centred` subtracts it.
     """
     target = baselines.targets(train)
     wide, target = target.dtype not in (np.float16, np.float32), target.astype(np.float64)
@@ -68,7 +68,7 @@ def fit_target(train) -> dict[str, np.ndarray]:
 
 
 def fit_unit(train) -> dict[str, np.ndarray]:
-    """As `fit_target`, where the pipeline encodes its targets itself: without an origin."""
+    """`fit_target` without an origin, for a pipeline that encodes its targets itself."""
     return {name: value for name, value in fit_target(train).items() if name != "origin"}
 
 
@@ -77,26 +77,26 @@ def centred(part):
 
     def encode(target: tf.Tensor) -> tf.Tensor:
         if "origin" not in part and not target.dtype.is_floating:
-            return target  # of a run that an earlier version began
+            return target  # the run was begun by an earlier version
         return tf.cast(tf.cast(target, tf.float64) - part.get("origin", 0.0), tf.float32)
 
     return encode
 
 
 def origin(prepared) -> float:
-    """What outputs and stored targets are counted from: 0 unless they are `centred`."""
+    """What outputs and stored targets are relative to: 0 unless they are `centred`."""
     return float(prepared.state["target"].get("origin", 0.0))
 
 
 def head(model: keras.Model, prepared) -> keras.Model:
-    """The model with its output in the target's unit: networks answer with numbers around zero."""
+    """The model with its output in the target's unit: the network's own is around zero."""
     mean, std = units(prepared)
     rescale = keras.layers.Rescaling(std, mean - origin(prepared), dtype="float32", name="units")
     return keras.Model(model.input, rescale(model.output), name=model.name)
 
 
 def combine(values):
-    """The mean of the members' answers: (B, members, 1) to (B, 1)."""
+    """The mean of the members' outputs: (B, members, 1) to (B, 1)."""
     return ops.mean(values, axis=1)
 
 
@@ -113,7 +113,7 @@ def loss(prepared) -> keras.losses.Loss:
 
 
 def loss_scale(prepared) -> float:
-    """Training sees errors in deviations of the target, so rates do not depend on its unit."""
+    """Scales errors by the target's standard deviation, so that rates do not depend on its unit."""
     return units(prepared)[1] ** -2
 
 
@@ -128,20 +128,20 @@ def metrics(prepared) -> list[keras.metrics.Metric]:
 
 
 def outputs(logits: tf.Tensor, class_names: tuple[str, ...]) -> dict[str, tf.Tensor]:
-    """What the export returns of outputs (B, 1)."""
+    """What the export returns for outputs (B, 1)."""
     del class_names
     return {"logits": logits, "value": tf.squeeze(logits, axis=-1)}
 
 
 def served(entry, hparams, model, prepared) -> dict:
     """`serving_default`; `value` is float64 where targets are `centred`."""
-    first = origin(prepared)
+    offset = origin(prepared)
 
     def from_origin(logits: tf.Tensor, class_names: tuple[str, ...]) -> dict[str, tf.Tensor]:
         answer = outputs(logits, class_names)
-        return {**answer, "value": tf.cast(answer["value"], tf.float64) + first}
+        return {**answer, "value": tf.cast(answer["value"], tf.float64) + offset}
 
-    made = signatures.from_raw(from_origin if first else outputs)
+    made = signatures.from_raw(from_origin if offset else outputs)
     return made(entry, hparams, model, prepared)
 
 
@@ -164,7 +164,7 @@ def constant(prepared, target: np.ndarray) -> Constant:
 
 
 def drawn(prepared, test) -> list:
-    """Answers over true values, and a histogram of the errors."""
+    """Predictions against true values, and a histogram of the errors."""
     value, target = _values(prepared, test)
     error = value - target
     counts, edges = np.histogram(error, bins=min(40, max(5, int(np.sqrt(len(error))))))
@@ -188,8 +188,8 @@ def mistakes(prepared, test, number: int) -> Mistakes:
     value, target = _values(prepared, test)
     error = value - target
     index = statistics.worst(np.abs(error), np.full(len(error), True), number)
-    first, dtype = origin(prepared), prepared.schema.target.dtype
-    fine = first and (dtype == "float64" or abs(first) >= 1e7)
+    offset, dtype = origin(prepared), prepared.schema.target.dtype
+    fine = offset and (dtype == "float64" or abs(offset) >= 1e7)
     shown = "{:.12g}".format if fine else html.number  # digits that float32 lacks
     entries = [
         (shown(value[i]), shown(target[i]), html.signed(error[i], target[i] - origin(prepared)))
@@ -199,12 +199,12 @@ def mistakes(prepared, test, number: int) -> Mistakes:
 
 
 def _values(prepared, test) -> tuple[np.ndarray, np.ndarray]:
-    """What was answered, and the targets, in float64."""
-    first = origin(prepared)
-    answered = test.outputs["logits"][:, 0].astype(np.float64)
-    target = test.target.astype(np.float64) + first
+    """Predictions and targets, in float64."""
+    offset = origin(prepared)
+    predicted = test.outputs["logits"][:, 0].astype(np.float64)
+    target = test.target.astype(np.float64) + offset
     whole = np.dtype(prepared.schema.target.dtype).kind in "iu"
-    return answered + first, np.rint(target) if whole else target  # float32 holds the distance
+    return predicted + offset, np.rint(target) if whole else target  # float32 holds the distance
 
 
 def _from_means(means: np.ndarray, fractions: np.ndarray) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Vectors of words, from the words around each in running text (Mikolov et al. 2013)."""
+"""Word vectors, from the words around each word in running text (Mikolov et al. 2013)."""
 
 import dataclasses
 import functools
@@ -20,8 +20,8 @@ METRICS = ("loss", "accuracy")
 LOWER_IS_BETTER = ("loss",)
 MAIN_METRIC = "accuracy"
 LABELS = False
-# negatives: drawn for each row of row_length words; they weigh negatives_per_pair for each pair.
-# subsample: words that are more frequent than this fraction are left out now and then; 0: never.
+# negatives: sampled for each row of row_length words; together they weigh negatives_per_pair for
+# each pair. subsample: words more frequent than this fraction are dropped at random; 0: never.
 OPTIONS = {
     "vocab_size": 30_000,
     "min_count": 5,
@@ -44,10 +44,10 @@ _FORM = "words"
 
 
 class Accuracy(keras.metrics.Metric):
-    """The fraction of logits (B, T, N) that tell pairs from negatives, were both equally likely.
+    """The fraction of logits (B, T, N) that tell pairs from negatives, both weighted equally.
 
     Args:
-        negatives_per_pair: how much likelier negatives are in the loss: under as many of both the
+        negatives_per_pair: how much more negatives weigh in the loss; with equal weights the
             logits would be larger by its logarithm.
     """
 
@@ -58,21 +58,21 @@ class Accuracy(keras.metrics.Metric):
         self._more = negatives_per_pair
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        """Counts a batch."""
+        """Adds a batch."""
         even = _even(y_true, sample_weight, self._more)
         self.total.assign_add(tf.reduce_sum(_right(y_true, y_pred, self._more) * even))
         self.count.assign_add(tf.reduce_sum(even))
 
     def result(self):
-        """0 of nothing."""
+        """0 before any batch."""
         return tf.math.divide_no_nan(self.total.value, self.count.value)
 
 
 def over(pipeline, schema, *, vocab_size, min_count, row_length, **sampling):
-    """The pipeline as rows of running words, with those around each and drawn ones as y.
+    """The pipeline as rows of running words; y is those around each word, and sampled negatives.
 
     Raises:
-        UsageError: the data is no text.
+        UsageError: the data is not text.
     """
     check_is_text("word_vectors", pipeline, schema)
     [field] = schema.raw
@@ -101,7 +101,7 @@ def loss(prepared) -> keras.losses.Loss:
 
 
 def metrics(prepared) -> list[keras.metrics.Metric]:
-    """How often pairs are told from negatives; 0.5 is chance."""
+    """How often pairs are distinguished from negatives; chance is 0.5."""
     return [Accuracy(prepared.pipeline.task_options["negatives_per_pair"])]
 
 
@@ -160,7 +160,7 @@ def _losses(y: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
 
 
 def _right(y: tf.Tensor, logits: tf.Tensor, more: float) -> tf.Tensor:
-    """1 where a logit has the sign of its y, if both are as likely; half where it is 0."""
+    """1 where a logit has the sign of its y, at equal weights; half where it is 0."""
     logits += math.log(more)
     return 0.5 + 0.5 * tf.sign(logits) * tf.sign(tf.cast(y, logits.dtype) - 0.5)
 
@@ -174,8 +174,8 @@ TASK = Task(
     over=over,
     loss=loss,
     metrics=metrics,
-    # One row has thousands of pairs, and a mean over them would move each vector by a thousandth
-    # of a step for a pair: what is learnt in a pass would depend on the size of a batch.
+    # One row has thousands of pairs. With a mean over them, each pair would move a vector by a
+    # thousandth of a step, and what is learnt in an epoch would depend on the batch size.
     reduction="sum",
     signatures=signatures,
     measured="score",

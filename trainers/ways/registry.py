@@ -14,7 +14,7 @@ from zoo.spec import nearest
 
 
 class Listing(NamedTuple):
-    """What a file says of its way without being imported."""
+    """The facts about a way that are read from its file without importing it."""
 
     summary: str
     options: Mapping[str, Any]  # name -> default: the literal OPTIONS
@@ -28,7 +28,7 @@ def names() -> list[str]:
 
 
 def describe(name: str) -> Listing:
-    """What its file says of a way, without importing it. ValueError: unknown name."""
+    """The listing of a way, without importing its file. ValueError: unknown name."""
     if name not in listing():
         raise ValueError(
             f"unknown way {name!r}; nearest: {', '.join(nearest(name, names()) or names())}"
@@ -64,7 +64,7 @@ def options_of(ways: Sequence[str], options: Mapping[str, Any]) -> dict[str, dic
 
 
 def batch_divisor(ways: Sequence[str], options: Mapping[str, Any]) -> int:
-    """Into how many parts the ways together divide each replica's share of a batch."""
+    """The number of parts into which the ways together divide each replica's share of a batch."""
     return math.prod(
         chosen[describe(name).batch_divisor]
         for name, chosen in options_of(ways, options).items()
@@ -76,7 +76,7 @@ def get(ways: Sequence[str], options: Mapping[str, Any]) -> tuple[Way, ...]:
     """The ways in order, with their options bound; imports their files, and with them TensorFlow.
 
     Raises:
-        UsageError: two of them give the whole step or a plan, or one the step and one gradients.
+        UsageError: two ways give the whole step, or a plan, or one the step and one gradients.
     """
     made = {
         name: importlib.import_module(f"trainers.ways.{name}").way(**chosen)
@@ -98,7 +98,7 @@ def get(ways: Sequence[str], options: Mapping[str, Any]) -> tuple[Way, ...]:
 
 
 def finished(ways: Sequence[Way], weights: Mapping[str, Any]) -> dict[str, Any]:
-    """Weights by path as the ways, in order, leave them for test and export."""
+    """Weights by path after the `finish` of each way, in order, for test and export."""
     for way in ways:
         if way.finish is not None:
             weights = way.finish(weights)

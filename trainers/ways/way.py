@@ -1,4 +1,4 @@
-"""What a way may change of how a model is trained; every part is optional."""
+"""What a way may change in training; every part is optional."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -9,13 +9,13 @@ from typing import Any
 class Way:
     """The parts of one way, with its options bound.
 
-    A file of this package with a function `way(**options) -> Way` is a way of its name. Its
+    A file of this package with a function `way(**options) -> Way` is a way of the file's name. Its
     literals are read without importing it: `OPTIONS` (name: default), `LIMITS` (name: the lowest
     number and the first that is too high) and, where each replica's share of a batch is cut into
-    equal parts, `BATCH_DIVISOR`, the name of the option that says into how many.
+    equal parts, `BATCH_DIVISOR`, the name of the option with their number.
     """
 
-    # (model, inner, batch) -> (gradients, outputs); `inner(batch)` returns the same without it.
+    # (model, inner, batch) -> (gradients, outputs); `inner(batch)` returns those without this way.
     gradients: Callable | None = None
     # (model, batch) -> None: the whole step, in place of gradients, update and metrics.
     step: Callable | None = None
