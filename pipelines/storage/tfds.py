@@ -199,7 +199,7 @@ def _reader(pipeline: Pipeline, builder: tfds.core.DatasetBuilder, split: str):
 
 
 def _table(batches: Iterator[Table], num_rows: int) -> dict[str, np.ndarray]:
-    """All examples as one array per field, allocated once so that twice the memory is not needed."""
+    """All examples as one array per field, allocated once, which needs half the memory."""
     table: dict[str, np.ndarray] = {}
     filled = 0
     for batch in batches:
