@@ -107,7 +107,7 @@ class BytePieces(tf.Module):
         long = tf.reduce_any(split.row_lengths() > _SHORT)
 
         def round_of(position, piece, done):
-            """The symbols of unfinished words: each one's first byte's position, and its id."""
+            """The symbols of unfinished words: positions of their first bytes, and ids."""
             owner = tf.gather(row, position)
             merged = self._made(piece, owner)
             lowest = tf.gather(tf.math.unsorted_segment_min(merged, owner, size), owner)

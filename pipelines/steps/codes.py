@@ -1,6 +1,6 @@
 """Which columns of whole numbers are codes: the number of a school, not a number of pupils.
 
-To take every such column as a category too costs accuracy where the numbers are counts. A column is
+Taking every such column as a category too costs accuracy where the numbers are counts. A column is
 taken as one if, out of fold, the target's mean for each value explains at least a hundredth of the
 target's variance beyond a piecewise-linear function of the number.
 """
@@ -66,7 +66,7 @@ def _gains(ranks: np.ndarray, code: np.ndarray, target: np.ndarray) -> np.ndarra
     """By how much a mean for each code lowers the squared error of each row, out of fold: (N,)."""
     pieces = np.clip(_BINS * ranks[:, None] - np.arange(_BINS), 0, 1)
     pieces = np.column_stack([np.ones(len(ranks)), pieces])  # (N, bins + 1)
-    # Not every fifth row: the order of rows in files is often periodic.
+    # Not every fifth row: the order of rows in files may be periodic.
     fold = np.random.default_rng(0).permutation(len(ranks)) % _FOLDS
     gains = np.empty(len(ranks))
     for held_out in range(_FOLDS):

@@ -1,4 +1,4 @@
-"""The input form `columns` of tables: numbers, ranks, missing cells, category ids, words: separate.
+"""The input form `columns` of tables: separate numbers, ranks, missing cells, categories, words.
 
 A column of whole numbers whose values say more than their order does, such as the number of a
 school, is a category in addition to a number (codes.py).

@@ -62,7 +62,7 @@ def draw(
         names: of the classes, for messages.
 
     Raises:
-        DataError: `number` is not equally many per class, or a class has too few rows.
+        DataError: `number` is not divisible by the number of classes, or a class has too few rows.
     """
     classes, counts = np.unique(labels, return_counts=True)
     each, rest = divmod(number, len(classes))

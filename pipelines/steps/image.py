@@ -49,7 +49,7 @@ def resize(image: tf.Tensor, size: int) -> tf.Tensor:
 
 
 def crop_and_flip(padding: int, *, flip: bool = True, alternating: bool = False):
-    """An augmentation: shift by up to `padding` pixels (reflected edges) and mirror half of them.
+    """An augmentation: shift by up to `padding` pixels (reflected edges), mirror half the images.
 
     The standard augmentation of CIFAR-10 (He et al. 2015, section 4.2).
 

@@ -1,4 +1,4 @@
-"""Counts in how many training texts each n-gram is, and stores the n-grams as edges of a tree.
+"""Counts in how many training texts each n-gram occurs, and stores n-grams as edges of a tree.
 
 An n-gram is a node, numbered from 1; its parent is the n-gram without its last unit, and the root
 is 0. An edge is (parent, unit) in one 64-bit number. An n-gram is in no more texts than its parent,

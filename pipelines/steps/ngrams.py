@@ -1,4 +1,4 @@
-"""The n-grams of a text as padded ids, in TensorFlow operations only, so that they are exported.
+"""The n-grams of a text as padded ids, in TensorFlow operations only, as an export needs them.
 
 Words are those of `text.words`: lower-case, split at white space, around punctuation and around
 each character of scripts without spaces. Characters are those of each run between white space, in

@@ -121,7 +121,7 @@ def by_row(values: tf.Tensor, row: tf.Tensor, num_rows: tf.Tensor) -> tf.RaggedT
 
 
 def chosen(rows: tf.RaggedTensor, kept: tf.Tensor) -> tf.RaggedTensor:
-    """The rows with only those of their values (N,) that are `kept`.
+    """The rows, with only those of their values (N,) where `kept` is true.
 
     TensorFlow's `ragged.boolean_mask` takes the memory of all rows padded to the longest one.
     """
@@ -131,7 +131,7 @@ def chosen(rows: tf.RaggedTensor, kept: tf.Tensor) -> tf.RaggedTensor:
 
 
 def splits_of(kept: tf.Tensor, splits: tf.Tensor) -> tf.Tensor:
-    """The row splits that are left if only the `kept` ones of the values (N,) remain."""
+    """The row splits after values (N,) where `kept` is false were removed."""
     before = tf.concat([[0], tf.cumsum(tf.cast(kept, tf.int64))], axis=0)
     return tf.gather(before, splits)
 

@@ -81,7 +81,7 @@ def tables(strengths: Strengths, height: int, width: int) -> Tables:
     factors = 1.0 + strengths.blend * fraction[:, None] * np.array([1.0, -1.0])
     lost = np.round(strengths.bits * fraction).astype(np.int64)
     kept = [256 - 2**number for number in lost]
-    # Solarize inverts values from the threshold on: from 9 on if it is 8.5.
+    # Solarize inverts the values from its threshold on: 8.5 means from 9 on.
     thresholds = [math.ceil(8.5 * i) for i in reversed(range(LEVELS))]
     return Tables(
         maps, factors.astype(np.float32), np.array(kept, np.uint8), np.array(thresholds, np.uint8)

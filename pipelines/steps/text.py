@@ -90,9 +90,8 @@ def learn_vocabulary(texts: Iterator[np.ndarray], vocab_size: int) -> np.ndarray
             minloglevel=2,
         )
     except RuntimeError as error:  # fewer pieces than distinct characters
-        reason = str(error).splitlines()[0]
-        message = f"vocab_size={vocab_size} is too small for these texts: {reason}"
-        raise DataError(message) from error
+        why = str(error).splitlines()[0]
+        raise DataError(f"vocab_size={vocab_size} is too small for these texts: {why}") from error
     learnt = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
     return np.array([*SPECIAL, *(learnt.id_to_piece(i) for i in range(1, learnt.vocab_size()))])
 

@@ -149,10 +149,9 @@ def _plain(texts: tf.Tensor, holds: np.ndarray) -> tf.Tensor:
 
 
 def _holds(values: Sequence[bytes]) -> int:
-    """Whether values are words, some of them whole numbers, or all codes that may lose their zeros.
+    """The kind of a column: words, words and whole numbers, or codes, which may lose leading zeros.
 
-    Leading zeros may get lost if all values are whole numbers without any (1, 12), or digits of one
-    length (02134).
+    Codes are whole numbers without leading zeros (1, 12), or all of one length (02134).
     """
     wholes = [value for value in values if _WHOLE.fullmatch(value)]
     padded = any(_PADDED.fullmatch(value) for value in wholes)
