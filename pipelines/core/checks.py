@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 def check_target(
     schema: Schema, where: str, target: np.ndarray, index: np.ndarray | None = None
 ) -> None:
-    """Refuses targets of another type than declared, outside their ids, or not finite.
+    """Refuses targets of an undeclared shape or dtype, out of range of their ids, or not finite.
 
     A label beyond the classes raises on a CPU but silently becomes NaN on a GPU.
 
     Args:
-        where: the data and its split, for the message.
+        where: the data and the split, for the message.
         target: (N, ...).
         index: (N,) row numbers of these examples in the split; None: 0 to N - 1.
 
     Raises:
-        DataError: with the first such example.
+        DataError: names the first such example.
     """
     shape, dtype, ids, _ = schema.target
     stored = _field_of(target)
@@ -61,13 +61,13 @@ def check_splits(pipeline: Pipeline, rows: Mapping[str, Rows]) -> None:
 
 
 def check_rows(prepared: "Prepared", rows: Mapping[str, Rows]) -> None:
-    """Refuses columns of other shapes than declared, and numbers that stay NaN or infinite.
+    """Refuses columns with undeclared shapes, and numbers that `preprocess` leaves NaN or infinite.
 
-    A NaN that `preprocess` replaces, such as that of a missing cell, is accepted. Splits that are
-    read by row number are not checked.
+    A NaN that `preprocess` replaces, such as a missing cell, is accepted. Splits that are read by
+    row number are not checked.
 
     Raises:
-        DataError: with the split, the column and the first such example.
+        DataError: names the split, the column and the first such example.
     """
     for split, part in rows.items():
         if part.table is not None and not part.are_inputs:
@@ -87,7 +87,7 @@ def _check_columns(prepared: "Prepared", where: str, rows: Rows) -> None:
                 f"{where}: {name} has {len(column)} values for {rows.num_rows} examples"
             )
     if prepared.pipeline.shrink is not None:
-        return  # columns are stored in another form than a client sends
+        return  # stored columns differ from what a client sends
     for name, field in prepared.raw.items():
         stored = _field_of(rows.table[name])
         shape = tf.TensorShape(stored.shape)

@@ -24,18 +24,18 @@ class Keys(NamedTuple):
     index: tf.Tensor  # (B,) int64: the example's row in its split
 
     def named(self, name: str) -> "Keys":
-        """Keys with independent numbers, so that two steps with different names share none.
+        """Keys of an independent stream: steps with different names share no random numbers.
 
         Names nest: `named("a").named("b")` and `named("b").named("a")` differ.
         """
         digest = hashlib.sha256(name.encode()).digest()[:8]
         folded = tf.constant(int.from_bytes(digest, "little"), tf.uint64)
-        # Mixed after the addition: sums alone would not depend on the order of the names.
+        # Mixed after each addition: a plain sum would not depend on the order of the names.
         seed = _mix(tf.cast(self.seed, tf.uint64) + folded)
         return self._replace(seed=tf.cast(seed, tf.int64))
 
     def per_position(self) -> "Keys":
-        """Keys for a number per position: with `draw` of shape (1, T), numbers are (B, T)."""
+        """Keys for one number per position: a `draw` of shape (1, T) gives numbers (B, T)."""
         epoch = self.epoch if self.epoch.shape.rank == 0 else self.epoch[:, None]
         return self._replace(epoch=epoch, index=self.index[:, None])
 
@@ -59,7 +59,7 @@ def uniform(keys: Keys, draw: int | tf.Tensor) -> tf.Tensor:
 
 
 def integers(keys: Keys, draw: int | tf.Tensor, limit: int | tf.Tensor) -> tf.Tensor:
-    """An int32 in [0, limit) per example; `limit`, one or (B,), is small against 2**32."""
+    """An int32 in [0, limit) per example; `limit`, () or (B,), is much smaller than 2**32."""
     high = tf.bitwise.right_shift(bits(keys, draw), _u64(32))
     return tf.cast(tf.bitwise.right_shift(high * tf.cast(limit, tf.uint64), _u64(32)), tf.int32)
 

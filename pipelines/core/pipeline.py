@@ -29,7 +29,7 @@ class Rows(NamedTuple):
     target: str | None  # the target's column; None: there is no target
     table: Table | None = None  # all rows in memory
     read: Callable[[Any], Table] | None = None  # row numbers (B,) -> their columns, in NumPy
-    take: Callable[[Any], Tensors] | None = None  # the same in graph operations
+    take: Callable[[Any], Tensors] | None = None  # the same in TensorFlow operations
     are_inputs: bool = False  # whether the columns are what `preprocess` returns
     lengths: Mapping[str, Any] | None = None  # padded input -> (num_rows,) length of each row
     identity: str = ""  # of rows on disk: hash of their files' content
@@ -38,7 +38,7 @@ class Rows(NamedTuple):
 
 
 class Schema(NamedTuple):
-    """The facts about a data set that only its files or a TFDS builder know."""
+    """The facts about a data set that come from its files or from a TFDS builder."""
 
     raw: Mapping[str, Field]  # what a client of the exported model sends
     task: str  # the pipeline's task: the name of a file in trainers/tasks
@@ -46,25 +46,25 @@ class Schema(NamedTuple):
     class_names: tuple[str, ...] = ()
     outputs: int | Callable[[State], int] = 1  # width of the logits
     target_name: str = "label"  # the target's column
-    source: str = ""  # where only `read` knows it: a TFDS name with its exact version
+    source: str = ""  # if `read` finds it out: a TFDS name with its exact version
 
 
 class Preprocess(Protocol):
-    """Raw fields to inputs: batched, deterministic, row by row, TensorFlow operations only."""
+    """Raw fields to inputs: batched, deterministic, row by row, only TensorFlow operations."""
 
     def __call__(self, raw: Tensors) -> Tensors: ...
 
 
 class Augment(Protocol):
-    """Changes a training batch of raw fields and its target at random, by `keys` alone."""
+    """Randomly changes raw fields and target of a training batch; all draws come from `keys`."""
 
     def __call__(self, raw: Tensors, target: Any, keys: Any) -> tuple[Tensors, Any]: ...
 
 
 class Mix(Protocol):
-    """Mixes a training batch with another one, at random by `keys` alone.
+    """Randomly mixes a training batch with another one; all draws come from `keys`.
 
-    Targets are shares of the classes, (B, classes) float32.
+    Targets are class probabilities, (B, classes) float32.
     """
 
     def __call__(
@@ -73,32 +73,32 @@ class Mix(Protocol):
 
 
 class Example(Protocol):
-    """Inputs and target of a batch to (x, y, weight); may add inputs, also random ones."""
+    """Inputs and target of a batch to (x, y, weight); may add inputs, even random ones."""
 
     def __call__(self, inputs: Tensors, target: Any, keys: Any) -> tuple[Tensors, Any, Any]: ...
 
 
 class Unseen(NamedTuple):
-    """Values of raw fields that training never had."""
+    """Values of raw fields that did not occur in training."""
 
     find: Callable[[Tensors], tuple[Any, Any]]  # raw -> (unknown, unreadable): (B, fields) bool
-    expected: Mapping[str, str]  # field -> what training had there, for a message
+    expected: Mapping[str, str]  # field -> the values that training had, for a message
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Form:
     """One way to turn rows into inputs. Its `preprocess` is part of the exported model.
 
-    Either `preprocess`, or `fit` and `make_preprocess`, which makes it from the fitted part.
+    It has either `preprocess`, or `fit` and `make_preprocess`, which makes it from the fitted part.
     """
 
     preprocess: Preprocess | None = None
     fit: Callable[[Rows], Part] | None = None  # training rows -> part of the state
     make_preprocess: Callable[[Part], Preprocess] | None = None
     fields: Callable[[Part], Mapping[str, Field]] | None = None  # of inputs with ids or a length
-    # Training rows and the part that a run fitted before, or None -> columns that are left out.
+    # Training rows and the part that was fitted earlier, or None -> columns that are left out.
     leaves_out: Callable[[Rows, Part | None], Collection[str]] | None = None
-    unseen: Callable[[Part], Unseen] | None = None  # None: any value is as good as another
+    unseen: Callable[[Part], Unseen] | None = None  # None: values are not checked
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -112,29 +112,29 @@ class Pipeline:
     name: str
     source: str  # TFDS name with version, "cifar10:3.*.*"; or the files, for messages
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # set by registry.get
-    splits: Mapping[str, str] = dataclasses.field(default_factory=dict)  # our split -> TFDS's
+    splits: Mapping[str, str] = dataclasses.field(default_factory=dict)  # our split -> TFDS split
     schema: Schema | None = None
     declare: Callable[[Any], tuple[Schema, Mapping[str, str]]] | None = None
     read: Callable[[], tuple[Mapping[str, Rows], Schema]] | None = None
     shrink: Callable[[Tensors], Tensors] | None = None  # one raw example -> what is stored of it
 
-    cut: Callable[[Mapping[str, Rows]], Mapping[str, Rows]] | None = None  # rows by SPLITS
+    cut: Callable[[Mapping[str, Rows]], Mapping[str, Rows]] | None = None  # to rows by SPLITS
     forms: Mapping[str, Form]  # the first is the default
     fit_target: Callable[[Rows], Part] | None = None  # training rows -> the state's part "target"
     encode: Callable[[Part], Callable[[Any], Any]] | None = None  # part "target" -> target -> y
     arrange: Callable[[Rows, Preprocess], Rows] | None = None  # raw rows -> rows of inputs
     augment: Augment | None = None  # training only
     augment_always: bool = False  # in validation and in evaluation too, with the draws of epoch 0
-    mix: Mix | None = None  # training only; every y is then shares of the classes
-    # From this share of the epochs on nothing is mixed, and `late_augment` replaces `augment`.
+    mix: Mix | None = None  # training only; every y is then class probabilities
+    # After this fraction of the epochs nothing is mixed, and `late_augment` replaces `augment`.
     augment_until: float = 1.0
     late_augment: Augment | None = None
     tta_views: Callable[[Tensors], list[tuple[float, Tensors]]] | None = None  # (weight, raw) each
-    example: Example | None = None  # None: inputs and target as they are, weight 1
-    # The same, made for the fields that `preprocess` returns and the form's part of the state.
+    example: Example | None = None  # None: inputs and target unchanged, weight 1
+    # Makes `example` from the fields that `preprocess` returns and the form's part of the state.
     make_example: Callable[[Mapping[str, Field], Part], Example] | None = None
-    # The same data for tasks that need no labels, of which there may be more; None: all rows as
-    # they are, their labels left alone.
+    # The same data for tasks that need no labels, perhaps with more rows; None: the same rows, with
+    # their labels ignored.
     unlabelled: Callable[[], "Pipeline"] | None = None
     task_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # set with the task
 
@@ -145,7 +145,7 @@ def classes(
     """The schema of rows with one class each; the task is `binary` for two classes.
 
     Raises:
-        DataError: the name of a class, which that of a file or folder may be, is not UTF-8.
+        DataError: a class name, which may be that of a file or folder, is not UTF-8.
     """
     for name in class_names:
         if name.encode(errors="replace").decode() != name:

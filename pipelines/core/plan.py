@@ -1,7 +1,7 @@
-"""Which rows make which step. NumPy only.
+"""Which rows each training step takes. NumPy only.
 
-A plan computes the rows of any range of steps without those of the others, so an epoch of 10^8 rows
-begins in milliseconds.
+A plan computes the rows of any range of steps without computing the others, so an epoch of 10^8
+rows begins in milliseconds.
 """
 
 import functools
@@ -14,8 +14,8 @@ from pipelines.core.keys import bits_numpy
 
 _ORDER, _BUCKETS, _ROUND = -1, -2, -4  # draws of `bits` that no augmentation uses
 _BUCKET_BATCHES = 50  # batches in a group that is sorted by length
-# Up to this number rows are sorted by a hash. A Feistel network of few rounds mixes such small
-# blocks badly: over the 24 orders of 4 rows, 6 rounds leave a chi-square of hundreds.
+# Up to this many rows are ordered by sorting their hashes. A Feistel network of few rounds mixes
+# such small blocks badly: over the 24 orders of 4 rows, 6 rounds leave a chi-square of hundreds.
 _SORTED = 2**16
 _ROUNDS = 6
 
@@ -27,13 +27,13 @@ class Plan(NamedTuple):
     batch_size: int
     steps: int  # of one pass
     rows: Callable[[int, int, int], np.ndarray]  # (epoch, first, end) -> (end - first, batch_size)
-    endless: bool  # whether epoch follows epoch
+    endless: bool  # whether another epoch follows each epoch
 
 
 def training_plan(
     num_rows: int, *, batch_size: int, seed: int, lengths: np.ndarray | None = None
 ) -> Plan:
-    """Another permutation of all rows in each epoch, without the rows that do not fill a batch.
+    """A new permutation of all rows in each epoch, without the rows that do not fill a batch.
 
     Args:
         lengths: (num_rows,); if not None, rows of similar length share a batch: groups of 50
@@ -56,7 +56,7 @@ def training_plan(
 
 
 def evaluation_plan(num_rows: int, *, batch_size: int) -> Plan:
-    """All rows in stored order; the last batch is filled with -1, which has weight 0."""
+    """All rows in stored order; the last batch is padded with -1, which has weight 0."""
 
     def rows(epoch: int, first: int, end: int) -> np.ndarray:
         del epoch
@@ -74,7 +74,7 @@ def batches(plan: Plan, epoch: int = 0) -> Iterator[np.ndarray]:
 
 
 def order_version(num_rows: int) -> int:
-    """The algorithm that orders so many rows; a checkpoint continues only under the same one."""
+    """The version of the ordering algorithm for this many rows; a resumed run needs the same."""
     return 1 if num_rows <= _SORTED else 2
 
 
@@ -83,9 +83,9 @@ def permutation(
 ) -> np.ndarray:
     """The elements at positions `index` of a permutation of `num_rows` rows.
 
-    The cost is that of `index`, not of `num_rows`: large permutations are a Feistel network over
+    The cost depends on `index`, not on `num_rows`: large permutations are a Feistel network over
     the smallest even number of bits that holds every row (Luby and Rackoff 1988), applied again
-    while its result is not a row ("cycle walking", Black and Rogaway 2002, section 3).
+    while its result is not a valid row ("cycle walking", Black and Rogaway 2002, section 3).
     """
     if num_rows <= _SORTED:
         return _sorted(num_rows, seed, epoch, draw)[index]
@@ -97,7 +97,7 @@ def permutation(
     return result.astype(np.int64)
 
 
-@functools.lru_cache(maxsize=4)  # for the other steps of an epoch
+@functools.lru_cache(maxsize=4)  # reused by the other steps of an epoch
 def _sorted(num_rows: int, seed: int, epoch: int, draw: int) -> np.ndarray:
     return np.argsort(bits_numpy(seed, epoch, draw, np.arange(num_rows)), kind="stable")
 
@@ -120,7 +120,7 @@ def _bucketed(
     steps: np.ndarray,
     lengths: np.ndarray,
 ) -> np.ndarray:
-    """The rows of some steps: batches of groups that are sorted by length, in random order."""
+    """The rows of some steps: batches from groups sorted by length, in random order."""
     num_steps = num_rows // batch_size
     batch = _shuffled(num_steps, steps, seed, epoch, small=num_rows <= _SORTED)
     rows = np.empty((len(steps), batch_size), np.int64)
@@ -130,17 +130,17 @@ def _bucketed(
         index = np.arange(first * batch_size, end * batch_size)
         members = permutation(num_rows, index, seed=seed, epoch=epoch)
         members = members[np.argsort(np.asarray(lengths)[members], kind="stable")]
-        chosen = batch // _BUCKET_BATCHES == group
-        rows[chosen] = members.reshape(-1, batch_size)[batch[chosen] - first]
+        in_group = batch // _BUCKET_BATCHES == group
+        rows[in_group] = members.reshape(-1, batch_size)[batch[in_group] - first]
     return rows
 
 
 def _shuffled(
     num_steps: int, steps: np.ndarray, seed: int, epoch: int, *, small: bool
 ) -> np.ndarray:
-    """The batch of each step: any of the epoch if `small`, otherwise any of the step's group.
+    """The batch of each step, drawn from the epoch if `small`, otherwise from the step's group.
 
-    Within its group, because a few steps then need only their own groups sorted.
+    With draws from groups, a few steps need only their own groups sorted.
     """
     if small:
         return permutation(num_steps, steps, seed=seed, epoch=epoch, draw=_BUCKETS)
@@ -151,6 +151,6 @@ def _shuffled(
         order = np.argsort(
             bits_numpy(seed, epoch, _BUCKETS, np.arange(start, start + size)), kind="stable"
         )
-        chosen = first == start
-        batch[chosen] = start + order[steps[chosen] - start]
+        in_group = first == start
+        batch[in_group] = start + order[steps[in_group] - start]
     return batch

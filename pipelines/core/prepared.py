@@ -69,7 +69,7 @@ class Prepared:
 
     @functools.cached_property
     def unseen(self) -> Unseen | None:
-        """Which raw values training never had; None: the form does not tell."""
+        """Which raw values did not occur in training; None: the form does not check this."""
         form = self.pipeline.forms[self.form]
         return form.unseen and form.unseen(self.state.get(f"inputs/{self.form}", {}))
 
@@ -77,7 +77,7 @@ class Prepared:
     def example(self) -> Example:
         """The pipeline's `example`, or one that returns inputs and target unchanged.
 
-        Where the pipeline mixes rows, it is given shares of the classes as target.
+        Where the pipeline mixes rows, it receives class probabilities as target.
         """
         if self.pipeline.make_example is not None:
             part = self.state.get(f"inputs/{self.form}", {})
@@ -89,7 +89,7 @@ class Prepared:
         return lambda inputs, target, keys: example(inputs, self.shares(target), keys)
 
     def shares(self, target: tf.Tensor) -> tf.Tensor:
-        """The target as shares of the classes: (B, classes) float32. Shares stay as they are."""
+        """The target as class probabilities (B, classes) float32; floats are returned unchanged."""
         if target.dtype.is_floating:
             return target
         return tf.one_hot(target, len(self.class_names))
@@ -125,18 +125,18 @@ class Prepared:
 
     @property
     def spec(self) -> DataSpec:
-        """The fields that `example` returns as x, and the task: all that a model may know."""
+        """The fields that `example` returns as x, and the task: all that a model is built from."""
         inputs = self._annotated(specs.fields_of(self.batch_signature[0]))
         return DataSpec(inputs, self.task, self.schema.outputs)
 
     @property
     def elements(self) -> int:
-        """Loss elements per example: 1, or the greatest length of a sequence."""
+        """Loss elements per example: 1, or the maximum length of a sequence."""
         longest = max((field.length or 0 for field in self.serving_inputs.values()), default=0)
         return math.prod(size or longest for size in self.batch_signature[2].shape[1:])
 
     def replace(self, **changes: Any) -> "Prepared":
-        """A copy with other values of fields of Prepared or of its pipeline."""
+        """A copy in which some fields of Prepared or of its pipeline are replaced."""
         own = {field.name for field in dataclasses.fields(self)}
         steps = {name: value for name, value in changes.items() if name not in own}
         changes = {name: value for name, value in changes.items() if name in own}
@@ -146,7 +146,7 @@ class Prepared:
             "augment",
             "mix",
             "example",
-        }:  # inputs are made before these
+        }:  # the stored inputs do not depend on these
             vars(changed)["_ready"] = self._ready
         return changed
 
@@ -156,7 +156,7 @@ class Prepared:
         return (self.inputs_of(split) if arranged else self.rows[split]).num_rows
 
     def inputs_of(self, split: str) -> Rows:
-        """The rows of a split as inputs if that is worth its memory, otherwise as stored."""
+        """The rows of a split, preprocessed if that is worth the memory, otherwise as stored."""
         if split not in self._ready:
             self._ready[split] = ready(self, self.rows[split])
         return self._ready[split]
@@ -191,12 +191,12 @@ def prepare(
 ) -> Prepared:
     """Cuts the rows into splits, fits missing parts of the state, and checks the rows.
 
-    Columns that the input form leaves out are in neither rows nor schema of the result.
+    Columns that the input form leaves out are removed from the rows and the schema.
 
     Args:
         rows: from `pipelines.storage.tfds.load`, as is the schema.
         form: name of the input form; empty: the pipeline's default.
-        state: parts that are already fitted, by this run before or by another one.
+        state: parts that this run or another one has already fitted.
 
     Raises:
         DataError: unknown form, a split without examples, or rows that fail the checks.
@@ -207,9 +207,9 @@ def prepare(
     checks.check_splits(pipeline, rows)
     state, chosen = dict(state or {}), pipeline.forms[form]
     if chosen.leaves_out is not None:
-        left = set(chosen.leaves_out(rows["train"], state.get(f"inputs/{form}")))
-        rows = {split: _without(part, left) for split, part in rows.items()}
-        raw = {name: field for name, field in schema.raw.items() if name not in left}
+        left_out = set(chosen.leaves_out(rows["train"], state.get(f"inputs/{form}")))
+        rows = {split: _without(part, left_out) for split, part in rows.items()}
+        raw = {name: field for name, field in schema.raw.items() if name not in left_out}
         schema = schema._replace(raw=raw)
     if chosen.fit is not None and f"inputs/{form}" not in state:
         part = chosen.fit(rows["train"])

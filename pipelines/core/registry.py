@@ -1,9 +1,9 @@
 """The registry of data sets: names and options, read without importing TensorFlow.
 
-A file of this package with a function `pipeline(**options) -> Pipeline` is a data set of its name.
-A literal `LIMITS` beside it bounds its numeric options, `CHOICES` lists the values of others.
-A literal `SHARED` names a file, such as "steps/augmented.py", whose function of the same name has
-options besides that `pipeline` takes too and hands on, with limits and choices of their own.
+A file of this package with a function `pipeline(**options) -> Pipeline` is a data set, named after
+the file. A literal `LIMITS` in it bounds its numeric options, `CHOICES` lists the values of others.
+A literal `SHARED` names a file, such as "steps/augmented.py": `pipeline` also takes the options of
+that file's function of the same name, passes them on, and has that file's limits and choices too.
 """
 
 import ast
@@ -27,8 +27,8 @@ class Listing(NamedTuple):
     summary: str
     options: Mapping[str, Any]  # keyword -> default
     required: tuple[str, ...]  # keywords without a default
-    limits: Mapping[str, tuple[float, float | None]]  # option -> (least, upper bound, exclusive)
-    choices: Mapping[str, tuple[str, ...]] = {}  # option -> its values, where they are few
+    limits: Mapping[str, tuple[float, float | None]]  # option -> (minimum, exclusive maximum)
+    choices: Mapping[str, tuple[str, ...]] = {}  # option -> its allowed values
 
 
 def get(name: str, **options: Any) -> Pipeline:
@@ -40,9 +40,9 @@ def get(name: str, **options: Any) -> Pipeline:
 
 
 def accepted(value: Any, default: Any) -> Any:
-    """The value of an option; numbers are a text where the default is one: missing=-999.
+    """The value of an option; a number becomes a string if the default is one: missing=-999.
 
-    Of several columns that are called by numbers, as pandas calls them, too: ignore=0,1.
+    So do several, as the names of columns that pandas numbered: ignore=0,1.
     """
     parts = value if isinstance(value, tuple) else (value,)
     if not isinstance(default, str) or not parts:
@@ -75,17 +75,17 @@ def listing() -> Mapping[str, Listing]:
 
 
 def _read(path: pathlib.Path) -> Listing | None:
-    own = _declared(path, "pipeline")
-    if own is None:
+    declared = _declared(path, "pipeline")
+    if declared is None:
         return None
-    summary, options, literals = own
+    summary, options, literals = declared
     limits, choices = literals.get("LIMITS", {}), literals.get("CHOICES", {})
     if "SHARED" in literals:
         shared = path.parent / literals["SHARED"]
-        _, more, beside = _declared(shared, shared.stem)
-        options = {**options, **more}
-        limits = {**limits, **beside.get("LIMITS", {})}
-        choices = {**choices, **beside.get("CHOICES", {})}
+        _, shared_options, shared_literals = _declared(shared, shared.stem)
+        options = {**options, **shared_options}
+        limits = {**limits, **shared_literals.get("LIMITS", {})}
+        choices = {**choices, **shared_literals.get("CHOICES", {})}
     return Listing(
         summary=summary,
         options={k: ast.literal_eval(v) for k, v in options.items() if v is not None},

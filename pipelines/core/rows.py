@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 RAM_BUDGET = 4 * 2**30  # bytes of memory for the rows of one split
 CHUNK = 1024  # rows read or preprocessed at a time
-_THREADS = 2  # that preprocess: the operations on texts take one core each
+_THREADS = 2  # for preprocessing: operations on texts take one core each
 
 
 def take(rows: Rows, index: np.ndarray) -> dict[str, np.ndarray]:
@@ -33,14 +33,14 @@ def take(rows: Rows, index: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def chunks(rows: Rows, index: np.ndarray | None = None) -> Iterator[Table]:
-    """The rows at `index` (n,), a thousand at a time; None: all, in stored order."""
+    """The rows at `index` (n,), in chunks of a thousand; None: all rows, in stored order."""
     index = np.arange(rows.num_rows) if index is None else index
     for first in range(0, len(index), CHUNK):
         yield take(rows, index[first : first + CHUNK])
 
 
 def spaced(number: int, most: int) -> np.ndarray:
-    """At most so many of `number` rows, evenly spaced: (n,)."""
+    """At most `most` of `number` row numbers, evenly spaced: (n,)."""
     return np.linspace(0, number - 1, min(number, most)).astype(np.int64)
 
 
@@ -52,10 +52,10 @@ def targets(rows: Rows) -> np.ndarray:
 
 
 def subset(rows: Rows, index: np.ndarray, identity: str) -> Rows:
-    """The rows at `index` (n,), however they are stored.
+    """The rows at `index` (n,), in whichever form they are stored.
 
     Args:
-        identity: of the result, where rows are on disk.
+        identity: of the result, for rows on disk.
     """
     changes = {"num_rows": len(index), "identity": identity, "lengths": None}
     if rows.table is not None:
@@ -68,7 +68,7 @@ def subset(rows: Rows, index: np.ndarray, identity: str) -> Rows:
 
 
 def without_target(rows: Rows) -> Rows:
-    """The rows of a table, or of a reader, without the column of their target."""
+    """The rows of a table or a reader, without their target's column."""
 
     def others(columns):
         return {name: column for name, column in columns.items() if name != rows.target}
@@ -80,9 +80,9 @@ def without_target(rows: Rows) -> Rows:
 
 
 def beside_inputs(rows: Rows, inputs: Collection[str]) -> Rows:
-    """The rows with a target whose column is called like none of the inputs.
+    """The rows, with the target's column renamed if an input has the same name.
 
-    Inputs and target are stored side by side: a table may have a target called "features".
+    Inputs and target are stored together, and a table may have a target called "features".
     """
     if rows.target not in inputs:
         return rows
@@ -132,10 +132,10 @@ def ready(prepared: "Prepared", rows: Rows) -> Rows:
         return prepared.pipeline.arrange(rows, prepared.preprocess)._replace(are_inputs=True)
     lengths = {name: prepared.serving_inputs[name].length for name in prepared.padded}
     if lengths:
-        made = _preprocessed(prepared, rows)
+        inputs = _preprocessed(prepared, rows)
         if rows.table is not None:
-            return arranged.in_memory(made, rows, lengths)
-        return arranged.on_disk(made, rows, lengths, arranged.key(prepared, rows))
+            return arranged.in_memory(inputs, rows, lengths)
+        return arranged.on_disk(inputs, rows, lengths, arranged.key(prepared, rows))
     if rows.table is None or _grows(prepared, rows):
         return rows
     columns: dict[str, np.ndarray] = {}
@@ -208,7 +208,7 @@ def _preprocessed(prepared: "Prepared", rows: Rows) -> Iterator[Table]:
 
 
 def threaded(function: Callable, items: Iterable) -> Iterator:
-    """The function of each item, in order, some of them ahead on two threads."""
+    """`function(item)` of each item, in order; two threads work ahead."""
     waiting: collections.deque = collections.deque()
     with futures.ThreadPoolExecutor(_THREADS) as threads:
         for item in items:

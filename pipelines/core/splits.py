@@ -1,7 +1,7 @@
 """Splitting one set of rows into train, validation and test by content.
 
-An example's split is a function of its bytes and the seed alone: adding files does not move the
-others, and copies of an example are always in the same split.
+An example's split depends only on its bytes and the seed: adding files does not move other
+examples, and copies of an example are always in the same split.
 """
 
 import hashlib
@@ -14,8 +14,8 @@ from pipelines.core.keys import bits_numpy
 from pipelines.core.pipeline import DataError, Rows
 
 _HASHED = 4096  # examples at a time: less memory than a list of all hashes
-_MANY = 10_000  # different examples
-_TRIED = 100  # seeds, for one that leaves no split empty
+_MANY = 10_000  # distinct examples: with more, chance leaves no split empty
+_TRIED = 100  # seeds that are tried, for one that leaves no split empty
 _PARTS = (("train", 2), ("validation", 1), ("test", 0))  # test has the lowest hashes
 _CUT = -3  # draw of `bits`; the plan uses -1, -2 and those from -4 down
 
@@ -23,8 +23,8 @@ _CUT = -3  # draw of `bits`; the plan uses -1, -2 and those from -4 down
 def digests(examples: Iterable[bytes]) -> np.ndarray:
     """64 bits of the SHA-256 of each example: (N,) int64."""
     examples, parts = iter(examples), [np.zeros(0, np.int64)]
-    while some := [hashlib.sha256(one).digest() for one in itertools.islice(examples, _HASHED)]:
-        parts.append(np.frombuffer(b"".join(some), "<i8")[::4].astype(np.int64))
+    while hashes := [hashlib.sha256(e).digest() for e in itertools.islice(examples, _HASHED)]:
+        parts.append(np.frombuffer(b"".join(hashes), "<i8")[::4].astype(np.int64))
     return np.concatenate(parts)
 
 
@@ -37,13 +37,13 @@ def by_content(
     test: float,
     separate: Collection[str] = (),
 ) -> dict[str, Rows]:
-    """The rows of each split that has no files of its own; each class gets about its fraction.
+    """The rows of each split without files of its own, with about its fraction of each class.
 
     Args:
         digest: (num_rows,) int64, from `digests`.
         seed: of the hash; another seed gives another split.
         validation: fraction of the rows, as is `test`; the rest is for training.
-        separate: validation or test, where it has files of its own; its fraction stays in training.
+        separate: validation or test, if it has files of its own; its fraction stays in training.
 
     Raises:
         DataError: the fractions leave nothing for training, or a split gets no example.
@@ -65,23 +65,23 @@ def by_content(
     parts = cut(seed, digest)
     empty = next((name for name, index in parts.items() if not len(index)), "")
     if empty:
-        different, copies = np.unique(digest, return_counts=True)
+        distinct, copies = np.unique(digest, return_counts=True)
         wanted = {"train": 1 - validation - test, "validation": validation, "test": test}
-        better = _better_seed(lambda seed: cut(seed, different), wanted, copies)
-        raise DataError(_why_empty(empty, len(digest), len(different), better))
+        better = _better_seed(lambda seed: cut(seed, distinct), wanted, copies)
+        raise DataError(_why_empty(empty, len(digest), len(distinct), better))
     return {name: take(rows, index) for name, index in parts.items()}
 
 
 def _better_seed(
     cut: Callable[[int], dict[str, np.ndarray]], wanted: Mapping[str, float], copies: np.ndarray
 ) -> int | None:
-    """The first seed whose parts have half of their fractions at least, or else are not empty.
+    """The first seed that gives each part at least half its fraction, or the best with none empty.
 
     Args:
-        cut: seed -> the different examples of each part.
-        copies: how often each different example occurs.
+        cut: seed -> the distinct examples of each part.
+        copies: how often each distinct example occurs.
     """
-    if len(copies) > _MANY:  # chance leaves no part of them empty: the fractions are too small
+    if len(copies) > _MANY:  # no part is then empty by chance: the fractions are too small
         return None
     fractions = {}
     for seed in range(_TRIED):
@@ -93,11 +93,11 @@ def _better_seed(
 
 
 def _why_empty(name: str, number: int, different: int, better: int | None) -> str:
-    """What to say of a split without examples."""
+    """The error message for a split without examples."""
     rows = f"{number} examples"
     if different < number:  # the copies of an example are all in the same split
-        of = f"{different} different ones" if different > 1 else "one"
-        rows = f"{number} examples, which are copies of {of},"
+        originals = f"{different} different ones" if different > 1 else "one"
+        rows = f"{number} examples, which are copies of {originals},"
     if better is None:
         return f"{rows} are too few for a {name} split: give it files of its own"
     return (
@@ -109,22 +109,22 @@ def _why_empty(name: str, number: int, different: int, better: int | None) -> st
 def by_percent(
     dataset: str, available: Collection[str], validation: int, test_split: str = ""
 ) -> dict[str, str]:
-    """TFDS's names of our splits; validation is the last part of its training split.
+    """TFDS split names for our splits; validation is the last part of TFDS's training split.
 
     Args:
-        available: its splits; empty before it is prepared.
+        available: the data set's splits; empty before it is prepared.
         validation: percent of the training split.
-        test_split: that is tested on; empty: `test`, or else `validation`.
+        test_split: the split to test on; empty: `test`, or else `validation`.
 
     Raises:
-        DataError: it has no such split.
+        DataError: the data set has no such split.
     """
-    usual = (test_split,) if test_split else ("test", "validation")
-    test = next((split for split in usual if split in available), None)
+    choices = (test_split,) if test_split else ("test", "validation")
+    test = next((split for split in choices if split in available), None)
     if available and test is None:
-        raise DataError(f"{dataset} has no {usual[0]} split; it has {sorted(available)}")
-    kept = 100 - validation
-    return {"train": f"train[:{kept}%]", "validation": f"train[{kept}%:]", "test": test or usual[0]}
+        raise DataError(f"{dataset} has no {choices[0]} split; it has {sorted(available)}")
+    end, test = 100 - validation, test or choices[0]
+    return {"train": f"train[:{end}%]", "validation": f"train[{end}%:]", "test": test}
 
 
 def duplicates(digest: Mapping[str, np.ndarray]) -> dict[str, int]:

@@ -41,19 +41,19 @@ def stream(
     """Batches of (x, y, weight) from step `start_step` on: `assemble` mapped over `order`.
 
     Training is endless, each epoch in another order. Evaluation is one pass over all examples; the
-    last batch is filled with examples of weight 0.
+    last batch is padded with examples of weight 0.
 
     Args:
         batch_size: examples per step, over all shards together.
         start_step: the first step; those before it are skipped without being computed.
         shard: (i, n) yields worker i's part of every batch; n divides `batch_size`.
         plan: an order that replaces `default_plan`.
-        threads: number of them that make batches; 0: one for rows in memory, where more would take
-            cores from the training kernels, and four for rows on disk.
-        epochs: of the whole run, by which augmentation may end early; 0: it lasts.
+        threads: number of threads that make batches; 0: one for rows in memory, where more would
+            take cores from the training kernels, and four for rows on disk.
+        epochs: of the whole run, since augmentation may end before the run does; 0: it does not.
 
     Raises:
-        ValueError: the split does not fill one batch, or `batch_size` does not divide by n.
+        ValueError: the split does not fill one batch, or `batch_size` is not divisible by n.
     """
     worker, workers = shard
     if batch_size % workers:
@@ -71,8 +71,8 @@ def stream(
         most={name: prepared.serving_inputs[name].length for name in prepared.padded},
     )
     threads = threads or (4 if prepared.rows[split].read is not None else 1)
-    made = assemble(prepared, split, training=training, seed=seed, epochs=epochs)
-    dataset = rows.map(made, num_parallel_calls=threads)
+    make_batch = assemble(prepared, split, training=training, seed=seed, epochs=epochs)
+    dataset = rows.map(make_batch, num_parallel_calls=threads)
     return dataset.prefetch(_PREFETCHED).with_options(tf_data.options(threads))
 
 
@@ -93,7 +93,7 @@ def assemble(
 ) -> Callable:
     """The function of (epoch (), row numbers (B,), widths (P,)) that returns (x, y, weight).
 
-    Row number -1 stands for no example, with weight 0; `example` is given it as it is.
+    Row number -1 means no example and gets weight 0; `example` receives it unchanged.
     """
     rows = prepared.inputs_of(split)
     if _takes_stored(prepared, training):
@@ -109,16 +109,16 @@ def assemble(
         return inputs, target
 
     if training:
-        made = _changed(prepared, rows.num_rows, read, epochs)
+        make_inputs = _changed(prepared, rows.num_rows, read, epochs)
     else:
         always = prepared.pipeline.augment if prepared.pipeline.augment_always else None
-        made = functools.partial(read, augment=always)
+        make_inputs = functools.partial(read, augment=always)
 
     @tf.autograph.experimental.do_not_convert
     def batch(epoch: tf.Tensor, index: tf.Tensor, widths: tf.Tensor) -> tuple:
         real = index >= 0
         keys = Keys(tf.constant(seed, tf.int64), epoch, tf.maximum(index, 0))
-        inputs, target = made(keys)
+        inputs, target = make_inputs(keys)
         keys = keys._replace(index=index)
         x, y, weight = example(cut(inputs, padded, widths), target, keys)
         real = tf.reshape(real, [-1] + [1] * (weight.shape.rank - 1))
@@ -128,11 +128,11 @@ def assemble(
 
 
 def _changed(prepared: Prepared, num_rows: int, read: Callable, epochs: int) -> Callable:
-    """The function of keys that reads rows augmented and mixed, as the pipeline says.
+    """A function of keys that reads rows, augmented and mixed as the pipeline declares.
 
     Args:
         read: (keys, augmentation or None) -> inputs and targets of the rows of `keys`.
-        epochs: of the run; 0: not known.
+        epochs: of the run; 0: unknown.
     """
     pipeline = prepared.pipeline
 
@@ -153,7 +153,7 @@ def _changed(prepared: Prepared, num_rows: int, read: Callable, epochs: int) -> 
 
 
 def _mixed(prepared: Prepared, num_rows: int, read: Callable, keys: Keys) -> tuple[Tensors, Any]:
-    """Rows mixed with others, each drawn by its number and augmented as it is by itself."""
+    """Each row mixed with a randomly drawn one; both are augmented as if each were read alone."""
     own = keys.named("mix")
     partner = tf.cast(integers(own.named("partner"), 0, num_rows), tf.int64)
     both = keys._replace(index=tf.concat([keys.index, partner], axis=0))
@@ -172,7 +172,7 @@ def _lengths(prepared: Prepared, split: str, training: bool) -> dict[str, np.nda
 
 
 def _takes_stored(prepared: Prepared, training: bool) -> bool:
-    """Whether raw rows are read, since they are augmented before they are preprocessed."""
+    """Whether raw rows are read, because augmentation comes before preprocessing."""
     return _is_augmented(prepared, training) and prepared.pipeline.arrange is None
 
 

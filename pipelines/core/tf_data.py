@@ -1,9 +1,9 @@
 """Guards against two ways in which tf.data blocks a process that stops reading.
 
-A Python function inside a data set must not run while the interpreter shuts down: its thread then
-waits for the interpreter for ever, and the process hangs or aborts. Data sets read ahead, so ending
-a process in the middle of an epoch is enough. And the thread that tunes a data set sleeps for up to
-a minute, and dropping the data set waits for it.
+First, a Python function inside a data set must not run while the interpreter shuts down: its thread
+then waits for the interpreter forever, and the process hangs or aborts. Data sets read ahead, so
+ending a process in the middle of an epoch is enough. Second, the autotuning thread of a data set
+sleeps for up to a minute, and deleting the data set's iterator waits for it.
 """
 
 import atexit
@@ -22,7 +22,7 @@ _last = float("-inf")  # when a call began or ended
 
 
 def refuse_at_exit(function: Callable) -> Callable:
-    """The function for tf.numpy_function, except that it raises once the interpreter exits."""
+    """A wrapper for tf.numpy_function: calls `function`, but raises once the interpreter exits."""
 
     def call(*arguments):
         global _running, _last
@@ -40,7 +40,7 @@ def refuse_at_exit(function: Callable) -> Callable:
 
 
 def untuned() -> tf.data.Options:
-    """Options of a data set without tuning; AUTOTUNE then means a fixed number of threads.
+    """Options of a data set without autotuning; AUTOTUNE then means a fixed number of threads.
 
     TensorFlow 2.21 joins the tuning thread when an iterator is deleted. If it is notified too
     early, it sleeps to the end of its period, which doubles from 10 ms up to 60 s

@@ -1,6 +1,6 @@
-"""The options of augmentation that all data sets of images share; docs/augmentation.md.
+"""The augmentation options that all image data sets share; see docs/augmentation.md.
 
-A data set has them by `SHARED = "steps/augmented.py"`: see pipelines/core/registry.py.
+A data set gets them by `SHARED = "steps/augmented.py"`: see pipelines/core/registry.py.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ CHOICES = {
     "policy": ("none", "rand_augment", "trivial_augment"),
     "mix": ("none", "mixup", "cutmix"),
 }
-_ALPHA = {"mixup": 0.2, "cutmix": 1.0}  # of the papers
+_ALPHA = {"mixup": 0.2, "cutmix": 1.0}  # as in the papers
 
 
 def augmented(
@@ -39,15 +39,16 @@ def augmented(
     Args:
         last: an augmentation that comes after all others.
         policy: rand_augment or trivial_augment.
-        resized_crop: least share of the area that is kept of an image and enlarged; 0: all of it.
+        resized_crop: least fraction of an image's area that is kept and enlarged; 0: all of it.
         jitter: brightness, contrast and saturation change by factors of 1 +- this.
         erase: probability of a grey box in an image.
         mix: mixup or cutmix.
-        mix_alpha: of the Beta distribution of the shares; 0: 0.2 for mixup, 1 for cutmix.
-        augment_until: share of the epochs after which only the pipeline's own augmentation is left.
+        mix_alpha: of the weights' Beta distribution; 0: 0.2 for mixup, 1 for cutmix.
+        augment_until: fraction of the epochs after which only the pipeline's own augmentation is
+            left.
 
     Raises:
-        DataError: no such policy or mixture.
+        DataError: unknown policy or mix.
     """
     for option, value in (("policy", policy), ("mix", mix)):
         if value not in CHOICES[option]:

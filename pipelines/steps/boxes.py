@@ -1,4 +1,4 @@
-"""Augmentations by a box of random area and shape: what is kept of an image, or erased from it."""
+"""Augmentations by a box of random area and shape, which is kept of an image or erased from it."""
 
 import numpy as np
 import tensorflow as tf
@@ -8,10 +8,10 @@ from pipelines.core.pipeline import DataError
 from pipelines.steps import geometry
 
 _SIDES, _TOP, _LEFT, _WHETHER = range(4)  # draws of `keys`
-_BOXES = 1024  # distinct sides
+_BOXES = 1024  # distinct heights and widths
 _CHANCES = 2**16  # steps of a probability
 _TRIES = 64 * _BOXES
-_GREY = 128  # of an erased box; `image.scale` turns it into 0.004
+_GREY = 128  # value of an erased box; `image.scale` turns it into 0.004
 
 
 def sides(
@@ -19,8 +19,8 @@ def sides(
 ) -> np.ndarray:
     """Heights and widths of boxes that fit into an image: (1024, 2) int32.
 
-    As torchvision draws them: the share of the image's area uniform within `area`, width over
-    height log-uniform within `ratio`, rounded, and drawn again where the box does not fit.
+    As torchvision draws them: the fraction of the image's area is uniform within `area`, width over
+    height is log-uniform within `ratio`; sides are rounded, and boxes that do not fit drawn again.
 
     Raises:
         DataError: no such box fits.
@@ -30,19 +30,19 @@ def sides(
     )
     size = height * width * (area[0] + (area[1] - area[0]) * first)
     shape = np.exp(np.log(ratio[0]) + (np.log(ratio[1]) - np.log(ratio[0])) * second)
-    found = np.round(np.stack([np.sqrt(size / shape), np.sqrt(size * shape)], axis=1))
-    found = found[(found >= 1).all(axis=1) & (found <= [height, width]).all(axis=1)]
-    if len(found) < _BOXES:
+    boxes = np.round(np.stack([np.sqrt(size / shape), np.sqrt(size * shape)], axis=1))
+    boxes = boxes[(boxes >= 1).all(axis=1) & (boxes <= [height, width]).all(axis=1)]
+    if len(boxes) < _BOXES:
         raise DataError(
             f"no box of {area[0]:g} to {area[1]:g} of the area fits into images of {height}x{width}"
         )
-    return found[:_BOXES].astype(np.int32)
+    return boxes[:_BOXES].astype(np.int32)
 
 
 def resized_crop(smallest: float):
-    """An augmentation: a box of `smallest` to all of the area, 3/4 to 4/3 as wide as high, zoomed.
+    """An augmentation: a box of `smallest` to 1 of the area, 3/4 to 4/3 as wide as high, enlarged.
 
-    Bilinear (Szegedy et al. 2014, arXiv 1409.4842, section 6).
+    The zoom is bilinear (Szegedy et al. 2014, arXiv 1409.4842, section 6).
     """
 
     def augment(raw: dict, target: tf.Tensor, keys: Keys) -> tuple[dict, tf.Tensor]:
@@ -60,7 +60,7 @@ def erase(probability: float):
     Zhong et al. 2017, arXiv 1708.04896, with the ranges of torchvision and timm.
 
     Args:
-        probability: that an image has one.
+        probability: that an image gets one.
     """
 
     def augment(raw: dict, target: tf.Tensor, keys: Keys) -> tuple[dict, tf.Tensor]:
@@ -71,7 +71,7 @@ def erase(probability: float):
         table = sides(height, width, area=(0.02, 0.33), ratio=(0.3, 3.3))
         boxes = _placed(table, height, width, keys)
         erased = integers(keys, _WHETHER, _CHANCES) < round(probability * _CHANCES)
-        boxes *= tf.cast(erased, tf.int32)[:, None]  # or empty
+        boxes *= tf.cast(erased, tf.int32)[:, None]  # else the box is empty
         keep = tf.cast(inside(boxes, pixels), tf.uint8) - 1  # all bits of a pixel, or none
         grey = tf.bitwise.bitwise_and(tf.bitwise.invert(keep), _GREY)
         filled = tf.bitwise.bitwise_or(tf.bitwise.bitwise_and(pixels, keep), grey)
@@ -81,14 +81,14 @@ def erase(probability: float):
 
 
 def inside(boxes: tf.Tensor, image: tf.Tensor) -> tf.Tensor:
-    """Whether a value is in the box of its image: bool, (B, H, W, C) like the images.
+    """Whether each value is in the box of its image: bool, (B, H, W, C) like the images.
 
     Args:
         boxes: (B, 4) int32: top, left, height and width of each.
     """
     _, height, width, channels = image.shape
     top, left, high, wide = (edge[:, None] for edge in tf.unstack(boxes, axis=1))
-    # Whole lines: to repeat (B, H, W, 1) for each channel takes twice as long.
+    # Whole lines: repeating (B, H, W, 1) for each channel takes twice as long.
     row, column = tf.range(height)[None], tf.repeat(tf.range(width), channels)[None]
     rows = (row >= top) & (row < top + high)  # (B, H)
     columns = (column >= left) & (column < left + wide)  # (B, W * C)
@@ -96,7 +96,7 @@ def inside(boxes: tf.Tensor, image: tf.Tensor) -> tf.Tensor:
 
 
 def _placed(table: np.ndarray, height: int, width: int, keys: Keys) -> tf.Tensor:
-    """Boxes of drawn sides, each anywhere within its image: (B, 4) int32."""
+    """Boxes with random sides at random positions within their images: (B, 4) int32."""
     high, wide = tf.unstack(tf.gather(table, integers(keys, _SIDES, len(table))), axis=1)
     top = integers(keys, _TOP, height + 1 - high)
     left = integers(keys, _LEFT, width + 1 - wide)

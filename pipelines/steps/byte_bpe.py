@@ -1,7 +1,7 @@
-"""Byte-pair encoding of bytes, of TensorFlow operations only: any text, and back without a loss.
+"""Byte-level byte-pair encoding in TensorFlow operations only: any text, and back without loss.
 
-As in GPT-2 (Radford et al. 2019): texts are cut into words, and of each word's bytes those two
-neighbours are joined that were learnt first, again and again (Sennrich et al. 2016).
+As in GPT-2 (Radford et al. 2019): texts are cut into words, and in each word, beginning with its
+bytes, the pair of neighbours that was learnt first is merged, repeatedly (Sennrich et al. 2016).
 """
 
 from collections.abc import Iterable
@@ -14,13 +14,13 @@ from pipelines.steps import byte_words, merges
 from pipelines.steps.pieces import SPECIAL, by_row, of_words, rows_of, table
 
 BYTES = len(SPECIAL)  # the id of byte 0
-LEAST = BYTES + 256  # ids without any merge
-_NONE = np.iinfo(np.int32).max  # instead of the piece that a pair gives
-_SHORT = 64  # bytes of a word whose pairs are compared all at once
+LEAST = BYTES + 256  # number of ids without any merge
+_NONE = np.iinfo(np.int32).max  # stands for a pair that is not merged
+_SHORT = 64  # bytes; if a word is longer, all safe pairs (`_safe`) are merged in each round
 
 
 def learn(texts: Iterable[np.ndarray], vocab_size: int) -> np.ndarray:
-    """Merges (M, 2) int32 of ids; the piece that merge i gives has the id 261 + i.
+    """Merges (M, 2) int32 of ids; merge i gives the piece with the id 261 + i.
 
     The same texts give the same merges.
 
@@ -42,15 +42,15 @@ def learn(texts: Iterable[np.ndarray], vocab_size: int) -> np.ndarray:
 
 
 def pieces(merged: np.ndarray) -> list[bytes]:
-    """The bytes of each id; of special pieces none."""
-    found = [b""] * BYTES + [bytes([byte]) for byte in range(256)]
+    """The bytes of each id; special pieces have none."""
+    contents = [b""] * BYTES + [bytes([byte]) for byte in range(256)]
     for left, right in merged.tolist():
-        found.append(found[left] + found[right])
-    return found
+        contents.append(contents[left] + contents[right])
+    return contents
 
 
 def decode(merged: np.ndarray, ids: np.ndarray) -> bytes:
-    """The text whose ids (T,) these are, without those of special pieces."""
+    """The text of ids (T,), without special pieces."""
     known = pieces(merged)
     return b"".join(known[i] for i in np.asarray(ids).tolist())
 
@@ -64,9 +64,9 @@ class BytePieces(tf.Module):
         self._bytes = tf.constant(known)
         self._reach = max(map(len, known))  # bytes of the longest piece
         pair = merged.astype(np.int64)
-        made = np.arange(LEAST - 1, LEAST + len(merged), dtype=np.int32)
+        ids = np.arange(LEAST - 1, LEAST + len(merged), dtype=np.int32)
         # No pair has the first key: a table cannot be empty.
-        self._merges = table(np.append(-2, _pair(pair[:, 0], pair[:, 1])), made)
+        self._merges = table(np.append(-2, _pair(pair[:, 0], pair[:, 1])), ids)
         self._whole = table(*self._alone(known))
 
     def encode(self, texts: tf.Tensor) -> tf.RaggedTensor:
@@ -78,9 +78,9 @@ class BytePieces(tf.Module):
         return tf.strings.reduce_join(tf.gather(self._bytes, ids), axis=-1)
 
     def _alone(self, known: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
-        """The pieces that as a word are themselves, as `shown`, and their ids.
+        """The pieces that stay whole when they are a word, written as `shown`, and their ids.
 
-        A piece learnt within a longer word may be cut otherwise where it is a word.
+        A piece learnt within a longer word may be cut differently when it is a word itself.
         """
         written = [byte_words.shown(content) for content in known[BYTES:]]
         cut = trace(self._merged, tf.TensorSpec((None,), tf.string))(tf.constant(written))
@@ -89,17 +89,17 @@ class BytePieces(tf.Module):
         return np.array(written, object)[single], ids[single]
 
     def _pieces_of(self, word: tf.Tensor) -> tf.RaggedTensor:
-        """Ids of the pieces of words (W,) as `shown`: (W, pieces) int32."""
+        """Ids of the pieces of words (W,), written as `shown`: (W, pieces) int32."""
         whole = self._whole.lookup(word)
         ones, cut = tf.where(whole >= 0)[:, 0], tf.where(whole < 0)[:, 0]
-        found = self._merged(tf.gather(word, cut))
-        ids = tf.concat([tf.gather(whole, ones), found.flat_values], axis=0)
-        owner = tf.concat([ones, tf.gather(cut, found.value_rowids())], axis=0)
+        merged = self._merged(tf.gather(word, cut))
+        ids = tf.concat([tf.gather(whole, ones), merged.flat_values], axis=0)
+        owner = tf.concat([ones, tf.gather(cut, merged.value_rowids())], axis=0)
         order = tf.argsort(owner, stable=True)
         return by_row(tf.gather(ids, order), tf.gather(owner, order), tf.size(word, tf.int64))
 
     def _merged(self, word: tf.Tensor) -> tf.RaggedTensor:
-        """The same by merging, in rounds over all words: one round for each pair of a word."""
+        """The same by merging in rounds over all words: at most one for each pair of a word."""
         split = tf.strings.unicode_decode(word, "UTF-8")
         row = tf.cast(rows_of(split.row_splits), tf.int32)
         ids = BYTES + tf.gather(tf.constant(byte_words.BYTE), split.flat_values)
@@ -107,18 +107,18 @@ class BytePieces(tf.Module):
         long = tf.reduce_any(split.row_lengths() > _SHORT)
 
         def round_of(position, piece, done):
-            """Position of each symbol's first byte, and its id, where a word is not finished."""
+            """The symbols of unfinished words: positions of their first bytes, and ids."""
             owner = tf.gather(row, position)
-            made = self._made(piece, owner)
-            lowest = tf.gather(tf.math.unsorted_segment_min(made, owner, size), owner)
-            whole = lowest == _NONE
+            merged = self._made(piece, owner)
+            lowest = tf.gather(tf.math.unsorted_segment_min(merged, owner, size), owner)
+            finished = lowest == _NONE
             done = tf.tensor_scatter_nd_update(
-                done, tf.boolean_mask(position, whole)[:, None], tf.boolean_mask(piece, whole)
+                done, tf.boolean_mask(position, finished)[:, None], tf.boolean_mask(piece, finished)
             )
-            joined = _joined(made, ~whole & (made == lowest) | self._safe(made, long))
-            left = ~(whole | tf.concat([[False], joined[:-1]], axis=0))
-            piece = tf.where(joined, made, piece)
-            return tf.boolean_mask(position, left), tf.boolean_mask(piece, left), done
+            joined = _joined(merged, ~finished & (merged == lowest) | self._safe(merged, long))
+            remaining = ~(finished | tf.concat([[False], joined[:-1]], axis=0))
+            piece = tf.where(joined, merged, piece)
+            return tf.boolean_mask(position, remaining), tf.boolean_mask(piece, remaining), done
 
         *_, done = tf.while_loop(
             lambda position, *_: tf.size(position) > 0,
@@ -131,18 +131,18 @@ class BytePieces(tf.Module):
         return by_row(tf.gather(done, kept), row, tf.cast(size, tf.int64))
 
     def _made(self, piece: tf.Tensor, owner: tf.Tensor) -> tf.Tensor:
-        """What each symbol (N,) and the next give: an id, which is also the merge's rank."""
+        """The id that each symbol (N,) and the next merge into; it is also the merge's rank."""
         left, right = (tf.cast(part, tf.int64) for part in (piece[:-1], piece[1:]))
         pair = tf.where(owner[:-1] == owner[1:], _pair(left, right), -1)
-        made = tf.concat([self._merges.lookup(pair), [-1]], axis=0)
-        return tf.where(made < 0, _NONE, made)
+        merged = tf.concat([self._merges.lookup(pair), [-1]], axis=0)
+        return tf.where(merged < 0, _NONE, merged)
 
     def _safe(self, made: tf.Tensor, long: tf.Tensor) -> tf.Tensor:
         """Which pairs (N,) no earlier merge can touch, so that a long word takes few rounds.
 
         To touch a pair, earlier merges have to make a piece that ends or begins within it. That
         piece is no longer than the longest of the vocabulary, and its parts are pairs now. So a
-        pair is safe whose rank is the lowest within that distance.
+        pair is safe if its rank is the lowest within that distance.
         """
 
         def lowest_near():
@@ -159,15 +159,15 @@ class BytePieces(tf.Module):
 
 
 def _joined(made: tf.Tensor, chosen: tf.Tensor) -> tf.Tensor:
-    """Which of the chosen pairs (N,) are merged: of equal ones that overlap, every other.
+    """Which of the chosen pairs (N,) are merged: of equal ones that overlap, every second one.
 
     From the left: "aaaa" has three pairs, of which the first and the third are merged.
     """
-    place = tf.range(tf.size(made))
+    position = tf.range(tf.size(made))
     begins = tf.concat([[True], made[1:] != made[:-1]], axis=0)[: tf.size(made)]
     begins |= made == _NONE
     first = tf.gather(tf.where(begins)[:, 0], tf.cumsum(tf.cast(begins, tf.int32)) - 1)
-    even = (place - tf.cast(first, tf.int32)) % 2 == 0
+    even = (position - tf.cast(first, tf.int32)) % 2 == 0
     return chosen & even & tf.gather(chosen, first)
 
 

@@ -1,13 +1,13 @@
-r"""Texts cut into the words of GPT-2 (Radford et al. 2019), of any bytes and without any loss.
+r"""Cuts texts of any bytes into the words of GPT-2 (Radford et al. 2019), without any loss.
 
 The words are those of the pattern
 
     's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
 
-with `\s` as Unicode has it. TensorFlow's regular expressions know no look-ahead, and each of the
-pattern's alternatives is decided by a character and its neighbours: so words are cut by comparing
-numbers. Bytes that are not UTF-8 count as one symbol or several, which are neither letters nor
-numbers nor white space.
+with Unicode's `\s`. TensorFlow's regular expressions have no look-ahead, but each of the pattern's
+alternatives is decided by a character and its neighbours, so words are cut by comparing numbers.
+Bytes that are not UTF-8 count as one symbol or several, which are neither letters nor numbers nor
+white space.
 """
 
 import functools
@@ -20,8 +20,8 @@ from pipelines.steps.characters import WHITE_SPACE, CharacterTable, neighbours
 from pipelines.steps.pieces import rows_of
 
 _OUTSIDE, _LETTER, _NUMBER, _SPACE, _OTHER = range(5)
-_BEYOND = 3  # characters that a contraction may reach over
-# How GPT-2 writes bytes as characters: those that can be seen as they are, the others from U+0100.
+_BEYOND = 3  # characters that a contraction may take
+# How GPT-2 writes bytes as characters: visible ones unchanged, the others from U+0100 on.
 _SEEN = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
 _HIDDEN = [byte for byte in range(256) if byte not in _SEEN]
 SHOWN = np.zeros(256, np.int32)  # byte -> code point
@@ -31,7 +31,7 @@ BYTE[SHOWN] = range(256)
 
 
 def shown(content: bytes) -> str:
-    """Bytes as characters, one for each, none of which is white space."""
+    """Bytes as characters, one for each byte, none of which is white space."""
     return "".join(chr(SHOWN[byte]) for byte in content)
 
 
@@ -52,8 +52,8 @@ def words(texts: tf.Tensor) -> tf.RaggedTensor:
     limits = tf.concat([start, [tf.size(content, tf.int64)]], axis=0)
     written = tf.gather(tf.constant(SHOWN), content)
     split = tf.RaggedTensor.from_row_splits(written, limits, validate=False)
-    found = tf.strings.unicode_encode(split, "UTF-8")
-    return tf.RaggedTensor.from_row_splits(found, splits, validate=False)
+    strings = tf.strings.unicode_encode(split, "UTF-8")
+    return tf.RaggedTensor.from_row_splits(strings, splits, validate=False)
 
 
 @functools.cache
@@ -68,7 +68,7 @@ def _kinds() -> CharacterTable:
 def _begins(codes: tf.Tensor, splits: tf.Tensor) -> tf.Tensor:
     """Whether a word begins at each character (N,) of texts with these row splits."""
     size = tf.size(codes, tf.int64)
-    padded = tf.concat([codes, [0] * _BEYOND], axis=0)  # so that there is one after each
+    padded = tf.concat([codes, [0] * _BEYOND], axis=0)  # so that each has characters after it
     starts = tf.concat([splits, size + tf.range(_BEYOND, dtype=tf.int64)], axis=0)[:, None]
     first = tf.scatter_nd(starts, tf.ones_like(starts[:, 0], tf.int32), [size + _BEYOND]) > 0
     kind = _kinds()(padded)
@@ -82,18 +82,20 @@ def _begins(codes: tf.Tensor, splits: tf.Tensor) -> tf.Tensor:
 
 
 def _with_contractions(begins: tf.Tensor, codes: tf.Tensor, first: tf.Tensor) -> tf.Tensor:
-    """The same with 's, 't, 'm, 'd, 're, 've, 'll as words, where one begins with an apostrophe."""
+    """The same with 's, 't, 'm, 'd, 're, 've, 'll as words, if a word begins with an apostrophe."""
     inside = begins[:-_BEYOND] & (codes[:-_BEYOND] == ord("'"))
-    at = tf.where(inside)[:, 0]
+    start = tf.where(inside)[:, 0]
     one, two = (
-        tf.where(tf.gather(first, at + place), 0, tf.gather(codes, at + place)) for place in (1, 2)
+        tf.where(tf.gather(first, start + i), 0, tf.gather(codes, start + i)) for i in (1, 2)
     )
-    short, long = tf.zeros_like(at, tf.bool), tf.zeros_like(at, tf.bool)
+    short, long = tf.zeros_like(start, tf.bool), tf.zeros_like(start, tf.bool)
     for letter in "stmd":
         short |= one == ord(letter)
     for letter, other in ("re", "ve", "ll"):
         long |= (one == ord(letter)) & (two == ord(other))
-    size = tf.where(short, 2 * tf.ones_like(at), tf.where(long, 3 * tf.ones_like(at), 0))
-    at, size = tf.boolean_mask(at, size > 0), tf.boolean_mask(size, size > 0)
-    begins = tf.tensor_scatter_nd_update(begins, at[:, None] + 1, tf.zeros_like(at, tf.bool))
-    return tf.tensor_scatter_nd_update(begins, (at + size)[:, None], tf.ones_like(at, tf.bool))
+    size = tf.where(short, 2 * tf.ones_like(start), tf.where(long, 3 * tf.ones_like(start), 0))
+    start, size = tf.boolean_mask(start, size > 0), tf.boolean_mask(size, size > 0)
+    begins = tf.tensor_scatter_nd_update(begins, start[:, None] + 1, tf.zeros_like(start, tf.bool))
+    return tf.tensor_scatter_nd_update(
+        begins, (start + size)[:, None], tf.ones_like(start, tf.bool)
+    )

@@ -1,7 +1,7 @@
-"""Raw columns, as a client sends them, to numbers in float64 and texts: by what training recorded.
+"""Turns raw columns, as a client sends them, into float64 numbers and texts, as training recorded.
 
 A part of the state says how the cells of each column are read (`recorded`). Dates become seconds,
-and texts of the calendar's parts, which are categories from there on.
+and also texts of their month, weekday, day and hour, which are then treated as categories.
 """
 
 import functools
@@ -19,11 +19,11 @@ from pipelines.files.readings import WORDS, Reading
 from pipelines.files.table_file import LARGEST
 from pipelines.steps import dates
 
-# Parts of the calendar -> training rows below which they are left out: 10 for each value, and 100
-# for each day of the month, which seldom matters and cost 0.005 of r2 on 2000 rows without it.
+# Calendar part -> training rows below which it is left out: 10 per value, but 100 per day of the
+# month, which seldom matters and, on 2000 rows, cost 0.005 of r2 without this limit.
 PARTS = {"month": 120, "weekday": 70, "day": 3100, "hour": 240}
 _NAN = np.float64("nan")
-_AT_ONCE = 2**16  # training rows
+_AT_ONCE = 2**16  # training rows that are read at a time
 
 
 def recorded(train: Rows) -> Part:
@@ -63,7 +63,7 @@ def recorded(train: Rows) -> Part:
 
 
 def current(part: Part) -> Part:
-    """The part in today's format; one of the earlier format keeps its `mean`, and what it means."""
+    """The part in the current format; one of the earlier format keeps `mean`, which marks it."""
     if "mean" not in part or "numbers" not in part:
         return part
     order = [str(name) for kind in ("numbers", "dates", "texts") for name in part[kind]]
@@ -94,24 +94,24 @@ class Read(NamedTuple):
 
     numbers: tf.Tensor  # (B, n) float64 in the order numbers, dates, clocks; NaN: missing
     texts: list[tf.Tensor]  # (B,) each, in the order of `texts`, stripped; b"": missing
-    unreadable: Mapping[str, tf.Tensor]  # number or date -> where its text is none: (B,) bool
+    unreadable: Mapping[str, tf.Tensor]  # number or date -> which texts are not one: (B,) bool
 
 
 class _Dated(NamedTuple):
-    """What the texts (B,) of a column of dates say."""
+    """A column of dates (B,)."""
 
     moments: dates.Moments
-    calendar: Mapping[str, tf.Tensor]  # parts of the calendar
-    unreadable: tf.Tensor  # where a text is no date
+    calendar: Mapping[str, tf.Tensor]  # calendar part -> texts (B,)
+    unreadable: tf.Tensor  # which texts are not dates
 
 
 def read(part: Part, raw: Mapping[str, tf.Tensor]) -> Read:
-    """Numbers, seconds since 2000 of dates and hours of the day; texts and the calendar's parts."""
+    """Numbers, dates as seconds since 2000, and hours of the day; texts and calendar parts."""
     dated = {
         str(name): _once(functools.partial(_dated, part, i), raw[str(name)])
         for i, name in enumerate(part["dates"])
     }
-    unreadable = {name: found.unreadable for name, found in dated.items()}
+    unreadable = {name: column.unreadable for name, column in dated.items()}
     columns = _numbers(part, raw, dated, unreadable)
     if columns:
         numbers = tf.stack(columns, axis=1)
@@ -128,20 +128,20 @@ def prose(part: Part, raw: Mapping[str, tf.Tensor]) -> list[tf.Tensor]:
 
 
 def of_rows(part: Part, train: Rows) -> tuple[np.ndarray, list[np.ndarray]]:
-    """What `read` makes of the cells of training rows: numbers (n, N) and texts (N,) each.
+    """`read` of the cells of training rows: numbers (n, N), and texts (N,) of each column.
 
-    Some rows at a time, and equal texts as one object: that takes a third of the memory.
+    Rows are read in blocks, and equal texts are one object: that takes a third of the memory.
     """
     names, known = [str(name) for name in part["columns"]], {}
     numbers, texts = None, []
     for first in range(0, max(1, train.num_rows), _AT_ONCE):
         rows = slice(first, first + _AT_ONCE)
-        some = read(part, {name: tf.constant(train.table[name][rows]) for name in names})
+        block = read(part, {name: tf.constant(train.table[name][rows]) for name in names})
         if numbers is None:
-            numbers = np.empty((some.numbers.shape[1], train.num_rows))
-            texts = [np.empty(train.num_rows, object) for _ in some.texts]
-        numbers[:, rows] = some.numbers.numpy().T
-        for column, text in zip(texts, some.texts, strict=True):
+            numbers = np.empty((block.numbers.shape[1], train.num_rows))
+            texts = [np.empty(train.num_rows, object) for _ in block.texts]
+        numbers[:, rows] = block.numbers.numpy().T
+        for column, text in zip(texts, block.texts, strict=True):
             distinct, position = (tensor.numpy() for tensor in tf.unique(text))
             shared = np.empty(len(distinct), object)
             shared[:] = [known.setdefault(value, value) for value in distinct.tolist()]
@@ -150,11 +150,11 @@ def of_rows(part: Part, train: Rows) -> tuple[np.ndarray, list[np.ndarray]]:
 
 
 def _once(function: Callable, text: tf.Tensor):
-    """`function(text)`; eagerly, where whole columns are read, once for each different text."""
+    """`function(text)`; in eager mode, which reads whole columns, once for each distinct text."""
     if not tf.executing_eagerly():
         return function(text)
     distinct, position = tf.unique(text)
-    return tf.nest.map_structure(lambda found: tf.gather(found, position), function(distinct))
+    return tf.nest.map_structure(lambda values: tf.gather(values, position), function(distinct))
 
 
 def _numbers(
@@ -169,8 +169,8 @@ def _numbers(
         if value.dtype == tf.string:
             value, unreadable[name] = _once(functools.partial(_number, part, i), value)
         columns.append(_without(value, _of(part, "sentinels", i)))
-    in_days = "mean" in part  # whole ones, in the earlier format
-    for moment in (found.moments for found in dated.values()):
+    in_days = "mean" in part  # the earlier format has whole days
+    for moment in (column.moments for column in dated.values()):
         columns.append(tf.floor(moment.local / 86_400.0) if in_days else moment.instant)
     return columns + [dates.time_of_day(dated[str(name)].moments) for name in part["clocks"]]
 
@@ -179,14 +179,14 @@ def _texts(
     part: Part, raw: Mapping[str, tf.Tensor], dated: Mapping[str, _Dated]
 ) -> list[tf.Tensor]:
     order = [str(name) for name in part["columns"]]
-    found = []
+    texts = []
     for name in map(str, part["texts"]):
         column, _, of_calendar = name.rpartition(" ")
         if column:
-            found.append(dated[column].calendar[of_calendar])
+            texts.append(dated[column].calendar[of_calendar])
         else:
-            found.append(_once(functools.partial(_text, part, order.index(name)), raw[name]))
-    return found
+            texts.append(_once(functools.partial(_text, part, order.index(name)), raw[name]))
+    return texts
 
 
 def _text(part: Part, column: int, text: tf.Tensor) -> tf.Tensor:
@@ -194,7 +194,7 @@ def _text(part: Part, column: int, text: tf.Tensor) -> tf.Tensor:
 
 
 def _number(part: Part, i: int, text: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The numbers that texts (B,) of the i-th column are, and where they are none."""
+    """The numbers in texts (B,) of the i-th column, and which texts are not numbers."""
     absent, value = _absent(part, i, text), _read(text, str(part["written"][i]))
     return tf.where(absent, _NAN, value), tf.math.is_nan(value) & ~absent
 
@@ -212,7 +212,7 @@ def _dated(part: Part, i: int, text: tf.Tensor) -> _Dated:
 
 
 def _read(text: tf.Tensor, form: str) -> tf.Tensor:
-    """Numbers (B,) float64 that are written in a form of files/numbers.py; NaN for other texts."""
+    """Numbers (B,) float64 from texts in a form of files/numbers.py; NaN for other texts."""
     form = form or "point"
     decimal, _, unit = form.partition(" ")
     text = tf.strings.strip(text)
@@ -227,8 +227,8 @@ def _read(text: tf.Tensor, form: str) -> tf.Tensor:
 
 
 def _without(value: tf.Tensor, sentinels: np.ndarray) -> tf.Tensor:
-    """The numbers (B,) in float64, NaN where one is beyond LARGEST or stands for a missing one."""
-    missing = tf.abs(value) > LARGEST  # not ~(abs <= LARGEST), which the graph optimizer turns
+    """The numbers (B,) in float64, NaN where one is beyond LARGEST or means missing."""
+    missing = tf.abs(value) > LARGEST  # not ~(abs <= LARGEST), which the graph optimizer rewrites
     for sentinel in sentinels:
         missing |= value == tf.constant(sentinel, value.dtype)
     return tf.where(missing, _NAN, tf.cast(value, tf.float64))
@@ -251,7 +251,7 @@ def _plain(train: Rows, name: str) -> Reading:
 
 
 def _calendar(train: Rows, part: Part) -> tuple[list[str], list[str]]:
-    """The parts of dates that vary in training, "sold month", and dates with times of day."""
+    """The calendar parts that vary in training ("sold month"), and the dates with times of day."""
     parts, clocks = [], []
     for i, (name, form) in enumerate(zip(map(str, part["dates"]), part["date_forms"], strict=True)):
         counts = Counter(train.table[name].tolist())
@@ -259,12 +259,12 @@ def _calendar(train: Rows, part: Part) -> tuple[list[str], list[str]]:
         known = np.isfinite(moment.local.numpy())
         hours = dates.time_of_day(moment).numpy()[known]
         with_time = bool((hours != 0).any())
-        enough = np.array([*counts.values()], np.int64)[known].sum()
-        for of, fewest in PARTS.items():
-            needed = with_time if of == "hour" else str(form) != "clock"
-            seen = np.unique(of_calendar[of].numpy()[known].astype(bytes))
-            if needed and len(seen) > 1 and enough >= fewest:
-                parts.append(f"{name} {of}")
+        num_known = np.array([*counts.values()], np.int64)[known].sum()
+        for calendar_part, fewest in PARTS.items():
+            needed = with_time if calendar_part == "hour" else str(form) != "clock"
+            seen = np.unique(of_calendar[calendar_part].numpy()[known].astype(bytes))
+            if needed and len(seen) > 1 and num_known >= fewest:
+                parts.append(f"{name} {calendar_part}")
         whole_hours = f"{name} hour" in parts and not (hours % 1 != 0).any()
         if with_time and str(form) != "clock" and not whole_hours:
             clocks.append(name)

@@ -1,4 +1,4 @@
-"""Properties of characters as tables that a graph looks up, by Python's version of Unicode."""
+"""Lookup tables of character properties for graphs, from Python's version of Unicode."""
 
 from collections.abc import Callable
 
@@ -6,12 +6,12 @@ import numpy as np
 import tensorflow as tf
 
 _CODES, _PAGE = 0x110000, 256
-# White space by Unicode's property, written out: RE2's \s is ASCII's only, Rust's is this one.
+# Unicode's white space, written out: RE2's \s is ASCII only, Rust's is this one.
 WHITE_SPACE = (
     "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u2028\u2029\u202f\u205f\u3000"
 )
-# Letters whose small form is another one in Turkish or in Lithuanian.
+# Letters whose lower case is another one in Turkish or in Lithuanian.
 _BY_LOCALE = {
     "\u0130": "i\u0307",  # I with a dot
     "\u00cc": "\u00ec",  # I with a grave accent
@@ -25,7 +25,7 @@ class CharacterTable:
     """A number for each code point: a saved graph holds only the pages of 256 that differ.
 
     Args:
-        value: of each character; computed for all of Unicode, which takes a second.
+        value: the number of a character; computed for all of Unicode, which takes a second.
         dtype: of the numbers.
     """
 
@@ -41,10 +41,10 @@ class CharacterTable:
 
 
 def in_lower_case(texts: tf.Tensor) -> tf.Tensor:
-    """Texts of valid UTF-8 in lower case, alike in every locale; NUL becomes a space.
+    """Texts of valid UTF-8 in lower case, the same in every locale; NUL becomes a space.
 
-    TensorFlow's `lower` ends a text at a NUL. It follows the language of the machine, which may be
-    another one where the model is served.
+    TensorFlow's `lower` ends a text at a NUL. It follows the machine's locale, which may be another
+    one where the model is served.
     """
     texts = tf.strings.lower(tf.strings.regex_replace(texts, r"\x00", " "))  # ASCII, I and J too
     for letter, small in _BY_LOCALE.items():
@@ -53,7 +53,7 @@ def in_lower_case(texts: tf.Tensor) -> tf.Tensor:
 
 
 def neighbours(values: tf.Tensor, first: tf.Tensor, outside: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """What stands before and after each value (N,) in its text; `outside` where nothing does.
+    """The values before and after each value (N,) in its text; `outside` where there is none.
 
     Args:
         first: (N,) whether each is the first of its text.

@@ -1,7 +1,7 @@
-"""Changes of colour: batches (B, H, W, 1 or 3) of uint8 to the same, bit by bit as Pillow has them.
+"""Colour changes: batches (B, H, W, 1 or 3) of uint8 to the same, bit for bit as in Pillow.
 
-Each function takes a number for each image, (B,), and no image depends on another. Pillow cuts off
-what is behind the point where it blends, so that an image loses half a grey level on average.
+Each function takes one number per image, (B,), and no image depends on another. Where Pillow
+blends, it truncates decimals, so that an image loses half a grey level on average.
 """
 
 import numpy as np
@@ -41,7 +41,7 @@ def sharpness(image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
     lines = shades[:, :-2] + shades[:, 1:-1] + shades[:, 2:]
     around = lines[:, :, :-2] + lines[:, :, 1:-1] + lines[:, :, 2:]
     inner = shades[:, 1:-1, 1:-1]
-    # An odd number of 26ths is never within 1/26 of a whole number, so that no rounding shows.
+    # An odd number of 26ths is never within 1/26 of a whole number, so rounding does not matter.
     smooth = tf.floor((around + 4.0 * inner) * (1 / 13) + 0.5)
     inner = _blend(smooth, image[:, 1:-1, 1:-1], factor)
     inner = tf.concat([image[:, 1:-1, :1], inner, image[:, 1:-1, -1:]], axis=2)
@@ -54,18 +54,18 @@ def posterize(image: tf.Tensor, kept: tf.Tensor) -> tf.Tensor:
 
 
 def solarize(image: tf.Tensor, threshold: tf.Tensor) -> tf.Tensor:
-    """Values from `threshold` (uint8) on inverted."""
-    left = tf.cast(threshold, tf.int16)[:, None, None, None] - 1 - tf.cast(image, tf.int16)
-    # All bits where there is nothing left: `tf.where` of uint8 takes three times as long.
-    inverted = tf.cast(tf.bitwise.right_shift(left, 8), tf.uint8)
+    """Inverts the values from `threshold` (uint8) on."""
+    difference = tf.cast(threshold, tf.int16)[:, None, None, None] - 1 - tf.cast(image, tf.int16)
+    # All bits where it is negative: `tf.where` of uint8 takes three times as long.
+    inverted = tf.cast(tf.bitwise.right_shift(difference, 8), tf.uint8)
     return tf.bitwise.bitwise_xor(image, inverted)
 
 
 def autocontrast(image: tf.Tensor) -> tf.Tensor:
     """Each channel stretched from black to white."""
     low, high = (
-        tf.cast(of(image, axis=[1, 2], keepdims=True), tf.float64)
-        for of in (tf.reduce_min, tf.reduce_max)
+        tf.cast(reduce(image, axis=[1, 2], keepdims=True), tf.float64)
+        for reduce in (tf.reduce_min, tf.reduce_max)
     )
     flat = high <= low
     size = tf.where(flat, tf.ones_like(low), 255.0 / tf.maximum(high - low, 1.0))
@@ -75,7 +75,7 @@ def autocontrast(image: tf.Tensor) -> tf.Tensor:
 
 
 def equalize(image: tf.Tensor) -> tf.Tensor:
-    """Each channel with about as many pixels of each value, by Pillow's rule of whole steps."""
+    """Each channel with about equally many pixels of each value, by Pillow's integer rule."""
     _, height, width, channels = image.shape
     shades = tf.reshape(tf.transpose(image, [0, 3, 1, 2]), [-1, height * width])  # (B * C, H * W)
     shades = tf.cast(shades, tf.int32)
@@ -88,15 +88,15 @@ def equalize(image: tf.Tensor) -> tf.Tensor:
     below = tf.cumsum(counts, axis=1, exclusive=True)
     table = tf.minimum((below + step // 2) // tf.maximum(step, 1), 255)
     table = tf.where(step > 0, table, tf.range(256)[None])
-    found = tf.gather(tf.cast(table, tf.uint8), shades, batch_dims=1)
-    return tf.transpose(tf.reshape(found, [-1, channels, height, width]), [0, 2, 3, 1])
+    equalized = tf.gather(tf.cast(table, tf.uint8), shades, batch_dims=1)
+    return tf.transpose(tf.reshape(equalized, [-1, channels, height, width]), [0, 2, 3, 1])
 
 
 def jitter(strength: float):
     """An augmentation: brightness, contrast and saturation by factors within 1 +- `strength`.
 
-    In this order, each factor uniform and drawn for itself (`ColorJitter` of torchvision shuffles
-    the order and has hue besides, which is slow).
+    In this order, with independent uniform factors (torchvision's `ColorJitter` shuffles the order
+    and also changes the hue, which is slow).
     """
     factors = np.linspace(1.0 - strength, 1.0 + strength, _STEPS).astype(np.float32)
     steps = {_BRIGHTNESS: brightness, _CONTRAST: contrast, _SATURATION: saturation}
@@ -121,14 +121,14 @@ def check_is_colour(name: str, image: tf.Tensor) -> None:
 
 
 def _blend(reference: tf.Tensor, image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
-    """Pillow's `Image.blend`: cut off, not rounded, and kept within 0 to 255."""
+    """Pillow's `Image.blend`: truncated, not rounded, and clipped to 0 to 255."""
     reference = tf.cast(reference, tf.float32)
     change = factor[:, None, None, None] * (tf.cast(image, tf.float32) - reference)
     return tf.cast(tf.clip_by_value(reference + change, 0.0, 255.0), tf.uint8)
 
 
 def _grey(image: tf.Tensor) -> tf.Tensor:
-    """The brightness of ITU-R 601 in Pillow's whole numbers: (B, H, W, 1) int32."""
+    """The luma of ITU-R 601 in Pillow's integer arithmetic: (B, H, W, 1) int32."""
     shades = tf.cast(image, tf.int32)
     if image.shape[-1] == 1:
         return shades

@@ -1,7 +1,7 @@
-"""The input form `columns` of tables: numbers, ranks, missing cells, category ids and words apart.
+"""The input form `columns` of tables: separate numbers, ranks, missing cells, categories, words.
 
 A column of whole numbers whose values say more than their order does, such as the number of a
-school, is a category beside the number (codes.py).
+school, is a category in addition to a number (codes.py).
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ from pipelines.storage.progress import progress
 from zoo.spec import Field
 
 _QUANTILES = 257  # per column of training cells; ranks are interpolated between them
-# Known values of a column of texts; rarer ones are unknown.
+# Limits of the known values of a column of texts: their number, and the training rows per value.
 _MOST_CATEGORIES, _ROWS_A_CATEGORY = 1000, 10
 _TEXTS_AT_ONCE = 2**13
 _LOG = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ _LOG = logging.getLogger(__name__)
 def forms() -> dict[str, Form]:
     """`vector` and `columns`, for columns of floats (NaN: missing) and strings (b"": missing).
 
-    How their cells are read is in the rows' `readings`. `vector` takes no free text.
+    The rows' `readings` say how cells are read. `vector` leaves out columns of free text.
     """
     vector = Form(
         fit=tabular.fit_columns,
@@ -44,8 +44,8 @@ def forms() -> dict[str, Form]:
 def columns_form() -> Form:
     """`numbers`, `ranks`, `missing` (B, n) float32, `categories` (B, k) and `words` (B, t, length).
 
-    These are int32 with their ids: of the k columns each, and of the t columns of free text
-    together (column_words.py).
+    The last two are int32 ids: each of the k columns has its own, the t columns of free text share
+    theirs (column_words.py).
     """
     return Form(fit=fit_ranks, make_preprocess=separate, fields=_fields_with_ids)
 
@@ -123,7 +123,7 @@ def separate(part: Part):
             inputs["ranks"] = tf.where(missing, 0.0, _ranks(values, quantiles))
             inputs["missing"] = tf.cast(missing, tf.float32)
             for i, numbers in zip(part.get("coded", ()), known_codes, strict=True):
-                # Not values[:, i, None]: graph optimisation loses the axis behind tf.stack.
+                # Not values[:, i, None]: graph optimisation loses that axis after a tf.stack.
                 number = tf.gather(values, [i], axis=1)
                 ids.append(_ids(number == numbers, tf.gather(missing, [i], axis=1)))
         if ids:
@@ -136,7 +136,7 @@ def separate(part: Part):
 
 
 def _texts(part: Part, train: Rows) -> Iterator[tf.Tensor]:
-    """The cells of the columns of free text, some at a time."""
+    """The cells of the columns of free text, in blocks of rows."""
     starts = range(0, train.num_rows, _TEXTS_AT_ONCE)
     for first in progress(starts, len(starts), "counting words"):
         rows = slice(first, first + _TEXTS_AT_ONCE)
@@ -156,8 +156,8 @@ def _fields_with_ids(part: Part) -> dict[str, Field]:
 def _known_codes(part: Part) -> list[np.ndarray]:
     if "coded" not in part:  # of the earlier format
         return []
-    values, of = np.asarray(part["codes"], np.float64), np.asarray(part["code_of"])
-    return [values[of == i] for i in range(len(part["coded"]))]
+    values, owner = np.asarray(part["codes"], np.float64), np.asarray(part["code_of"])
+    return [values[owner == i] for i in range(len(part["coded"]))]
 
 
 def _ids(one_hot: tf.Tensor, absent: tf.Tensor) -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""How often words stand near each other, as rows (Pennington et al. 2014, section 4.2)."""
+"""Co-occurrence counts of words as rows (GloVe: Pennington et al. 2014, section 4.2)."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
@@ -22,15 +22,15 @@ _BLOCK = 2**20  # entries that are written at once
 
 
 class Pairs(tf.Module):
-    """`preprocess` of a text field: its first two known words as a pair that was seen once.
+    """`preprocess` of a text field: its first two known words as a pair with the count 1.
 
-    Training takes the entries of the table that `entries` counts.
+    Training uses the table's entries instead, which `entries` counts.
 
     Args:
         part: from `running_words.fit`.
         field: name of the raw field.
-        window: largest distance of two words.
-        symmetric: whether words after a word are its contexts too.
+        window: largest distance between two words.
+        symmetric: whether words after a word are also its contexts.
     """
 
     def __init__(self, part: Part, field: str, window: int, symmetric: bool):
@@ -47,13 +47,13 @@ class Pairs(tf.Module):
 
 
 def pairs_form(vocab_size: int, min_count: int, window: int, symmetric: bool, field: str) -> Form:
-    """One text field as `pair` (B, 2), ids of a word and of a context, with how often they met.
+    """One text field as `pair` (B, 2), ids of a word and a context, with their co-occurrence count.
 
     Args:
         vocab_size: largest number of known words.
-        min_count: how often a known word is in the training texts.
-        window: largest distance of two words of a pair.
-        symmetric: whether words after a word are its contexts too.
+        min_count: smallest count of a known word in the training texts.
+        window: largest distance between two words of a pair.
+        symmetric: whether words after a word are also its contexts.
         field: name of the raw field.
     """
     return Form(
@@ -64,19 +64,20 @@ def pairs_form(vocab_size: int, min_count: int, window: int, symmetric: bool, fi
 
 
 def entries(rows: Rows, preprocess: Pairs) -> Rows:
-    """A pipeline's `arrange`: the entries of the co-occurrence table that are not zero.
+    """A pipeline's `arrange`: the non-zero entries of the co-occurrence table.
 
-    A row is `pair` (2,), `count`, and `scaled_count`, what the count would be in as many words as
-    the training texts have. The table is in memory while it is counted, the texts are not.
+    A row is `pair` (2,), `count`, and `scaled_count`, the count scaled to the number of words in
+    the training texts. While it is counted, the table is in memory; the texts are not.
 
     Raises:
-        DataError: no two known words stand near each other.
+        DataError: no two known words occur near each other.
     """
     bare, blocks = rows._replace(target=None), _blocks(rows, preprocess)
     if rows.read is None:
         return arranged.in_memory(blocks, bare, {})
-    how = preprocess.window, preprocess.symmetric, preprocess.words.fingerprint, preprocess.running
-    key = hashlib.sha256(repr((_VERSION, rows.identity, how)).encode()).hexdigest()[:16]
+    words, window, symmetric = preprocess.words, preprocess.window, preprocess.symmetric
+    options = window, symmetric, words.fingerprint, preprocess.running
+    key = hashlib.sha256(repr((_VERSION, rows.identity, options)).encode()).hexdigest()[:16]
     return arranged.on_disk(blocks, bare, {}, key, as_many=False)
 
 
@@ -102,37 +103,37 @@ def weighted(x_max: float, alpha: float) -> Callable[[Mapping[str, Field], Part]
 def table(
     texts: Iterator[np.ndarray], num_words: int, window: int, symmetric: bool
 ) -> tuple[sparse.csr_matrix, int]:
-    """How often each word of id i + 1 has that of id j + 1 near it, and the number of all words.
+    """How often the context of id j + 1 is near the word of id i + 1, and the number of all words.
 
-    Two words at a distance d of at most `window` count 1/d; a context stands before its word.
+    Two words at a distance d of at most `window` count 1/d; a context comes before its word.
 
     Args:
-        texts: ids of running words, with a 0 after each text: (n,) some texts at a time.
-        symmetric: whether it may also stand after it.
+        texts: blocks (n,) of ids of running words, with a 0 after each text.
+        symmetric: whether contexts also come after their word.
 
     Returns:
         (num_words, num_words) float64.
     """
     total = sparse.csr_matrix((num_words, num_words))
-    words, held, size = 0, [], 0
+    words, pairs, size = 0, [], 0
     for ids in texts:
         words += int((ids > 0).sum())
-        held += _pairs(ids, window)
+        pairs += _pairs(ids, window)
         size += window * len(ids)
         if size > _TOGETHER:
-            total, held, size = total + _summed(held, num_words), [], 0
-    total = total + _summed(held, num_words)
+            total, pairs, size = total + _summed(pairs, num_words), [], 0
+    total = total + _summed(pairs, num_words)
     return (total + total.T if symmetric else total).tocsr(), words
 
 
 def _pairs(ids: np.ndarray, window: int) -> list[tuple[np.ndarray, np.ndarray, float]]:
-    """For each distance: words, contexts that far before them, both from 0, and one over it."""
-    text, found = np.cumsum(ids == 0), []
+    """For each distance d: words, contexts d before them, both numbered from 0, and 1 / d."""
+    text, pairs = np.cumsum(ids == 0), []
     for distance in range(1, min(window, len(ids) - 1) + 1):
         before, after = ids[:-distance], ids[distance:]
         near = (text[:-distance] == text[distance:]) & (before > 0) & (after > 0)
-        found.append((after[near] - 1, before[near] - 1, 1 / distance))
-    return found
+        pairs.append((after[near] - 1, before[near] - 1, 1 / distance))
+    return pairs
 
 
 def _summed(held: list, num_words: int) -> sparse.csr_matrix:

@@ -1,7 +1,7 @@
-"""Dates and times of day as text, in TensorFlow operations: their instant and their calendar.
+"""Reads dates and times of day from texts in TensorFlow operations: instants and calendar parts.
 
-Patterns are for Python and for RE2 alike. A form is a key of FORMS; all cells of a column have the
-same. Instants are seconds from 2000-01-01 in float64, which resolve microseconds.
+Patterns work in both Python and RE2. A form is a key of FORMS; all cells of a column have the same
+form. Instants are seconds since 2000-01-01 in float64, which resolves microseconds.
 """
 
 import functools
@@ -29,7 +29,7 @@ _TIME_GROUPS = (
     f"({_HOUR}):?({_SIXTY})(?::?({_SIXTY}(?:[.,][0-9]+)?))? ?(?i:([ap])\\.?m\\.?)? ?([^0-9].*)?"
 )
 _AFTER = f"(?:(?:[Tt]| |, ?){_TIME})?"
-# Form -> (expression with the date's groups and the time as the last, year-month-day, example).
+# Form -> (expression with groups, its replacement "year-month-day|time" by their numbers, example).
 FORMS: Mapping[str, tuple[str, str, str]] = {
     "year_first": (f"{_YEAR}[-/.]{_MONTH}[-/.]{_DAY}{_AFTER}", r"\1-\2-\3|\4", "2024-01-31"),
     "day_first": (
@@ -79,16 +79,16 @@ FORMS: Mapping[str, tuple[str, str, str]] = {
 
 
 class Moments(NamedTuple):
-    """Texts (B,) as moments; what is no date is NaN and 0."""
+    """Texts (B,) as moments; NaN and 0 for texts that are not dates."""
 
     instant: tf.Tensor  # seconds since 2000-01-01 in UTC; without a zone, as if it were UTC
-    local: tf.Tensor  # the same of the clock that the text shows
+    local: tf.Tensor  # the same for the local time that the text shows
     month: tf.Tensor  # int32, 1 to 12
     day: tf.Tensor  # 1 to 31
 
 
 def moments(text: tf.Tensor, form: str) -> Moments:
-    """The moments that texts (B,) of a form name. Two-digit years are 1969 to 2068."""
+    """The moments that texts (B,) of a form denote. Two-digit years are 1969 to 2068."""
     expression, order, _ = FORMS[form]
     text = tf.strings.strip(text)
     known = tf.strings.regex_full_match(text, expression)
@@ -137,7 +137,7 @@ def time_of_day(found: Moments) -> tf.Tensor:
 
 @functools.cache
 def _graph(form: str):
-    """`moments` as one graph for texts of any number."""
+    """`moments` as one graph for any number of texts."""
     function = tf.function(lambda text: moments(text, form), autograph=False)
     return function.get_concrete_function(tf.TensorSpec((None,), tf.string))
 
@@ -149,7 +149,7 @@ def read(texts: list[bytes], form: str) -> Moments:
 
 
 def _named_months(form: str) -> dict[str, int]:
-    """How the months of a form are called, if not by number; a quarter is its first month."""
+    """The names of a form's months, unless they are numbers; a quarter is its first month."""
     if form.startswith("quarter"):
         return {"q1": 1, "q2": 4, "q3": 7, "q4": 10}
     return {name: i for i, name in enumerate(_MONTHS, start=1)} if "name" in form else {}
@@ -162,15 +162,15 @@ def _clock(time: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     fill = lambda text: tf.where(empty | tf.equal(text, ""), "0", text)
     hour, minute = _whole(fill(group(1))), _whole(fill(group(2)))
     second = tf.strings.regex_replace(fill(group(3)), ",", ".")
-    half = tf.where(empty, "", tf.strings.lower(group(4)))
-    hour = tf.where(tf.equal(half, ""), hour, hour % 12 + tf.where(tf.equal(half, "p"), 12, 0))
+    am_pm = tf.where(empty, "", tf.strings.lower(group(4)))
+    hour = tf.where(tf.equal(am_pm, ""), hour, hour % 12 + tf.where(tf.equal(am_pm, "p"), 12, 0))
     seconds = tf.strings.to_number(second, tf.float64)
     seconds += tf.cast(hour * 3600 + minute * 60, tf.float64)
 
     zone = tf.where(empty, "", group(5))
     signed = "^([+-])([0-9]{2}):?([0-9]{2})?$"
-    has = tf.strings.regex_full_match(zone, signed)
-    zone = tf.where(has, zone, "+00")
+    has_offset = tf.strings.regex_full_match(zone, signed)
+    zone = tf.where(has_offset, zone, "+00")
     sign = tf.where(tf.equal(tf.strings.substr(zone, 0, 1), "-"), -1, 1)
     hours = _whole(tf.strings.regex_replace(zone, signed, r"\2"))
     minutes = tf.strings.regex_replace(zone, signed, r"\3")

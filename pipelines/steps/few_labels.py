@@ -1,4 +1,4 @@
-"""Few labels: so many training images keep theirs, as many of each class."""
+"""Few labels: only a given number of training images keep their labels, equally many per class."""
 
 import dataclasses
 import logging
@@ -19,14 +19,14 @@ _log = logging.getLogger(__name__)
 
 
 def few_labels(pipeline: Pipeline, number: int) -> Pipeline:
-    """The pipeline with so many labelled training images; 0: all of them.
+    """The pipeline with `number` labelled training images; 0: all of them.
 
-    A task that needs labels trains on these alone. One that needs none trains on all images, and
-    the others have the label -1. Validation and test stay as they are.
+    A task that needs labels trains on these only. One that needs none trains on all images, of
+    which the others have the label -1. Validation and test are unchanged.
 
     Args:
-        number: of labels, as many of each class. Which images have them depends on their content
-            alone: another order of the rows, or more of them, moves none of the draws.
+        number: of labels, equally many per class. Which images keep them depends only on their
+            content: the order of the rows, or additional rows, change none of the draws.
     """
     if not number:
         return pipeline
@@ -62,7 +62,7 @@ def draw(
         names: of the classes, for messages.
 
     Raises:
-        DataError: not as many of each class, or a class has too few rows.
+        DataError: `number` is not divisible by the number of classes, or a class has too few rows.
     """
     classes, counts = np.unique(labels, return_counts=True)
     each, rest = divmod(number, len(classes))
@@ -85,7 +85,7 @@ def draw(
 
 
 def hidden(rows: Rows, kept: np.ndarray) -> Rows:
-    """The same rows, all but those at `kept` with the label -1."""
+    """The same rows, where all but those at `kept` have the label -1."""
     name, mask = rows.target, np.zeros(rows.num_rows, bool)
     mask[kept] = True
     if rows.table is not None:

@@ -1,7 +1,7 @@
-"""Changes of position: maps of the plane, several of them composed before an image is sampled once.
+"""Geometric transformations: affine maps, which are composed so that an image is sampled once.
 
 A map is six numbers (a, b, c, d, e, f): what is at (x, y) of the new image was at (a x + b y + c,
-d x + e y + f). Coordinates are those of Pillow's `Image.transform`: pixel 0 reaches from 0 to 1.
+d x + e y + f). Coordinates are those of Pillow's `Image.transform`: pixel 0 extends from 0 to 1.
 """
 
 import math
@@ -42,11 +42,12 @@ def rotate(degrees: float, height: int, width: int) -> tuple[float, ...]:
 
 
 def fixed(numbers: tuple[float, ...]) -> np.ndarray:
-    """A map in the whole 65536ths in which Pillow computes: (6,) float32.
+    """A map rounded to multiples of 1/65536, in which Pillow computes: (6,) float32.
 
-    Lines of pixels lie on the very edge between two others where a shear is 0.2: in these numbers,
-    which float32 adds up without rounding in images of up to 64 pixels, they fall as in Pillow. The
-    128 000th that is added decides where a sum is zero, which TensorFlow rounds down to -1.
+    With a shear of 0.2, some lines of pixels lie exactly on the edge between two source lines. With
+    these numbers, which float32 adds up without rounding in images of up to 64 pixels, they fall as
+    in Pillow. The 2^-17 that is added decides where a sum is zero, which TensorFlow rounds down to
+    -1.
     """
     a, b, c, d, e, f = numbers
 
@@ -86,15 +87,15 @@ def zoom(image: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
     top, left, high, wide = tf.unstack(tf.cast(boxes, tf.float32), axis=1)
     zero = tf.zeros_like(top)
     maps = (wide * (1.0 / width), zero, left, zero, high * (1.0 / height), top)
-    # An integer type would be cut off: half a grey level on average.
-    found = _sampled(tf.cast(image, tf.float32), tf.stack(maps, axis=1), "BILINEAR", "NEAREST")
-    return tf.cast(tf.round(found), image.dtype)
+    # An integer type would be truncated: half a grey level on average.
+    zoomed = _sampled(tf.cast(image, tf.float32), tf.stack(maps, axis=1), "BILINEAR", "NEAREST")
+    return tf.cast(tf.round(zoomed), image.dtype)
 
 
 def _sampled(image: tf.Tensor, maps: tf.Tensor, interpolation: str, fill: str) -> tf.Tensor:
     a, b, c, d, e, f = tf.unstack(maps, axis=1)
     zero = tf.zeros_like(a)
-    # TensorFlow's coordinates are those of the middles of pixels.
+    # TensorFlow's coordinates are those of pixel centres.
     first = (a, b, c + (a + b) * 0.5 - 0.5)
     second = (d, e, f + (d + e) * 0.5 - 0.5)
     return tf.raw_ops.ImageProjectiveTransformV3(

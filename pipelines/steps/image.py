@@ -14,7 +14,7 @@ from pipelines.core.rows import chunks
 
 _CROP, _FLIP, _ANGLE, _ZOOM, _DOWN, _RIGHT, _CUT = range(7)  # draws of `keys`
 _STEPS = 256  # distinct angles, zooms and shifts
-_GREY = 128  # of a cut-out; `scale` turns it into 0.004
+_GREY = 128  # value of a cut-out; `scale` turns it into 0.004
 
 
 def scale(raw: dict[str, tf.Tensor], largest: int = 255) -> dict[str, tf.Tensor]:
@@ -25,10 +25,10 @@ def scale(raw: dict[str, tf.Tensor], largest: int = 255) -> dict[str, tf.Tensor]
 
 
 def largest_value(rows: Rows) -> dict[str, np.ndarray]:
-    """The part of the state of 16-bit images: the largest value of 8, 10, 12 or 16 bits they use.
+    """The state of 16-bit images: the largest value of the 8, 10, 12 or 16 bits that they use.
 
-    Cameras and scanners store 10 or 12 bits in 16: scaled by 65535 they would be black. Of images
-    of 8 bits there is no such part.
+    Cameras and scanners store 10 or 12 bits in 16: scaled by 65535 they would be black. 8-bit
+    images have no such state.
     """
     if rows.fields["image"].dtype != "uint16":
         return {}
@@ -49,13 +49,13 @@ def resize(image: tf.Tensor, size: int) -> tf.Tensor:
 
 
 def crop_and_flip(padding: int, *, flip: bool = True, alternating: bool = False):
-    """An augmentation: shift by up to `padding` pixels (reflected edges) and mirror half.
+    """An augmentation: shift by up to `padding` pixels (reflected edges), mirror half the images.
 
     The standard augmentation of CIFAR-10 (He et al. 2015, section 4.2).
 
     Args:
-        alternating: mirror each example in every other epoch, the first at random (Jordan 2024,
-            arXiv 2404.00498, section 3.6).
+        alternating: mirror each example in every other epoch, beginning at random with the first
+            or second (Jordan 2024, arXiv 2404.00498, section 3.6).
     """
 
     def augment(raw: dict, target: tf.Tensor, keys: Keys) -> tuple[dict, tf.Tensor]:
@@ -126,8 +126,8 @@ def affine(*, degrees: float, zoom: float, shift: float):
         zoom: 0.1 enlarges or reduces by a factor of up to 1.1.
         shift: largest vertical and horizontal shift in pixels; may be fractional.
     """
-    # Looked up in tables: a vectorised cosine and a scalar one may differ in their last bit, and an
-    # image would depend on its position in the batch.
+    # Looked up in tables: a vectorised cosine and a scalar one may differ in their last bit, which
+    # would make an image depend on its position in the batch.
     draws = np.linspace(-1.0, 1.0, _STEPS)
     angle = np.deg2rad(degrees * draws)
     tables = {"cos": np.cos(angle), "sin": np.sin(angle), "size": (1.0 + zoom) ** -draws}
@@ -172,7 +172,7 @@ def _shift_and_mirror(
     shifts = 2 * padding + 1  # in each direction
     top, left = offset // shifts, offset % shifts
     # Sorted by (mirrored, left), so that each group of images is one slice. Cutting at `left` and
-    # then mirroring is mirroring and then cutting at the same distance from the other edge.
+    # then mirroring equals mirroring and then cutting at the same distance from the other edge.
     group = tf.where(mirrored > 0, 2 * shifts - 1 - left, left)
     order = tf.argsort(group, stable=True)
     starts = height * tf.searchsorted(tf.gather(group, order), tf.range(2 * shifts + 1))
@@ -212,8 +212,8 @@ def _fill(image: tf.Tensor, down: tf.Tensor, right: tf.Tensor, side: int) -> tf.
 
     inner = tf.range(height) - down[:, None] + side // 2  # line within the square: (B, H)
     new = height * num_images + side * tf.range(num_images)[:, None] + inner
-    chosen = tf.where((inner < 0) | (inner >= side), first + tf.range(height), new)
-    image = tf.gather(tf.concat([lines, crossed], axis=0), chosen)  # (B, H, W * C)
+    source = tf.where((inner < 0) | (inner >= side), first + tf.range(height), new)
+    image = tf.gather(tf.concat([lines, crossed], axis=0), source)  # (B, H, W * C)
     return tf.reshape(image, [-1, height, width, channels])
 
 

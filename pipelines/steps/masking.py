@@ -10,18 +10,18 @@ from pipelines.steps.text import SPECIAL
 from zoo.spec import Field
 
 _MASK = SPECIAL.index("[MASK]")
-_MASKED, _RANDOM = 0.8, 0.1  # shares of the chosen tokens; the rest stay as they are
+_MASKED, _RANDOM = 0.8, 0.1  # fractions of the chosen tokens; the rest stay unchanged
 
 
 def masked(mask_rate: float) -> Callable[[Mapping[str, Field], Part], Example]:
-    """A pipeline's `make_example`: some tokens are hidden, and the targets are what they were.
+    """A pipeline's `make_example`: some tokens are hidden, and the targets are the original ones.
 
-    Of each row a fraction of the tokens is chosen, rounded and at least one; special ones never.
-    Four fifths of them become [MASK], a tenth another piece, a tenth stay. Which ones depends on
-    the row and the epoch alone.
+    In each row a fraction of the tokens is chosen, rounded and at least one, never special ones.
+    Four fifths of the chosen become [MASK], a tenth a random piece, and a tenth stay. The choice
+    depends only on the row and the epoch.
 
-    x gains `masked_positions` (B, M) int32 and y is (B, M) int32, the tokens there, with weight 0
-    where a row has fewer of them than M = ceil(mask_rate T).
+    x gains `masked_positions` (B, M) int32 and y is (B, M) int32, the original tokens there, with
+    weight 0 where a row has fewer than M = ceil(mask_rate T).
     """
 
     def make_example(fields: Mapping[str, Field], part: Part) -> Example:
@@ -36,8 +36,8 @@ def masked(mask_rate: float) -> Callable[[Mapping[str, Field], Part], Example]:
             drawn = hidden(y, positions, keys, ids)
             changed = tf.where(weight > 0, drawn, y)
             row = tf.broadcast_to(tf.range(tf.shape(tokens)[0])[:, None], tf.shape(positions))
-            places = tf.stack([row, positions], axis=-1)  # (B, M, 2)
-            tokens = tf.tensor_scatter_nd_update(tokens, places, changed)
+            indices = tf.stack([row, positions], axis=-1)  # (B, M, 2)
+            tokens = tf.tensor_scatter_nd_update(tokens, indices, changed)
             return {**inputs, "tokens": tokens, "masked_positions": positions}, y, weight
 
         return example
@@ -46,7 +46,7 @@ def masked(mask_rate: float) -> Callable[[Mapping[str, Field], Part], Example]:
 
 
 def chosen(tokens: tf.Tensor, keys: Keys, mask_rate: float) -> tuple[tf.Tensor, tf.Tensor]:
-    """Different positions of each row's tokens (B, T), and 1 for those that are targets: (B, M)."""
+    """Distinct positions of each row's tokens (B, T), and 1 for those that are targets: (B, M)."""
     length = tf.shape(tokens)[1]
     draw = uniform(keys.named("mask").per_position(), tf.range(length)[None])  # (B, T)
     usable = tokens >= len(SPECIAL)
@@ -60,7 +60,7 @@ def chosen(tokens: tf.Tensor, keys: Keys, mask_rate: float) -> tuple[tf.Tensor, 
 
 
 def hidden(tokens: tf.Tensor, positions: tf.Tensor, keys: Keys, ids: int) -> tf.Tensor:
-    """What stands at chosen positions (B, M) in place of these tokens (B, M)."""
+    """What replaces these tokens (B, M) at their positions (B, M)."""
     keys = keys.per_position()
     kind = uniform(keys.named("kind"), positions)
     other = len(SPECIAL) + integers(keys.named("other"), positions, ids - len(SPECIAL))

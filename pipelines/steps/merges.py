@@ -1,7 +1,8 @@
 """Byte-pair encoding's merges, learnt from counted words by Hugging Face's `tokenizers`.
 
 Its BPE trainer gives the same merges for the same words: ties go to the pair learnt first. That
-holds only without prefix, suffix and limit of the alphabet, whose order is that of a hash table.
+holds only without a prefix, a suffix or a limit of the alphabet, whose order is that of a hash
+table.
 """
 
 import hashlib
@@ -18,17 +19,17 @@ from pipelines.steps import ngram_tree
 from pipelines.storage import kept
 
 LONGEST = 32  # symbols of a piece
-_LEAST = 2  # occurrences of a pair that is merged
-_SMALLEST = 2**22  # bytes of text, which are learnt in a second or two
+_LEAST = 2  # occurrences that a merged pair must have
+_SMALLEST = 2**22  # bytes of text that are worth caching: they are learnt in a second or two
 _LINE = 10_000  # characters of a line, or copies of a word
 
 
 def sampled(
     learn: Callable[[Iterable[np.ndarray], int], np.ndarray],
 ) -> Callable[[Rows, str, int], np.ndarray]:
-    """`learn` over a column of training rows: of many texts over evenly spaced ones, 256 MB.
+    """`learn` over a column of training rows; beyond 256 MB of text, over evenly spaced rows.
 
-    What was learnt is kept for other commands: two pipelines with the same texts learn once.
+    The result is cached for other commands: two pipelines with the same texts learn once.
     """
 
     def of_rows(train: Rows, field: str, vocab_size: int) -> np.ndarray:
@@ -49,7 +50,7 @@ def sampled(
 def counted(
     texts: Iterable[np.ndarray], words: Callable[[tf.Tensor], tf.RaggedTensor]
 ) -> dict[str, int]:
-    """How often each word occurs, in the order in which they were met.
+    """How often each word occurs, in the order of first occurrence.
 
     Args:
         texts: arrays (N,) of byte strings.
@@ -69,11 +70,11 @@ def counted(
 def learn(words: Mapping[str, int], size: int, alphabet: list[str]) -> list[tuple[str, str]]:
     """The merges of these words, in order: at most `size` pairs of pieces.
 
-    A merge whose piece an earlier one makes of other parts is left out, so that each piece is made
-    in one way, and after its parts.
+    A merge is left out if an earlier one makes the same piece from other parts, so that each piece
+    is made in one way, and after its parts.
 
     Args:
-        words: how often each occurs; none holds white space.
+        words: word -> how often it occurs; none contains white space.
         size: largest number of merges.
         alphabet: all symbols of the words, one character each.
 
@@ -99,14 +100,14 @@ def learn(words: Mapping[str, int], size: int, alphabet: list[str]) -> list[tupl
     learner = Tokenizer(models.BPE())
     learner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     learner.train_from_iterator(_lines(words), trainer)
-    made: dict[str, tuple[str, str]] = {}
+    pairs: dict[str, tuple[str, str]] = {}
     for left, right in json.loads(learner.to_str())["model"]["merges"]:
-        made.setdefault(left + right, (left, right))
-    return list(made.values())
+        pairs.setdefault(left + right, (left, right))
+    return list(pairs.values())
 
 
 def _lines(words: Mapping[str, int]) -> Iterator[str]:
-    """Each word as often as it occurs, many on a line: a line of its own takes twice the time."""
+    """Each word as often as it occurs, many on a line: one word per line takes twice as long."""
     line, length = [], 0
     for word, number in words.items():
         for first in range(0, number, _LINE):

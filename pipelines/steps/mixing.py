@@ -1,4 +1,4 @@
-"""Mixtures of two rows, after `preprocess`: both their inputs and their targets."""
+"""Mixes two rows after `preprocess`: both their inputs and their targets."""
 
 import numpy as np
 import scipy.special
@@ -9,23 +9,23 @@ from pipelines.core.pipeline import Mix, Tensors
 from pipelines.steps import boxes
 
 _SHARE, _DOWN, _RIGHT = range(3)  # draws of `keys`
-_SHARES = 4096  # distinct shares of the first row
+_SHARES = 4096  # distinct weights of the first row
 
 
 def beta_quantiles(alpha: float) -> np.ndarray:
-    """The middles of 4096 equally likely parts of Beta(alpha, alpha): (4096,) float32.
+    """The medians of 4096 equally likely intervals of Beta(alpha, alpha): (4096,) float32.
 
-    In whole 65536ths, which no rounding of another machine or version of SciPy moves.
+    Rounded to multiples of 1/65536, so that other machines and versions of SciPy give the same.
     """
-    middles = (np.arange(_SHARES) + 0.5) / _SHARES
-    found = scipy.special.betaincinv(alpha, alpha, middles)
-    return (np.round(found * 2**16) / 2**16).astype(np.float32)
+    levels = (np.arange(_SHARES) + 0.5) / _SHARES
+    quantiles = scipy.special.betaincinv(alpha, alpha, levels)
+    return (np.round(quantiles * 2**16) / 2**16).astype(np.float32)
 
 
 def mixup(alpha: float) -> Mix:
-    """Every number of both rows in the same proportion, drawn from Beta(alpha, alpha).
+    """Weighted means of two rows' inputs and targets, with a weight from Beta(alpha, alpha).
 
-    Zhang et al. 2017, arXiv 1710.09412, but with a proportion of its own for each row.
+    Zhang et al. 2017, arXiv 1710.09412, but with a separate weight for each row.
     """
     table = beta_quantiles(alpha)
 
@@ -44,10 +44,11 @@ def mixup(alpha: float) -> Mix:
 
 
 def cutmix(alpha: float) -> Mix:
-    """A box of the other row's image in that of the row; both weigh as much as they are seen.
+    """Pastes a box of the other row's image into the row's; targets are weighted by visible area.
 
-    The box has the image's shape and the share 1 - Beta(alpha, alpha) of its area, is centred on
-    any pixel and cut at the edges (Yun et al. 2019, arXiv 1905.04899, appendix A).
+    The box has the image's aspect ratio and the fraction 1 - Beta(alpha, alpha) of its area, is
+    centred on a random pixel and clipped at the edges (Yun et al. 2019, arXiv 1905.04899, appendix
+    A).
     """
     share_of_side = np.sqrt(1.0 - beta_quantiles(alpha).astype(np.float64))
 
@@ -81,7 +82,7 @@ def cutmix(alpha: float) -> Mix:
 
 
 def _between(first: tf.Tensor, second: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
-    """`share` (B,) of the first and the rest of the second."""
+    """The weighted mean: `share` (B,) of `first` and the rest of `second`."""
     share = tf.reshape(share, [-1] + [1] * (len(first.shape) - 1))
     return share * first + (1.0 - share) * second
 

@@ -1,8 +1,8 @@
-"""Counting the n-grams of training texts: in how many texts each is, as edges of a tree.
+"""Counts in how many training texts each n-gram occurs, and stores n-grams as edges of a tree.
 
 An n-gram is a node, numbered from 1; its parent is the n-gram without its last unit, and the root
-is 0. An edge is (parent, unit) in one 64-bit number. An n-gram is in no more texts than its parent
-is, so that the tree of the most frequent ones is whole.
+is 0. An edge is (parent, unit) in one 64-bit number. An n-gram is in no more texts than its parent,
+so that the most frequent n-grams form a complete tree.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -12,8 +12,8 @@ import numpy as np
 from pipelines.core.pipeline import Rows
 from pipelines.core.rows import CHUNK, chunks, spaced, take
 
-_MOST_BYTES = 2**28  # of training text that is counted; evenly spaced rows of more
-_SAMPLED = 1000  # rows, whose size is that of all
+_MOST_BYTES = 2**28  # of training text that is counted; if there is more, evenly spaced rows
+_SAMPLED = 1000  # rows from which the size of all is estimated
 
 
 def edge(parent, unit):
@@ -22,24 +22,24 @@ def edge(parent, unit):
 
 
 def sample(train: Rows, field: str) -> tuple[Callable[[], Iterator[np.ndarray]], float]:
-    """A reader of the texts that are counted, a thousand at a time, and the bytes of all texts."""
-    few = spaced(train.num_rows, _SAMPLED)
-    size = sum(map(len, take(train, few)[field])) / max(1, len(few)) * train.num_rows
+    """A reader of the texts to count, in chunks of a thousand, and the bytes of all texts."""
+    sampled = spaced(train.num_rows, _SAMPLED)
+    size = sum(map(len, take(train, sampled)[field])) / max(1, len(sampled)) * train.num_rows
     most = int(train.num_rows * min(1.0, _MOST_BYTES / max(1.0, size)))
     index = spaced(train.num_rows, max(1, most))
     return lambda: (chunk[field] for chunk in chunks(train, index)), size
 
 
 def joined(chunks: Iterable) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], list[bytes]]:
-    """The units of all chunks, whose rows are counted on.
+    """The units of all chunks, whose rows are numbered consecutively.
 
     Args:
-        chunks: different words, and `ngrams.Units` whose values are numbers among them; or no
-            words, and code points.
+        chunks: distinct words, and `ngrams.Units` whose values are indices into them; or no words,
+            and units that are code points.
 
     Returns:
-        (units, ends, rows), (N,) each; and the words whose numbers the units are, in the order in
-        which they were met, where they are words.
+        (units, ends, rows), (N,) each; and the words that the units are indices into, in the order
+        of their first occurrence, if the units are words.
     """
     numbers: dict[bytes, int] = {}
     parts, first, row = [], 0, 0
@@ -62,7 +62,7 @@ def count(
     Args:
         read: units, the end of each one's text or word, and its row: from `joined`.
         longest: units of the longest n-gram.
-        least: texts that an n-gram is in.
+        least: number of texts that an n-gram must be in.
         most: largest number of n-grams.
     """
     units, end, row = read
@@ -81,12 +81,12 @@ def count(
         frequencies.append(frequency[kept])
         known += int(kept.sum())
     key, frequency = np.concatenate(keys), np.concatenate(frequencies)
-    order = np.argsort(-frequency, kind="stable")[:most]  # of two alike, the shorter first
+    order = np.argsort(-frequency, kind="stable")[:most]  # of equal ones, the shorter first
     return _renumbered(key, order)
 
 
 def own_numbers(edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Edges whose units are numbered by the nodes at the root, and the earlier number of each."""
+    """Edges with units renumbered in the order of the root's children, and their old numbers."""
     unit = edges % 2**32
     kept = unit[edges < 2**32]
     number = np.zeros(int(unit.max(initial=-1)) + 1, np.int64)
@@ -103,7 +103,7 @@ def _renumbered(key: np.ndarray, order: np.ndarray) -> np.ndarray:
 
 
 def _in_rows(key: np.ndarray, row: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Distinct keys, sorted; the number of each key among them; in how many rows each is.
+    """Distinct keys, sorted; the index of each key among them; in how many rows each is.
 
     Args:
         row: of each key, ascending.

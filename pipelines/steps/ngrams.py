@@ -1,8 +1,8 @@
-"""The n-grams of a text as padded ids, in TensorFlow operations only, as the export needs them.
+"""The n-grams of a text as padded ids, in TensorFlow operations only, as an export needs them.
 
 Words are those of `text.words`: lower-case, split at white space, around punctuation and around
 each character of scripts without spaces. Characters are those of each run between white space, in
-lower case, with a space before and after, so that none of their n-grams crosses two words.
+lower case, with a space added before and after, so that no n-gram spans two words.
 """
 
 from collections.abc import Iterable
@@ -22,19 +22,19 @@ KINDS = {  # value of the option -> how long the n-grams of each kind are
     "characters": {"characters": 5},
     "both": {"words": 3, "characters": 5},
 }
-_LENGTH = 2048  # of the padded ids of one kind; a film review has 430 different ones on average
-_LEAST = 2  # training texts that a counted n-gram is in
+_LENGTH = 2048  # of the padded ids of one kind; a film review has 430 distinct ones on average
+_LEAST = 2  # training texts that a counted n-gram must be in
 _SHORT = 4e6  # bytes of training text up to which "auto" adds the characters
 _PRIME = 2**31 - 1  # products of two residues fit in 64 bits
 _BASE, _SPREAD = 1_103_515_245, 1_664_525  # of the hash, a polynomial modulo the prime
 
 
 class Units(NamedTuple):
-    """What n-grams are made of, of all texts of a batch one after another."""
+    """The words or characters that n-grams consist of, of a batch's texts one after another."""
 
     values: tf.Tensor  # (N,): words, or the code points of characters
-    end: tf.Tensor  # (N,) int64: the number of the first unit after its text, or after its word
-    row: tf.Tensor  # (N,) int64
+    end: tf.Tensor  # (N,) int64: index of the first unit after its text, or after its word
+    row: tf.Tensor  # (N,) int64: number of its text
 
 
 def words(texts: tf.Tensor) -> Units:
@@ -64,7 +64,7 @@ def fit(train: Rows, field: str, ngrams: str, num_ngrams: int, hashed: bool) -> 
         field: the column of texts.
         ngrams: a key of KINDS, or "auto": both up to 4 MB of text, otherwise words.
         num_ngrams: largest number of each kind.
-        hashed: counts none: an n-gram's id is its hash.
+        hashed: n-grams are not counted: an n-gram's id is its hash.
 
     Returns:
         `words`, UTF-8 with a line feed after each; `edges_<kind>` of `ngram_tree.count`; and the
@@ -73,7 +73,7 @@ def fit(train: Rows, field: str, ngrams: str, num_ngrams: int, hashed: bool) -> 
     Raises:
         DataError: no n-gram is in two texts.
     """
-    chosen, num_bytes = ngram_tree.sample(train, field)
+    read_texts, num_bytes = ngram_tree.sample(train, field)
     if ngrams == "auto":
         ngrams = "both" if num_bytes <= _SHORT else "words"
     options = {
@@ -86,8 +86,8 @@ def fit(train: Rows, field: str, ngrams: str, num_ngrams: int, hashed: bool) -> 
     part: dict[str, np.ndarray] = {}
     for kind, longest in KINDS[ngrams].items():
         cut = trace(lambda texts, kind=kind: _distinct(_CUT[kind](texts)), _TEXTS)
-        read, known = ngram_tree.joined(cut(tf.constant(chunk)) for chunk in chosen())
-        edges = ngram_tree.count(read, longest=longest, least=_LEAST, most=num_ngrams)
+        units, known = ngram_tree.joined(cut(tf.constant(chunk)) for chunk in read_texts())
+        edges = ngram_tree.count(units, longest=longest, least=_LEAST, most=num_ngrams)
         if kind == "words":
             edges, kept = ngram_tree.own_numbers(edges)
             part["words"] = _packed(known[number] for number in kept)
@@ -100,8 +100,8 @@ def fit(train: Rows, field: str, ngrams: str, num_ngrams: int, hashed: bool) -> 
 class NGrams(tf.Module):
     """`preprocess` of a text field: strings (B,) to `ngrams` (B, length) int32, padded with 0.
 
-    Each id stands once in a row, in the order in which its n-gram first begins in the text, words
-    before characters. N-grams that are not counted are left out, as are those beyond the length.
+    Each id occurs once in a row, in the order in which its n-gram first begins in the text, words
+    before characters. Unknown n-grams are left out, as are those beyond the length.
 
     Args:
         part: from `fit`.
@@ -126,17 +126,17 @@ class NGrams(tf.Module):
 
     def __call__(self, raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         [texts] = [raw[self._field]] if self._field else raw.values()
-        num_rows, found = tf.size(texts, tf.int64), []
+        num_rows, parts = tf.size(texts, tf.int64), []
         for kind, longest in self._kinds.items():
             units = _CUT[kind](texts)
-            of = self._hashed if self._buckets else self._counted
-            ids = tf.reshape(of(units, kind, longest), [-1])  # 0: there is none
+            make_ids = self._hashed if self._buckets else self._counted
+            ids = tf.reshape(make_ids(units, kind, longest), [-1])  # 0: there is none
             real = ids > 0
             row = tf.boolean_mask(tf.repeat(units.row, longest), real)
             ids = tf.boolean_mask(ids, real)
-            found.append(_by_row(ids, row, num_rows))
-        ids = found[0] if len(found) == 1 else tf.concat(found, axis=1)
-        # Row by row, so that the first of each id are in the order of the rows.
+            parts.append(_by_row(ids, row, num_rows))
+        ids = parts[0] if len(parts) == 1 else tf.concat(parts, axis=1)
+        # `tf.unique` keeps the first occurrence of each pair, so the pairs stay sorted by row.
         pair, _ = tf.unique(ids.value_rowids() * self._ids + ids.flat_values)
         once = _by_row(tf.cast(pair % self._ids, tf.int32), pair // self._ids, num_rows)
         return {"ngrams": once.to_tensor(shape=(None, self._length))}
@@ -147,7 +147,7 @@ class NGrams(tf.Module):
         if kind == "words":
             values = self._words.lookup(values)
         values = tf.cast(values, tf.int64)
-        node = self._nodes[kind].lookup(values)  # the root is 0; a word without number is -1
+        node = self._nodes[kind].lookup(values)  # the root is 0; an unknown word is -1
         nodes = [node]
         for size in range(1, longest):
             follows, inside = _shifted(values, units.end, size)
@@ -159,7 +159,7 @@ class NGrams(tf.Module):
         return tf.where(ids > 0, ids + self._first[kind], 0)
 
     def _hashed(self, units: Units, kind: str, longest: int) -> tf.Tensor:
-        """The same where ids are hashes in 1 to the number of buckets."""
+        """The same with hashes as ids, from 1 to the number of buckets."""
         values = units.values
         if kind == "words":
             values = tf.strings.to_hash_bucket_fast(values, _PRIME - 1)
@@ -177,14 +177,14 @@ class NGrams(tf.Module):
 
 
 def num_ids(part: Part) -> int:
-    """The ids of n-grams and the 0 of padding."""
+    """The number of ids: those of n-grams, and the 0 of padding."""
     if part["hash_ngrams"]:
         return int(part["num_ngrams"]) + 1
     return sum(len(part[f"edges_{kind}"]) for kind in KINDS[str(part["ngrams"])]) + 1
 
 
 def length(part: Part) -> int:
-    """The greatest number of ids of a text."""
+    """The maximum number of ids of a text."""
     return _LENGTH * len(KINDS[str(part["ngrams"])])
 
 
@@ -194,11 +194,11 @@ def ngrams_form(ngrams: str, num_ngrams: int, hash_ngrams: bool, field: str = ""
     Args:
         ngrams: words (1 to 3), characters within words (1 to 5), both, or auto.
         num_ngrams: largest number of each kind; the number of ids if they are hashes.
-        hash_ngrams: counts none: an n-gram's id is its hash.
+        hash_ngrams: n-grams are not counted: an n-gram's id is its hash.
         field: name of the raw field; empty: the only one.
 
     Raises:
-        DataError: `ngrams` is something else.
+        DataError: `ngrams` is none of these.
     """
     if ngrams not in (*KINDS, "auto"):
         raise DataError(f"ngrams={ngrams}: expected auto, {', '.join(KINDS)}")
@@ -215,7 +215,7 @@ def ngrams_form(ngrams: str, num_ngrams: int, hash_ngrams: bool, field: str = ""
 
 
 def _distinct(units: Units) -> tuple[tf.Tensor, Units]:
-    """The different words of a batch, and the units as numbers among them; or characters alone."""
+    """The distinct words of a batch, and the units as indices into them; or characters alone."""
     if units.values.dtype != tf.string:
         return tf.constant([], tf.string), units
     known, number = tf.unique(units.values)
@@ -223,12 +223,12 @@ def _distinct(units: Units) -> tuple[tf.Tensor, Units]:
 
 
 def _by_row(values: tf.Tensor, row: tf.Tensor, num_rows: tf.Tensor) -> tf.RaggedTensor:
-    # Assertions would be computed also where a graph needs no inputs, and all that leads to them.
+    # Assertions, and all that they depend on, would run even in a graph that needs no n-grams.
     return tf.RaggedTensor.from_value_rowids(values, row, num_rows, validate=False)
 
 
 def _shifted(values: tf.Tensor, end: tf.Tensor, size: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """The unit `size` further on from each, and whether it is of the same text or word."""
+    """The unit `size` places after each one, and whether it is in the same text or word."""
     follows = tf.concat([values[size:], tf.zeros_like(values[:size])], axis=0)
     return follows, tf.range(tf.size(values, tf.int64)) + size < end
 
@@ -243,7 +243,7 @@ def _table(keys: np.ndarray, values: np.ndarray, default: int, dtype) -> tf.look
 
 
 def _packed(words: Iterable[bytes]) -> np.ndarray:
-    """Words as bytes (N,): an array of texts would give each the room of the longest."""
+    """Words as bytes (N,): an array of strings would give each the size of the longest."""
     return np.frombuffer(b"".join(word + b"\n" for word in words), np.uint8)
 
 

@@ -1,7 +1,7 @@
-"""Normal noise from keys, and images on the way from data to noise (rectified flow).
+"""Normal noise from keys, and images between data and noise (rectified flow).
 
-A normal number is read from a table of quantiles by 16 bits of a hash: it is the same to the last
-bit on every device, for every batch size and in every process, which a computed logarithm is not.
+A normal number is looked up in a table of quantiles by 16 bits of a hash: it is the same to the
+last bit on every device, for every batch size and in every process, unlike a computed logarithm.
 """
 
 import functools
@@ -18,8 +18,8 @@ from zoo.spec import Field
 
 _LEVELS = 2**16
 _PER_HASH = 4  # numbers of 16 bits in one hash
-# Steps of a sequence that fills the square evenly (Roberts 2018): powers of 1 / 1.3247, the root of
-# x^3 = x + 1.
+# Steps of a sequence that fills the unit square evenly (Roberts 2018): powers of 1 / 1.3247, where
+# 1.3247 is the root of x^3 = x + 1.
 _BY_ROW, _BY_EPOCH = 0.7548776662466927, 0.5698402909980532
 
 
@@ -43,8 +43,8 @@ def normal_like(images: tf.Tensor, keys: Keys) -> tf.Tensor:
 def noise_level(keys: Keys) -> tf.Tensor:
     """Time of each example in (0, 1), the sigmoid of a normal number: (B,) float32.
 
-    Rows of one epoch, and epochs of one row, have evenly spread quantiles of it: fewer of them tell
-    as much as more independent ones.
+    Its quantiles are evenly spread over the rows of an epoch, and over the epochs of a row: fewer
+    of them carry as much information as more independent ones.
     """
     seed = tf.bitwise.right_shift(bits(Keys(keys.seed, 0, 0), 0), tf.constant(11, tf.uint64))
     start = tf.cast(seed, tf.float64) / 2.0**53
@@ -55,12 +55,12 @@ def noise_level(keys: Keys) -> tf.Tensor:
 
 
 def on_the_way(class_dropout: float) -> Callable[[Mapping[str, Field], Part], Example]:
-    """A pipeline's `make_example`: images mixed with noise, and where they are going.
+    """A pipeline's `make_example`: images mixed with noise, and their velocity as target.
 
-    Of an image x0 and noise e, both of this row and epoch, x is `image` = (1 - t) x0 + t e, `time`
-    = t (B,) and `label` (B,) int32: the class counted from 1, or 0 in a fraction of the examples.
-    y is e - x0, the velocity of the straight way (Liu et al. 2022, "Flow straight and fast"); t is
-    drawn as in Esser et al. 2024 (arXiv 2403.03206, section 3.1).
+    For an image x0 and noise e, both of this row and epoch, x is `image` = (1 - t) x0 + t e, `time`
+    = t (B,) and `label` (B,) int32: the class counted from 1, or 0 in a fraction `class_dropout` of
+    the examples. y is e - x0, the velocity along the straight path (Liu et al. 2022, "Flow straight
+    and fast"); t is drawn as in Esser et al. 2024 (arXiv 2403.03206, section 3.1).
     """
 
     def make_example(fields: Mapping[str, Field], part: Part) -> Example:
@@ -82,7 +82,7 @@ def on_the_way(class_dropout: float) -> Callable[[Mapping[str, Field], Part], Ex
 
 
 def beside_latents(latent: int) -> Callable[[Mapping[str, Field], Part], Example]:
-    """A pipeline's `make_example`: images, and what a generator makes others of.
+    """A pipeline's `make_example`: images, and the random inputs of a generator.
 
     x is `image`, `label` (B,) int32, `latent` (B, latent), normal numbers, and `noise`, normal
     numbers in the shape of the image. y is the label.

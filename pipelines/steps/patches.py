@@ -9,14 +9,14 @@ from pipelines.core.keys import Keys, uniform
 from pipelines.core.pipeline import DataError, Example, Part, Tensors
 from zoo.spec import Field
 
-_EPSILON = 1e-6  # of variances; images are from -1 to 1
+_EPSILON = 1e-6  # added to variances; images are from -1 to 1
 _MANY = 144  # patches of an image, 12 x 12
 
 
 def masked_patches(patch: int, mask_rate: float) -> Callable[[Mapping[str, Field], Part], Example]:
     """A pipeline's `make_example`: some patches are hidden, and the targets are their pixels.
 
-    Which ones depends on the row and the epoch alone.
+    Which patches are hidden depends only on the row and the epoch.
 
     x gains `visible_positions` (B, V) and `masked_positions` (B, M) int32, patches numbered line by
     line. y is (B, M, patch^2 C), each masked patch with mean 0 and variance 1, in float32.
@@ -24,7 +24,7 @@ def masked_patches(patch: int, mask_rate: float) -> Callable[[Mapping[str, Field
     Args:
         patch: pixels per side of a patch.
         mask_rate: fraction of patches that are hidden; 0: 0.75 of 144 patches or more, as
-            published, and 0.55 of fewer, each of which tells more.
+            published, and 0.55 of fewer, each of which holds more information.
     """
 
     def make_example(fields: Mapping[str, Field], part: Part) -> Example:
@@ -46,8 +46,8 @@ def masked_patches(patch: int, mask_rate: float) -> Callable[[Mapping[str, Field
         def example(inputs: Tensors, target, keys: Keys) -> tuple:
             del target
             hidden, visible = chosen(keys, number, masked)
-            every = normalised(patches(inputs["image"], patch))
-            y = tf.gather(every, hidden, batch_dims=1)  # (B, M, patch^2 C)
+            pixels = normalised(patches(inputs["image"], patch))
+            y = tf.gather(pixels, hidden, batch_dims=1)  # (B, M, patch^2 C)
             x = {**inputs, "visible_positions": visible, "masked_positions": hidden}
             return x, y, tf.ones_like(hidden, tf.float32)
 
@@ -57,14 +57,14 @@ def masked_patches(patch: int, mask_rate: float) -> Callable[[Mapping[str, Field
 
 
 def rate_for(number: int) -> float:
-    """The fraction of so many patches that is hidden by default."""
+    """The fraction of `number` patches that is hidden by default."""
     return 0.75 if number >= _MANY else 0.55
 
 
 def chosen(keys: Keys, number: int, masked: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Hidden and visible ones of so many patches of each row: (B, M) and (B, V) int32.
+    """Hidden and visible ones of each row's `number` patches: (B, M) and (B, V) int32.
 
-    The hidden ones have the lowest of as many draws.
+    Each patch has a draw; the hidden ones have the lowest.
     """
     draw = uniform(keys.named("mask").per_position(), tf.range(number)[None])  # (B, N)
     order = tf.argsort(draw, axis=1, stable=True)
@@ -81,7 +81,7 @@ def patches(image: tf.Tensor, patch: int) -> tf.Tensor:
 
 
 def joined(pixels: tf.Tensor, patch: int, shape: tuple[int, int, int]) -> tf.Tensor:
-    """Images of the pixels of their patches: `patches` undone, to (B, *shape)."""
+    """Images (B, *shape) from the pixels of their patches: the inverse of `patches`."""
     height, width, channels = shape
     rows, columns = height // patch, width // patch
     x = tf.reshape(pixels, [-1, rows, columns, patch, patch, channels])
@@ -95,6 +95,6 @@ def normalised(pixels: tf.Tensor) -> tf.Tensor:
 
 
 def scale_of(pixels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Mean and deviation by which each patch (B, N, pixels) is normalised: (B, N, 1) each."""
+    """Mean and standard deviation that normalise each patch (B, N, pixels): (B, N, 1) each."""
     mean, variance = tf.nn.moments(pixels, axes=[-1], keepdims=True)
     return mean, tf.sqrt(variance + _EPSILON)

@@ -1,4 +1,4 @@
-"""What the tokenizers share: special pieces, the longest match in a tree of pieces, the layout."""
+"""Shared by the tokenizers: special pieces, longest match in a tree of pieces, layout of ids."""
 
 from collections.abc import Callable, Mapping
 from typing import Protocol
@@ -12,7 +12,7 @@ _END = "\0"  # after every word; no word has one
 
 
 class Codec(Protocol):
-    """Between texts and the ids of their pieces, by a learnt vocabulary."""
+    """Encodes texts as ids of pieces of a learnt vocabulary, and decodes them."""
 
     def encode(self, texts: tf.Tensor) -> tf.RaggedTensor:
         """All ids of texts (B,) of any bytes, without special ones: (B, pieces) int32."""
@@ -27,7 +27,7 @@ def of_words(
     """Ids of the pieces of each text's words: (B, words) to (B, pieces) int32.
 
     Args:
-        cut: different words (W,) to their pieces (W, pieces).
+        cut: distinct words (W,) to their pieces (W, pieces).
     """
     distinct, index = tf.unique(words.flat_values)
     of_word = tf.gather(cut(distinct), index)  # (words, pieces)
@@ -46,19 +46,19 @@ def tokens(pieces: tf.RaggedTensor, max_length: int) -> tf.Tensor:
     # The first half of the output is from the start of the text, the second from its end.
     position = column + tf.where(column < kept // 2, 0, length - kept)
     position += tf.cast(pieces.row_starts(), tf.int32)[:, None]
-    # One gather: with TensorFlow's ragged operations tokenizing takes twice the time.
+    # One gather: with TensorFlow's ragged operations tokenizing takes twice as long.
     padded = tf.concat([pieces.flat_values, [0]], axis=0)
     last = tf.size(pieces.flat_values)
-    found = tf.gather(padded, tf.where(column < kept, position, last))
-    start = tf.fill([tf.shape(found)[0], 1], CLASSIFY)
-    return tf.concat([start, found], axis=1)
+    ids = tf.gather(padded, tf.where(column < kept, position, last))
+    start = tf.fill([tf.shape(ids)[0], 1], CLASSIFY)
+    return tf.concat([start, ids], axis=1)
 
 
 class LongestMatch(tf.Module):
     """Words (W,) to the longest pieces from the left: (W, pieces) int32; [UNK] where none begins.
 
     Args:
-        ids: of the pieces; those that begin a word have `mark` before them.
+        ids: piece -> id; pieces that begin a word have `mark` before them.
         mark: one character.
     """
 
@@ -90,7 +90,7 @@ class LongestMatch(tf.Module):
     def _longest(self, characters: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The longest piece that begins at each of the characters (N,), and its size: (N,) int32.
 
-        Where none does, [UNK] of size 1; at the end of a word, size 0.
+        If there is none, [UNK] of size 1; at the end of a word, size 0.
         """
 
         def one_character_on(position, node, begin, deepest):
@@ -101,11 +101,11 @@ class LongestMatch(tf.Module):
             deepest = tf.tensor_scatter_nd_update(deepest, begin[:, None], node)
             return position + 1, node, begin, deepest
 
-        every = tf.range(tf.size(characters))
+        positions = tf.range(tf.size(characters))
         *_, deepest = tf.while_loop(
             lambda position, *_: tf.size(position) > 0,
             one_character_on,
-            (every, tf.zeros_like(every), every, tf.zeros_like(every)),
+            (positions, tf.zeros_like(positions), positions, tf.zeros_like(positions)),
             shape_invariants=(tf.TensorShape([None]),) * 4,
         )
         size = tf.gather(self._size_at, deepest)
@@ -115,15 +115,15 @@ class LongestMatch(tf.Module):
 def by_row(values: tf.Tensor, row: tf.Tensor, num_rows: tf.Tensor) -> tf.RaggedTensor:
     """Values (N,) of ascending rows (N,) int64 as (num_rows, values).
 
-    Without assertions, which keep all that leads to them in a graph that needs no tokens.
+    Without assertions, which keep all that they depend on in a graph that needs no tokens.
     """
     return tf.RaggedTensor.from_value_rowids(values, row, nrows=num_rows, validate=False)
 
 
 def chosen(rows: tf.RaggedTensor, kept: tf.Tensor) -> tf.RaggedTensor:
-    """The values (N,) of rows that are kept, in their rows.
+    """The rows, with only those of their values (N,) where `kept` is true.
 
-    TensorFlow's own, `ragged.boolean_mask`, takes the memory of rows times the longest one.
+    TensorFlow's `ragged.boolean_mask` takes the memory of all rows padded to the longest one.
     """
     values = tf.boolean_mask(rows.flat_values, kept)
     splits = splits_of(kept, rows.row_splits)
@@ -131,7 +131,7 @@ def chosen(rows: tf.RaggedTensor, kept: tf.Tensor) -> tf.RaggedTensor:
 
 
 def splits_of(kept: tf.Tensor, splits: tf.Tensor) -> tf.Tensor:
-    """The splits of rows of which the values (N,) are left that are kept."""
+    """The row splits after values (N,) where `kept` is false were removed."""
     before = tf.concat([[0], tf.cumsum(tf.cast(kept, tf.int64))], axis=0)
     return tf.gather(before, splits)
 
@@ -139,7 +139,7 @@ def splits_of(kept: tf.Tensor, splits: tf.Tensor) -> tf.Tensor:
 def rows_of(splits: tf.Tensor) -> tf.Tensor:
     """The row of each value (N,) int64 of rows with these splits.
 
-    TensorFlow's own, `value_rowids` and `repeat`, take the memory of rows times the longest one.
+    TensorFlow's `value_rowids` and `repeat` take the memory of all rows padded to the longest one.
     """
     starts = splits[1:-1, None]
     marks = tf.scatter_nd(starts, tf.ones_like(starts[:, 0]), [splits[-1] + 1])
@@ -147,16 +147,16 @@ def rows_of(splits: tf.Tensor) -> tf.Tensor:
 
 
 def table(keys: np.ndarray, values: np.ndarray) -> tf.lookup.StaticHashTable:
-    """A table of these keys; any other has the value -1."""
+    """A lookup table of these keys; any other key has the value -1."""
     initializer = tf.lookup.KeyValueTensorInitializer(tf.constant(keys), tf.constant(values))
     return tf.lookup.StaticHashTable(initializer, default_value=-1)
 
 
 def _path(begin: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    """Where the pieces are that follow one another from each beginning: (pieces,), in any order.
+    """The positions of successive pieces from each beginning on: (pieces,), in any order.
 
     By pointer doubling, so that a word of a million characters takes 20 rounds: after k of them
-    2^k pieces of each word are known, and from each character the position 2^k pieces further.
+    2^k pieces of each word are known, and for each character the position 2^k pieces further.
 
     Args:
         begin: (words,) positions of their first characters.
@@ -180,7 +180,7 @@ def _path(begin: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
 def _trie(ids: Mapping[str, int]) -> tuple[dict[int, int], np.ndarray, np.ndarray]:
     """The pieces as a tree of characters: {edge: node}, and for each node a piece and its size.
 
-    That is the longest piece on the way to the node, or [UNK] of size 1. The root is node 0.
+    That is the longest piece on the path to the node, or [UNK] of size 1. The root is node 0.
     """
     edges: dict[int, int] = {}
     parents, ends = [0], {}
@@ -192,10 +192,10 @@ def _trie(ids: Mapping[str, int]) -> tuple[dict[int, int], np.ndarray, np.ndarra
             if node == len(parents):
                 parents.append(parent)
         ends[node] = (i, len(piece))
-    found = [(UNKNOWN, 1)]
+    longest = [(UNKNOWN, 1)]
     for node in range(1, len(parents)):
-        found.append(ends.get(node, found[parents[node]]))
-    piece, size = np.array(found, np.int32).T
+        longest.append(ends.get(node, longest[parents[node]]))
+    piece, size = np.array(longest, np.int32).T
     return edges, piece, size
 
 

@@ -1,8 +1,8 @@
 """RandAugment and TrivialAugment: operations drawn for each image from the same fourteen.
 
-Strengths are those of torchvision, whose 31 levels reach from nothing to the largest. Consecutive
-geometric operations on an image are one map, so that it is sampled once, where torchvision samples
-it after each. Images are sorted by operation and each operation is applied to its slice.
+Strengths are those of torchvision, whose 31 levels range from none to the largest. Consecutive
+geometric operations on an image are composed into one map, so that it is sampled once; torchvision
+samples it after each. Images are sorted by operation, and each operation is applied to its slice.
 """
 
 import math
@@ -24,10 +24,10 @@ _KIND, _LEVEL, _SIGN, _DRAWS = range(4)  # draws of `keys` for each operation
 
 
 class Strengths(NamedTuple):
-    """The largest of each operation, at level 30."""
+    """The largest strength of each operation, that of level 30."""
 
     shear: float  # pixels to the side for each pixel down
-    translate: float  # share of the side, or pixels
+    translate: float  # fraction of the side, or pixels
     in_pixels: bool
     degrees: float
     blend: float  # factors of brightness, colour, contrast and sharpness are 1 +- this
@@ -41,14 +41,14 @@ WIDE = Strengths(0.99, 32.0, True, 135.0, 0.99, 6)
 class Tables(NamedTuple):
     """What each operation needs, by its number, level and sign."""
 
-    maps: np.ndarray  # (operations, levels, 2, 6) float32; of colours the identity
+    maps: np.ndarray  # (operations, levels, 2, 6) float32; the identity for colours
     factors: np.ndarray  # (levels, 2) float32
     kept: np.ndarray  # (levels,) uint8: a mask of bits
     thresholds: np.ndarray  # (levels,) uint8
 
 
 def rand_augment(operations: int = 2, level: int = 9):
-    """An augmentation: so many operations on each image, all at one level.
+    """An augmentation: `operations` random operations on each image, all at one level.
 
     Cubuk et al. 2019, arXiv 1909.13719; the defaults are torchvision's.
     """
@@ -56,7 +56,7 @@ def rand_augment(operations: int = 2, level: int = 9):
 
 
 def trivial_augment():
-    """An augmentation: one operation on each image, at any level of a wide range.
+    """An augmentation: one random operation on each image, at a random level of a wide range.
 
     Müller and Hutter 2021, arXiv 2103.10158: TrivialAugment (Wide).
     """
@@ -64,24 +64,25 @@ def trivial_augment():
 
 
 def tables(strengths: Strengths, height: int, width: int) -> Tables:
-    """Every operation at every level, for images of a size."""
-    part = np.linspace(0.0, 1.0, LEVELS)
+    """Every operation at every level, for images of one size."""
+    fraction = np.linspace(0.0, 1.0, LEVELS)
     high, wide = (1, 1) if strengths.in_pixels else (height, width)
     maps = np.tile(np.float32(geometry.IDENTITY), (len(OPERATIONS), LEVELS, 2, 1))
     for level, sign in np.ndindex(LEVELS, 2):
-        size = part[level] * (-1.0 if sign else 1.0)
-        found = [
+        size = fraction[level] * (-1.0 if sign else 1.0)
+        level_maps = [
             geometry.shear_x(size * strengths.shear),
             geometry.shear_y(size * strengths.shear),
             geometry.translate_x(size * strengths.translate * wide),
             geometry.translate_y(size * strengths.translate * high),
             geometry.rotate(size * strengths.degrees, height, width),
         ]
-        maps[1:6, level, sign] = [geometry.fixed(numbers) for numbers in found]
-    factors = 1.0 + strengths.blend * part[:, None] * np.array([1.0, -1.0])
-    lost = np.round(strengths.bits * part).astype(np.int64)
+        maps[1:6, level, sign] = [geometry.fixed(numbers) for numbers in level_maps]
+    factors = 1.0 + strengths.blend * fraction[:, None] * np.array([1.0, -1.0])
+    lost = np.round(strengths.bits * fraction).astype(np.int64)
     kept = [256 - 2**number for number in lost]
-    thresholds = [math.ceil(8.5 * left) for left in reversed(range(LEVELS))]  # 8.5: from 9 on
+    # Solarize inverts the values from its threshold on: 8.5 means from 9 on.
+    thresholds = [math.ceil(8.5 * i) for i in reversed(range(LEVELS))]
     return Tables(
         maps, factors.astype(np.float32), np.array(kept, np.uint8), np.array(thresholds, np.uint8)
     )
@@ -90,28 +91,28 @@ def tables(strengths: Strengths, height: int, width: int) -> Tables:
 def applied(
     image: tf.Tensor, drawn: Sequence[tuple[tf.Tensor, tf.Tensor, tf.Tensor]], table: Tables
 ) -> tf.Tensor:
-    """The images after their operations in order.
+    """The images after their operations, which are applied in order.
 
     Args:
         image: (B, H, W, 1 or 3) uint8.
         drawn: number, level and sign (0 or 1) of each operation, (B,) int32 each.
     """
-    waiting = tf.zeros_like(drawn[0][0])  # 1: maps are still to be applied
-    maps = tf.gather(table.maps[0, 0, 0][None], waiting)
+    pending = tf.zeros_like(drawn[0][0])  # 1: the image's map is still to be applied
+    maps = tf.gather(table.maps[0, 0, 0][None], pending)
     for number, (kind, level, sign) in enumerate(drawn):
         is_colour = tf.cast(kind >= len(MAPS), tf.int32)
-        if number:  # before the first operation none are waiting
-            now = waiting * is_colour
+        if number:  # before the first operation none is pending
+            now = pending * is_colour
             image = _grouped(image, now, (_unchanged, geometry.warp), maps)
             maps = tf.where(now[:, None] > 0, table.maps[0, 0, 0], maps)
-            waiting -= now
+            pending -= now
         own = tf.gather_nd(table.maps, tf.stack([kind, level, sign], axis=1))
         maps = geometry.composed(maps, own)
-        waiting = tf.where((kind > 0) & (is_colour == 0), 1, waiting)
+        pending = tf.where((kind > 0) & (is_colour == 0), 1, pending)
         factor = tf.gather_nd(table.factors, tf.stack([level, sign], axis=1))
         numbers = factor, tf.gather(table.kept, level), tf.gather(table.thresholds, level)
         image = _grouped(image, is_colour * (kind - len(MAPS) + 1), _COLOUR_STEPS, *numbers)
-    return _grouped(image, waiting, (_unchanged, geometry.warp), maps)
+    return _grouped(image, pending, (_unchanged, geometry.warp), maps)
 
 
 def _policy(name: str, strengths: Strengths, operations: int, levels: tuple[int, ...]):

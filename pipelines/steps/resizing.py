@@ -11,7 +11,7 @@ POLICIES = ("squash", "crop", "pad")
 def form(size: int, policy: str) -> Form:
     """The input form of photographs of any size: `image`, resized and scaled to -1..1.
 
-    DataError: no such policy.
+    DataError: unknown policy.
     """
     if policy not in POLICIES:
         raise DataError(f"resize={policy}: expected {', '.join(POLICIES)}")

@@ -1,7 +1,7 @@
 """The input form `words`: ids of the known words of running text, most frequent words first.
 
-Words are those of `text.words`. Words that are not known are left out, so that the known ones
-around them become neighbours, as in word2vec (Mikolov et al. 2013).
+Words are those of `text.words`. Unknown words are left out, so that the known ones around them
+become neighbours, as in word2vec (Mikolov et al. 2013).
 """
 
 import hashlib
@@ -24,12 +24,12 @@ def fit(train: Rows, field: str, vocab_size: int, min_count: int) -> Part:
 
     Args:
         field: the column of texts.
-        vocab_size: largest number of words, the most frequent; of equals the first by bytes.
-        min_count: of a known word.
+        vocab_size: largest number of words, the most frequent; ties go to the first by bytes.
+        min_count: smallest count of a known word.
 
     Returns:
-        `vocabulary`: UTF-8 with a line feed after each word: an array of texts would give each the
-        room of the longest. `counts` (words,) int64; and the options.
+        `vocabulary`: UTF-8 with a line feed after each word (an array of strings would give each
+        the size of the longest); `counts` (words,) int64; and the options.
 
     Raises:
         DataError: no word is that frequent.
@@ -38,8 +38,8 @@ def fit(train: Rows, field: str, vocab_size: int, min_count: int) -> Part:
     total: Counter[bytes] = Counter()
     read = progress(chunks(train), -(-train.num_rows // CHUNK), "counting words")
     for chunk in read:
-        found, number = count(tf.constant(chunk[field]))
-        total.update(dict(zip(found.numpy().tolist(), number.numpy().tolist(), strict=True)))
+        distinct, number = count(tf.constant(chunk[field]))
+        total.update(dict(zip(distinct.numpy().tolist(), number.numpy().tolist(), strict=True)))
     enough = [(-number, word) for word, number in total.items() if number >= min_count]
     known = sorted(enough)[:vocab_size]
     if not known:
@@ -53,7 +53,7 @@ def fit(train: Rows, field: str, vocab_size: int, min_count: int) -> Part:
 
 
 def vocabulary(part: Part) -> list[str]:
-    """The known words; that of id i is number i - 1."""
+    """The known words; the one with id i has the index i - 1."""
     return part["vocabulary"].tobytes().decode().split("\n")[:-1]
 
 
@@ -87,13 +87,13 @@ class Words(tf.Module):
         return tf.concat([ids, tf.zeros([ids.nrows(), 1], tf.int32)], axis=1)
 
     def ids_of(self, word: tf.Tensor) -> tf.Tensor:
-        """Ids (B,) int32 of texts (B,) that are one known word each; 0 of others."""
+        """Ids (B,) int32 of texts (B,) that are one known word each; 0 for others."""
         split = text.words(word)
         first = self._ids.lookup(split.to_tensor(shape=(None, 1))[:, 0])
         return tf.where(split.row_lengths() == 1, first, 0)
 
     def texts_of(self, ids: tf.Tensor) -> tf.Tensor:
-        """The words of ids (...); of 0 the empty text."""
+        """The words of ids (...); the empty text for 0."""
         return tf.gather(self._known, ids)
 
     def _of(self, texts: tf.Tensor) -> tf.RaggedTensor:
@@ -103,11 +103,11 @@ class Words(tf.Module):
 
 
 def words_form(vocab_size: int, min_count: int, length: int, field: str) -> Form:
-    """One text field as `words` (B, length), which the training rows define.
+    """One text field as `words` (B, length), with a vocabulary from the training rows.
 
     Args:
         vocab_size: largest number of known words.
-        min_count: how often a known word is in the training texts.
+        min_count: smallest count of a known word in the training texts.
         length: of a row.
         field: name of the raw field.
     """
@@ -124,6 +124,6 @@ def words_form(vocab_size: int, min_count: int, length: int, field: str) -> Form
 
 
 def _counted(texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The different words of texts (B,), and how often each occurs."""
-    found, _, number = tf.unique_with_counts(text.words(texts).flat_values, tf.int64)
-    return found, number
+    """The distinct words of texts (B,), and how often each occurs."""
+    distinct, _, number = tf.unique_with_counts(text.words(texts).flat_values, tf.int64)
+    return distinct, number

@@ -1,4 +1,4 @@
-"""Skip-grams with negative sampling (Mikolov et al. 2013, section 2) of rows of running words.
+"""Skip-grams with negative sampling (Mikolov et al. 2013, section 2) from rows of running words.
 
 All draws are keyed by row and epoch, and negatives are shared within a row: no number depends on
 the other rows of a batch, or on how many there are.
@@ -13,22 +13,22 @@ from pipelines.core.keys import Keys, bits, integers, uniform
 from pipelines.core.pipeline import Example, Part, Tensors
 from zoo.spec import Field
 
-_POWER = 0.75  # of a word's count in the distribution of negatives (section 2.2)
-_MULTIPLE = 16  # of which widths of rows are multiples: a compiled kernel is rebuilt for each
+_POWER = 0.75  # exponent of a word's count in the distribution of negatives (section 2.2)
+_MULTIPLE = 16  # widths of rows are multiples of it: a kernel is recompiled for each width
 
 
 def skip_grams(
     *, window: int, negatives: int, negatives_per_pair: float, subsample: float
 ) -> Callable[[Mapping[str, Field], Part], Example]:
-    """A pipeline's `make_example`: which words stand near each other, and which are drawn.
+    """A pipeline's `make_example`: pairs of words that occur near each other, and random negatives.
 
-    Of each row (B, T) some frequent words are left out (`kept`). Each word that is left is a centre
-    with a window of 1 to `window` words to each side, within its text.
+    Some frequent words of each row (B, T) are left out (`kept`). Each remaining word is a centre
+    with a window of 1 to `window` words on each side, within its text.
 
     x is `words` (B, T') and `negatives` (B, negatives). y and weight are (B, T', 2 window +
-    negatives): of the words before and after each centre, with y = 1 and weight 1 within its
-    window, then of the row's negatives, with y = 0. Of a centre's pairs with contexts o, the
-    negative n has the weight
+    negatives): first those of the words before and after each centre, with y = 1, and weight 1
+    within its window; then those of the row's negatives, with y = 0. If a centre has the contexts
+    o, negative n has the weight
 
         negatives_per_pair / negatives * (number of o other than n),
 
@@ -60,7 +60,7 @@ def skip_grams(
 
 
 def keep_probability(counts: np.ndarray, subsample: float) -> np.ndarray:
-    """How likely each word is kept, by id; (sqrt(f / t) + 1) t / f of frequency f (word2vec.c).
+    """Probability to keep each word, by id: (sqrt(f / t) + 1) t / f for frequency f (word2vec.c).
 
     Args:
         counts: (words,).
@@ -76,38 +76,38 @@ def keep_probability(counts: np.ndarray, subsample: float) -> np.ndarray:
 
 
 def kept(words: tf.Tensor, probability: tf.Tensor, keys: Keys) -> tf.Tensor:
-    """The words (B, T) that are drawn to be kept, moved together: (B, T'), padded with 0."""
+    """The words (B, T) that are randomly kept, without gaps: (B, T'), padded with 0."""
     position = tf.range(tf.shape(words)[1])[None]
     draw = uniform(keys.named("keep").per_position(), position)
-    left = tf.ragged.boolean_mask(words, draw < tf.gather(probability, words))
-    longest = tf.maximum(left.bounding_shape()[1], 1)
+    remaining = tf.ragged.boolean_mask(words, draw < tf.gather(probability, words))
+    longest = tf.maximum(remaining.bounding_shape()[1], 1)
     width = tf.minimum(-(-longest // _MULTIPLE) * _MULTIPLE, tf.shape(words, tf.int64)[1])
-    return left.to_tensor(shape=tf.stack([tf.shape(words, tf.int64)[0], width]))
+    return remaining.to_tensor(shape=tf.stack([tf.shape(words, tf.int64)[0], width]))
 
 
 def contexts_of(words: tf.Tensor, window: int, keys: Keys) -> tuple[tf.Tensor, tf.Tensor]:
-    """The words around each of (B, T), and which of them its window has: (B, T, 2 window) each.
+    """The words around each of (B, T), and which are in its window: (B, T, 2 window) each.
 
-    Those before it come first, in the order of the text. A window has 1 to `window` words to each
-    side, equally likely; none of another text, and a 0 between texts has none.
+    Those before it come first, in the order of the text. A window has 1 to `window` words on each
+    side, all equally likely, and no words of another text; the 0 between texts has no window.
     """
     length = tf.shape(words)[1]
     size = 1 + integers(keys.named("window").per_position(), tf.range(length)[None], window)
     offset = tf.constant([*range(-window, 0), *range(1, window + 1)])
-    place = tf.range(length)[:, None] + offset  # (T, 2 window)
-    inside = (place >= 0) & (place < length)
-    place = tf.clip_by_value(place, 0, length - 1)
-    number = tf.cumsum(tf.cast(words == 0, tf.int32), axis=1)  # of the text
-    contexts = tf.gather(words, place, axis=1)
+    position = tf.range(length)[:, None] + offset  # (T, 2 window)
+    inside = (position >= 0) & (position < length)
+    position = tf.clip_by_value(position, 0, length - 1)
+    text = tf.cumsum(tf.cast(words == 0, tf.int32), axis=1)  # number of each word's text
+    contexts = tf.gather(words, position, axis=1)
     real = inside & (tf.abs(offset) <= size[..., None])
     real &= (words > 0)[..., None] & (contexts > 0)
-    return contexts, real & (tf.gather(number, place, axis=1) == number[..., None])
+    return contexts, real & (tf.gather(text, position, axis=1) == text[..., None])
 
 
 def noise(cumulative: tf.Tensor, negatives: int, keys: Keys) -> tf.Tensor:
-    """Words drawn by a cumulative distribution (words,) of ids from 1 on: (B, negatives) int32."""
+    """Words drawn from a cumulative distribution (words,) of ids from 1: (B, negatives) int32."""
     keys = keys.named("negatives").per_position()
-    # 53 bits: the rarest of many words have less than the 2^-24 of `uniform`.
+    # 53 bits: the rarest of many words have probabilities below the 2^-24 of `uniform`.
     draw = tf.bitwise.right_shift(bits(keys, tf.range(negatives)[None]), tf.constant(11, tf.uint64))
     draw = tf.reshape(tf.cast(draw, tf.float64) / 2.0**53, [-1])
     index = tf.minimum(tf.searchsorted(cumulative, draw, side="right"), tf.size(cumulative) - 1)
@@ -115,7 +115,7 @@ def noise(cumulative: tf.Tensor, negatives: int, keys: Keys) -> tf.Tensor:
 
 
 def number_equal(contexts: tf.Tensor, real: tf.Tensor, drawn: tf.Tensor) -> tf.Tensor:
-    """How many real contexts (B, T, C) of each centre are each negative (B, N): (B, T, N)."""
+    """How many real contexts (B, T, C) of each centre equal each negative (B, N): (B, T, N)."""
     contexts = tf.where(real, contexts, -1)
-    places = tf.unstack(contexts, axis=2)  # one at a time: all together take C times the memory
-    return tf.add_n([tf.cast(p[..., None] == drawn[:, None], tf.float32) for p in places])
+    columns = tf.unstack(contexts, axis=2)  # one at a time: all together take C times the memory
+    return tf.add_n([tf.cast(c[..., None] == drawn[:, None], tf.float32) for c in columns])

@@ -1,6 +1,6 @@
-"""The input form `vector` of tables: named columns to the numbers that a model takes.
+"""The input form `vector` of tables: named columns to one vector per row.
 
-One vector of standardised numbers, indicators of missing cells and one-hot categories. The form
+It holds standardised numbers, indicators of missing cells and one-hot categories. The form
 `columns`, which keeps them apart, is in columns.py.
 """
 
@@ -15,7 +15,7 @@ from pipelines.core.pipeline import Part, Rows
 from pipelines.core.splits import take
 from pipelines.steps import cells, unseen
 
-_FAR = 3.0  # robust deviations from the median, which numbers approach and never reach
+_FAR = 3.0  # robust deviations from the median: numbers approach this limit and never reach it
 _EARLIER_FAR = 10.0  # standard deviations at which parts of the earlier format clip
 MOST_CATEGORIES = 100  # per column; rarer ones are "other"
 
@@ -23,10 +23,8 @@ MOST_CATEGORIES = 100  # per column; rarer ones are "other"
 def stratified(rows: Rows, *, seed: int, validation: float, test: float) -> dict[str, Rows]:
     """One split cut into train, validation and test with the same fractions of each class."""
     target = rows.table[rows.target]
-    everything = np.arange(rows.num_rows)
-    rest, test_rows = train_test_split(
-        everything, test_size=test, stratify=target, random_state=seed
-    )
+    index = np.arange(rows.num_rows)
+    rest, test_rows = train_test_split(index, test_size=test, stratify=target, random_state=seed)
     train_rows, validation_rows = train_test_split(
         rest, test_size=validation / (1 - test), stratify=target[rest], random_state=seed
     )
@@ -63,7 +61,7 @@ def fit_columns(train: Rows, *, most: int = MOST_CATEGORIES) -> Part:
     """The part of the state that `encode` needs: how cells are read, and the training statistics.
 
     Args:
-        most: known categories of each column.
+        most: largest number of known categories of a column.
 
     Raises:
         DataError: the target is the only column.
@@ -93,8 +91,8 @@ def encode(part: Part):
 
     Numbers and dates are standardised in float64 and clipped smoothly, and 0 if missing.
     Categories are one-hot: the known ones, then "other" and "missing" if training had such rows.
-    What training never had, in no spelling that is surely its own, becomes zeros, so that untrained
-    weights have no effect.
+    Values that did not occur in training, in any spelling that is certain, become zeros, so that
+    untrained weights have no effect.
     """
     part = cells.current(part)
     flagged, known = np.asarray(part["flagged"]), known_categories(part)
@@ -122,8 +120,8 @@ def encode(part: Part):
 def standard(part: Part, values: tf.Tensor, missing: tf.Tensor) -> tf.Tensor:
     """Numbers (B, n) float64 centred, scaled and clipped as training recorded: (B, n) float32.
 
-    x / sqrt(1 + (x / 3)^2) is x near 0 and within 3 everywhere (RealMLP, arXiv 2407.04491): no
-    outlier is the scale, and none is cut off.
+    x / sqrt(1 + (x / 3)^2) is x near 0 and within 3 everywhere (RealMLP, arXiv 2407.04491):
+    outliers neither set the scale nor are cut off.
     """
     zero = tf.zeros_like(values)
     scaled = tf.where(missing, zero, (values - part["centre"]) * part["scale"])
@@ -134,10 +132,10 @@ def standard(part: Part, values: tf.Tensor, missing: tf.Tensor) -> tf.Tensor:
 
 
 def robust(column: np.ndarray) -> tuple[float, float]:
-    """Median of the numbers (N,) that are not NaN, and one over their interquartile range.
+    """Median of the numbers (N,) that are not NaN, and 1 / their interquartile range.
 
-    Where half of them are equal, it is one over half the median distance of the others, and 0 where
-    all are: a constant column becomes zeros, even if it varies later.
+    If half of them are equal, it is 1 / half the median distance of the others from the median, and
+    0 if all are: a constant column becomes zeros, even if it varies later.
     """
     present = column[~np.isnan(column)].astype(np.float64)
     if not len(present) or present.min() == present.max():
@@ -162,7 +160,7 @@ def known_categories(part: Part) -> list[list[bytes]]:
 
 
 def _categories(column: np.ndarray, most: int) -> tuple[list[bytes], bool, bool]:
-    """The most frequent texts that occur twice; whether other and missing ones occur."""
+    """The most frequent texts that occur at least twice; whether others and missing ones occur."""
     counts = Counter(column.tolist())
     absent = counts.pop(b"", 0) > 0
     frequent = sorted(counts, key=lambda text: (-counts[text], text))[:most]

@@ -1,4 +1,4 @@
-"""A sub-word tokenizer of TensorFlow operations only, so that it can be exported with the model.
+"""A sub-word tokenizer in TensorFlow operations only, so that it can be exported with the model.
 
 Text is split into words at spaces, around punctuation and around each character of scripts without
 spaces, and each word into the longest pieces of the vocabulary, from the left (as WordPiece: Wu et
@@ -26,10 +26,10 @@ from zoo.spec import Field
 
 _WORD = "\u2581"  # prefix of every word, which marks the pieces that begin one
 _LONGEST_PIECE = 20  # characters
-# Bytes of a word that pieces are learnt from. The characters of one of a million bytes would
-# outnumber all others, so that these fall below `character_coverage`.
+# Largest size in bytes of a word that pieces are learnt from. The characters of a word of a million
+# bytes would outnumber all others, so that these fall below `character_coverage`.
 _LONGEST_WORD = 1000
-# What \\s, \\p{Z} and \\p{Cc} hold besides the space itself, which would take most of the time.
+# What \\s, \\p{Z} and \\p{Cc} match besides the space itself, which would take most of the time.
 _SPACE = r"[\x00-\x1f\x7f-\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]"
 # Characters that are words by themselves: punctuation, symbols, scripts without spaces.
 _ALONE = r"[\p{P}\p{S}\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
@@ -65,9 +65,9 @@ def learn_vocabulary(texts: Iterator[np.ndarray], vocab_size: int) -> np.ndarray
     lines: list[bytes] = []
     for chunk in texts:
         split = words(tf.constant(chunk))
-        each, ends = split.flat_values.numpy().tolist(), split.row_splits.numpy().tolist()
+        flat, ends = split.flat_values.numpy().tolist(), split.row_splits.numpy().tolist()
         # In Python: TensorFlow's ragged operations take the memory of texts times the longest one.
-        kept = ([w for w in each[i:j] if len(w) <= _LONGEST_WORD] for i, j in pairwise(ends))
+        kept = ([w for w in flat[i:j] if len(w) <= _LONGEST_WORD] for i, j in pairwise(ends))
         lines += [b" ".join(line) for line in kept if line]
     if not lines:
         raise DataError("no vocabulary can be learnt: the training texts contain no words")
@@ -81,7 +81,7 @@ def learn_vocabulary(texts: Iterator[np.ndarray], vocab_size: int) -> np.ndarray
             hard_vocab_limit=False,  # short texts have fewer pieces
             character_coverage=0.9995,  # the rest is [UNK]: mostly noise, and each takes an id
             max_sentencepiece_length=_LONGEST_PIECE,
-            max_sentence_length=max(10, max(map(len, lines)) + 1),  # it takes no less than 10
+            max_sentence_length=max(10, max(map(len, lines)) + 1),  # 10 is its minimum
             normalization_rule_name="identity",
             split_by_unicode_script=False,  # `words` has split the text
             split_by_number=False,
@@ -89,7 +89,7 @@ def learn_vocabulary(texts: Iterator[np.ndarray], vocab_size: int) -> np.ndarray
             eos_id=-1,
             minloglevel=2,
         )
-    except RuntimeError as error:  # fewer pieces than there are different characters
+    except RuntimeError as error:  # fewer pieces than distinct characters
         why = str(error).splitlines()[0]
         raise DataError(f"vocab_size={vocab_size} is too small for these texts: {why}") from error
     learnt = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
@@ -103,7 +103,7 @@ class Pieces(tf.Module):
         super().__init__(name="pieces")
         keys = [str(piece) for piece in vocabulary]
         self._texts = tf.constant([*[""] * len(SPECIAL), *keys[len(SPECIAL) :]])
-        ids = {key: i for i, key in enumerate(keys) if i >= len(SPECIAL)}  # no "[MASK]" of a text
+        ids = {key: i for i, key in enumerate(keys) if i >= len(SPECIAL)}  # never a text's "[MASK]"
         self._cut = LongestMatch(ids, _WORD)
 
     def encode(self, texts: tf.Tensor) -> tf.RaggedTensor:
@@ -111,7 +111,7 @@ class Pieces(tf.Module):
         return of_words(words(texts), self._cut)
 
     def decode(self, ids: tf.Tensor) -> tf.Tensor:
-        """Texts (B,) that have these ids (B, T), but for lost spaces; special ones left out."""
+        """Texts (B,) of ids (B, T), except for lost spaces; special ones are left out."""
         joined = tf.strings.reduce_join(tf.gather(self._texts, ids), axis=-1)
         return tf.strings.strip(tf.strings.regex_replace(joined, _WORD, " "))
 
@@ -123,7 +123,7 @@ class Tokenizer(tf.Module):
         vocabulary: as it was learnt.
         max_length: of the output; longer texts lose their middle.
         field: name of the raw field; empty: the only one.
-        codec: made of the vocabulary, its `encode` and `decode` are between texts and ids.
+        codec: makes, from the vocabulary, the codec between texts and ids.
     """
 
     def __init__(
@@ -137,7 +137,7 @@ class Tokenizer(tf.Module):
         self._codec = codec(vocabulary)
         self.max_length = max_length
         self._field = field
-        # Of all that its tokens depend on, for files of tokens.
+        # A hash of everything that its tokens depend on, for files of tokens.
         learnt = [type(self._codec).__name__, *map(str, np.asarray(vocabulary).tolist())]
         self.fingerprint = hashlib.sha256("\n".join(learnt).encode()).hexdigest()
 
@@ -151,7 +151,7 @@ class Tokenizer(tf.Module):
         return tf.concat([tf.RaggedTensor.from_tensor(start), ids], axis=1)
 
     def decode(self, tokens: tf.Tensor) -> tf.Tensor:
-        """Texts (B,) that have these tokens (B, T); special ones are left out."""
+        """Texts (B,) of tokens (B, T); special ones are left out."""
         return self._codec.decode(tokens)
 
     def _text(self, raw: dict[str, tf.Tensor]) -> tf.Tensor:
@@ -164,8 +164,8 @@ class Kind(NamedTuple):
 
     learn: Callable[[Rows, str, int], np.ndarray]  # training rows, column of texts, vocab_size
     codec: Callable[[np.ndarray], Codec]
-    array: str = "vocabulary"  # name of what is learnt in the state
-    beside: int = 0  # ids that are not learnt
+    array: str = "vocabulary"  # name in the state of what is learnt
+    beside: int = 0  # number of ids that are not learnt
 
 
 def _learn_pieces(train: Rows, name: str, vocab_size: int) -> np.ndarray:
@@ -191,8 +191,8 @@ def pieces_form(
         tokenizer: a key of KINDS.
 
     Raises:
-        DataError: `tokenizer` is something else, or `vocab_size` too small for it; when made, an
-            adopted vocabulary is of another tokenizer.
+        DataError: unknown `tokenizer`, or `vocab_size` is too small for it; when `preprocess` is
+            made, an adopted vocabulary is of another tokenizer.
     """
     if tokenizer not in KINDS:
         raise DataError(f"tokenizer={tokenizer}: expected {', '.join(KINDS)}")
@@ -214,7 +214,7 @@ def pieces_form(
 
     def make(part: Part) -> Tokenizer:
         kind, learnt = _kind(part), _name(part)
-        if tokenizer not in ("pieces", learnt):  # "pieces" may be nobody's choice
+        if tokenizer not in ("pieces", learnt):  # "pieces" may be the default
             raise DataError(f"tokenizer={tokenizer}, but the vocabulary is of tokenizer={learnt}")
         return Tokenizer(part[kind.array], max_length, field, kind.codec)
 

@@ -1,9 +1,9 @@
-"""Values of a table that training never had: what is surely another spelling, and what is left.
+"""Values of a table that did not occur in training: other spellings of known ones, or unknown.
 
 A text that differs from exactly one training value in case, spaces, a final ".0", or leading zeros
-where the column allows it, is that value. What is left is unknown; a number or date that cannot be
-read is unreadable. Training rows are as they were: each of their values is alike to itself alone,
-or to several and then left as it is.
+where the column allows it, is taken as that value. Other texts are unknown; a number or date that
+cannot be read is unreadable. Training rows do not change: each of their values matches only itself,
+or several values, and is then left unchanged.
 """
 
 import re
@@ -21,21 +21,21 @@ from pipelines.steps.dates import FORMS
 
 _SHOWN, _LONGEST = 10, 40  # values of a column in a message, and characters of one
 _DESCRIBED = 1000  # columns whose values are described beside an export
-_BUCKETS = 2**63 - 1  # of hashes: a new value is taken for one of a million others 1 time in 10^13
+_BUCKETS = 2**63 - 1  # of hashes: a new value collides with one of a million others 1 time in 10^13
 _WORDS, _WHOLES, _CODES = range(3)  # what is in a column: see `_holds`
 _WHOLE = re.compile(rb"[+-]?[0-9]+(\.0*)?")
 _PADDED = re.compile(rb"[+-]?0[0-9]+(\.0*)?")
 
 
 def recorded(texts: Sequence[np.ndarray], known: Sequence[Sequence[bytes]]) -> Part:
-    """The part of the state that says which values training had, beside the known categories.
+    """The part of the state that says which values training had besides the known categories.
 
     Args:
         texts: the training cells (N,) of each column, stripped; b"": missing.
         known: the known categories of each column.
     """
     holds, seen, plain, category = [], [], [], []
-    first = 0  # category of a column, among those of all
+    first = 0  # index of the column's first category among those of all columns
     for i, (column, categories) in enumerate(zip(texts, known, strict=True)):
         values = sorted({*column.tolist()} - {b""})
         holds.append(_holds(values))
@@ -52,13 +52,13 @@ def recorded(texts: Sequence[np.ndarray], known: Sequence[Sequence[bytes]]) -> P
     return {
         "holds": np.array(holds, np.int64),
         "seen": np.sort(np.array(seen, np.int64)),  # hashes of column and value
-        "plain": np.array(plain, np.int64)[order],  # of column and form, where one value has it
-        "plain_category": np.array(category, np.int64)[order],  # -1: it is no category
+        "plain": np.array(plain, np.int64)[order],  # of column and form, if only one value has it
+        "plain_category": np.array(category, np.int64)[order],  # -1: not a known category
     }
 
 
 def as_in_training(part: Part, texts: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-    """The texts (B,) of each column, each spelled as the one known category that it is alike to."""
+    """The texts (B,) of each column, each spelled as the one known category that it matches."""
     if "plain" not in part or not texts:  # of an earlier format
         return list(texts)
     return tf.unstack(_looked_up(part, tf.stack(list(texts)))[0])
@@ -68,17 +68,17 @@ def unseen(part: Part) -> Unseen:
     """Which values of raw columns are unknown to training, and which cannot be read."""
     part = cells.current(part)
     known = _by_column(part)
-    # Parts of the calendar are read from dates, whose cells are counted.
+    # Calendar parts come from dates, whose own cells are checked.
     names = {i: str(name) for i, name in enumerate(part["texts"]) if " " not in str(name)}
 
     def find(raw: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         read = cells.read(part, raw)
         seen = _seen(part, read.texts, known)
         unknown = {name: ~seen[i] for i, name in names.items()}
-        nowhere = tf.zeros(tf.shape(next(iter(raw.values())))[:1], tf.bool)
+        all_false = tf.zeros(tf.shape(next(iter(raw.values())))[:1], tf.bool)
         return tuple(
-            tf.stack([found.get(name, nowhere) for name in raw], axis=1)
-            for found in (unknown, read.unreadable)
+            tf.stack([masks.get(name, all_false) for name in raw], axis=1)
+            for masks in (unknown, read.unreadable)
         )
 
     return Unseen(find, _expected(part, known))
@@ -92,7 +92,7 @@ def _seen(
         return []
     if "plain" in part:
         return tf.unstack(_looked_up(part, tf.stack(list(texts)))[1])
-    return [  # of an earlier format, which kept no more than that there are others
+    return [  # of an earlier format, which recorded only whether there are other values
         tf.ones_like(text, tf.bool)
         if part["other"][i]
         else (text == b"") | tf.reduce_any(text[:, None] == _texts(known[i]), axis=1)
@@ -101,39 +101,39 @@ def _seen(
 
 
 def _looked_up(part: Part, texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Texts (columns, B), respelled where that is certain, and which of them training had.
+    """Texts (columns, B), respelled where the match is certain, and which of them training had.
 
     All columns at once: a table may have a thousand.
     """
     columns = np.arange(len(part["holds"]))
     seen, _ = _position(part["seen"], _keys(texts, columns))
-    alike, position = _position(part["plain"], _keys(_plain(texts, part["holds"]), columns))
+    matched, position = _position(part["plain"], _keys(_plain(texts, part["holds"]), columns))
     if len(part["categories"]):
         category = tf.gather(np.append(part["plain_category"], -1), position)
         named = tf.gather(_texts(part["categories"].tolist()), tf.maximum(category, 0))
-        respelled = tf.where(alike & (category >= 0), named, texts)
+        respelled = tf.where(matched & (category >= 0), named, texts)
     else:
         respelled = texts
-    return respelled, (texts == b"") | seen | alike
+    return respelled, (texts == b"") | seen | matched
 
 
 def _position(among: np.ndarray, wanted: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Whether sorted hashes (N,) have those (columns, B) that are wanted, and where."""
+    """Whether sorted hashes (N,) contain the wanted ones (columns, B), and at which index."""
     if not len(among):
         return tf.zeros_like(wanted, tf.bool), tf.zeros_like(wanted)
-    found = tf.searchsorted(among, tf.reshape(wanted, [-1]), out_type=tf.int64)
-    position = tf.reshape(tf.minimum(found, len(among) - 1), tf.shape(wanted))
+    index = tf.searchsorted(among, tf.reshape(wanted, [-1]), out_type=tf.int64)
+    position = tf.reshape(tf.minimum(index, len(among) - 1), tf.shape(wanted))
     return tf.gather(among, position) == wanted, position
 
 
 def _keys(texts: tf.Tensor, columns: np.ndarray) -> tf.Tensor:
-    """Hashes (columns, B) of texts, which differ by column."""
-    before = tf.constant([f"{i}:" for i in columns])[:, None]
-    return tf.strings.to_hash_bucket_fast(before + texts, _BUCKETS)
+    """Hashes (columns, B) of texts; the same text has another hash in another column."""
+    prefix = tf.constant([f"{i}:" for i in columns])[:, None]
+    return tf.strings.to_hash_bucket_fast(prefix + texts, _BUCKETS)
 
 
 def _plain(texts: tf.Tensor, holds: np.ndarray) -> tf.Tensor:
-    """Texts (columns, B) in lower case, each space once, 1.0 as 1, and without leading zeros."""
+    """Texts (columns, B) in lower case, with single spaces, 1.0 as 1, and without leading zeros."""
     texts = tf.strings.strip(tf.strings.regex_replace(in_lower_case(texts), r"[\s\pZ]+", " "))
     for least, pattern, instead in (
         (_WHOLES, r"^([+-]?[0-9]+)\.0*$", r"\1"),
@@ -149,9 +149,9 @@ def _plain(texts: tf.Tensor, holds: np.ndarray) -> tf.Tensor:
 
 
 def _holds(values: Sequence[bytes]) -> int:
-    """Words alone, whole numbers too, or codes, of which leading zeros can be lost.
+    """The kind of a column: words, words and whole numbers, or codes, which may lose leading zeros.
 
-    They can where all are whole numbers that have none (1, 12), or digits of one length (02134).
+    Codes are whole numbers without leading zeros (1, 12), or all of one length (02134).
     """
     wholes = [value for value in values if _WHOLE.fullmatch(value)]
     padded = any(_PADDED.fullmatch(value) for value in wholes)
@@ -161,7 +161,7 @@ def _holds(values: Sequence[bytes]) -> int:
 
 
 def _expected(part: Part, known: Sequence[Sequence[bytes]]) -> dict[str, str]:
-    """Column -> what training had there, for a message."""
+    """Column -> the values that training had, for a message."""
     expected = {}
     for name, form in zip(part["numbers"], part["written"], strict=True):
         if form:
@@ -174,14 +174,14 @@ def _expected(part: Part, known: Sequence[Sequence[bytes]]) -> dict[str, str]:
     for i, (name, values) in enumerate(zip(part["texts"], known, strict=True)):
         if " " not in str(name) and values:
             texts = [shown(repr(v.decode(errors="replace")), _LONGEST) for v in values[:_SHOWN]]
-            some = part["other"][i] or len(values) > _SHOWN
-            expected[str(name)] = f"{', '.join(texts)}{' and others' if some else ''}"
+            has_others = part["other"][i] or len(values) > _SHOWN
+            expected[str(name)] = f"{', '.join(texts)}{' and others' if has_others else ''}"
     return dict(list(expected.items())[:_DESCRIBED])
 
 
 def _by_column(part: Part) -> list[list[bytes]]:
-    values, of = np.asarray(part["categories"]), np.asarray(part["category_of"])
-    return [values[of == i].tolist() for i in range(len(part["texts"]))]
+    values, owner = np.asarray(part["categories"]), np.asarray(part["category_of"])
+    return [values[owner == i].tolist() for i in range(len(part["texts"]))]
 
 
 def _texts(values: Sequence[bytes]) -> tf.Tensor:
@@ -191,7 +191,7 @@ def _texts(values: Sequence[bytes]) -> tf.Tensor:
 def _in_numpy(
     column: int, values: Sequence[bytes], holds: int
 ) -> tuple[list[bytes], list[int], list[int]]:
-    """The plain forms of values, and the hashes of both."""
+    """The plain forms of values, and the hashes of both, in NumPy."""
     with tf.device("CPU:0"):
         texts = _texts(values)[None]
         plain = _plain(texts, np.array([holds]))

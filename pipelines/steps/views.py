@@ -1,4 +1,4 @@
-"""Two views of each image, each changed at random, as inputs of a task that compares them."""
+"""Two randomly augmented views of each image, as inputs of a task that compares them."""
 
 import tensorflow as tf
 
@@ -10,9 +10,9 @@ _NAMES = ("view1", "view2")
 
 
 def two_views(augment: Augment) -> Augment:
-    """An augmentation to twice as many rows: the two views of each, one after the other.
+    """An augmentation that doubles the rows: the two views of each, one after the other.
 
-    Each view is `augment` with keys of its own name, so that the two share no draw.
+    Each view is `augment` with keys of another name, so that the two share no draw.
     """
 
     def both(raw: Tensors, target, keys: Keys) -> tuple[Tensors, tf.Tensor]:
@@ -23,12 +23,12 @@ def two_views(augment: Augment) -> Augment:
 
 
 def changes(*, crop: float, jitter: float, grey: float, flip: bool) -> Augment:
-    """The changes that two views are told apart by (Chen et al. 2020, appendix B.9, for CIFAR-10).
+    """The augmentation of each view (Chen et al. 2020, appendix B.9, for CIFAR-10).
 
-    Images of 16 bits keep their brightness: changes of colour are of 8 bits.
+    16-bit images keep their colours: only those of 8-bit images can be changed.
 
     Args:
-        crop: least share of the area that is kept of an image and enlarged; 0: all of it.
+        crop: least fraction of an image's area that is kept and enlarged; 0: all of it.
         jitter: brightness, contrast and saturation change by factors of 1 +- this.
         grey: fraction of images that lose their colour.
         flip: mirrors half of the images.
@@ -43,7 +43,7 @@ def changes(*, crop: float, jitter: float, grey: float, flip: bool) -> Augment:
 
 
 def greyed(fraction: float) -> Augment:
-    """An augmentation: so many of the images lose their colour."""
+    """An augmentation: a fraction of the images lose their colour."""
 
     def augment(raw: Tensors, target, keys: Keys) -> tuple[Tensors, tf.Tensor]:
         colour.check_is_colour("grey", raw["image"])

@@ -1,4 +1,4 @@
-"""Running text in windows of equal length: no position is padding, and none is computed in vain."""
+"""Running text in windows of equal length: no computation is wasted on padding."""
 
 import hashlib
 from collections.abc import Iterator
@@ -17,20 +17,20 @@ _VERSION = 1  # of the windows on disk
 
 
 class RaggedTokens(Protocol):
-    """What a `preprocess` of texts offers besides: all tokens, without a greatest length."""
+    """A `preprocess` of texts that can also return all tokens, without a maximum length."""
 
-    fingerprint: str  # of all that its tokens depend on
-    max_length: int  # of the tokens that it returns of a text
+    fingerprint: str  # hash of everything that its tokens depend on
+    max_length: int  # number of tokens that it returns of a text
 
     def all_tokens(self, raw: dict[str, tf.Tensor]) -> tf.RaggedTensor:
-        """(B, tokens) int32, each text's as `preprocess` begins it."""
+        """All tokens of each text, which begin as those of `preprocess`: (B, tokens) int32."""
 
 
 def in_windows(rows: Rows, preprocess: RaggedTokens, name: str = "tokens") -> Rows:
-    """A pipeline's `arrange`: the tokens of all texts, one after another, `max_length` to a row.
+    """A pipeline's `arrange`: the tokens of all texts, one after another, `max_length` per row.
 
     A text begins where the one before it ends; the last window is padded. Rows in memory stay
-    there; of rows on disk the windows are written to a file beside them, a thousand texts at a
+    there; the windows of rows on disk are written to a file beside them, a thousand texts at a
     time.
 
     Args:
@@ -55,13 +55,13 @@ def _windows(rows: Rows, preprocess: RaggedTokens) -> Iterator[np.ndarray]:
         raw = {name: tf.constant(chunk[name], field.dtype) for name, field in fields.items()}
         return tokens(raw).flat_values.numpy()
 
-    left = np.empty(0, np.int32)
+    pending = np.empty(0, np.int32)
     read = progress(chunks(rows), -(-rows.num_rows // CHUNK), "cutting texts into windows")
-    for more in threaded(flat, read):
-        left = np.concatenate([left, more])
-        whole = len(left) - len(left) % length
-        if whole:
-            yield left[:whole].reshape(-1, length)
-        left = left[whole:]
-    if len(left):
-        yield np.pad(left, (0, length - len(left)))[None]
+    for new in threaded(flat, read):
+        pending = np.concatenate([pending, new])
+        end = len(pending) - len(pending) % length
+        if end:
+            yield pending[:end].reshape(-1, length)
+        pending = pending[end:]
+    if len(pending):
+        yield np.pad(pending, (0, length - len(pending)))[None]

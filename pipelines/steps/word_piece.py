@@ -1,9 +1,9 @@
-"""WordPiece as BERT has it (Devlin et al. 2019), of TensorFlow operations only.
+"""WordPiece as in BERT (Devlin et al. 2019), in TensorFlow operations only.
 
 Texts are cut into lower-case words at white space, around punctuation and around Chinese
 characters, and each word into the longest pieces from the left; pieces that do not begin a word
 are written with "##". A word of more than 100 characters, or with a rest that no piece covers, is
-one [UNK]. Accents are kept: taking them off would also take Hangul apart.
+one [UNK]. Accents are kept: stripping them would also decompose Hangul.
 """
 
 import functools
@@ -22,10 +22,10 @@ from pipelines.steps.pieces import SPECIAL, UNKNOWN, LongestMatch, by_row, of_wo
 LONGEST = 100  # characters of a word
 _INSIDE = "##"
 _MARK = "\1"  # before a word; no word has one, since control characters are removed
-_COVERED = 0.9995  # of the words' characters; the rest is mostly noise, and each takes an id
-_FIRST = 0x10000  # code points for learning, none of which is white space
+_COVERED = 0.9995  # fraction of the words' characters that get ids; the rest is mostly noise
+_FIRST = 0x10000  # first of the code points for learning, none of which is white space
 _OUTSIDE, _REMOVED, _SPACE, _ALONE, _OTHER = range(5)
-# BERT's Chinese characters; its fifth range ends and its sixth begins otherwise than Unicode's.
+# BERT's Chinese characters; its fifth range ends, and its sixth begins, elsewhere than Unicode's.
 _CHINESE = (
     *((0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x2A6DF)),
     *((0x2A700, 0x2B81F), (0x2B920, 0x2CEAF), (0x2F800, 0x2FA1F)),
@@ -35,7 +35,7 @@ _CHINESE = (
 def words(texts: tf.Tensor) -> tf.RaggedTensor:
     """Words of texts (B,) of any bytes: (B, words) strings of valid UTF-8.
 
-    Control and private characters and U+FFFD are removed, also those that stand for invalid bytes.
+    Control and private characters and U+FFFD are removed, as is each U+FFFD for invalid bytes.
     """
     points = tf.strings.unicode_decode(texts, "UTF-8")
     codes, kind = points.flat_values, _kinds()(points.flat_values)
@@ -48,9 +48,9 @@ def words(texts: tf.Tensor) -> tf.RaggedTensor:
     position = tf.where(begins)[:, 0]
     codes, limits = _lowered(codes, tf.concat([position, [tf.size(codes, tf.int64)]], axis=0))
     split = tf.RaggedTensor.from_row_splits(codes, limits, validate=False)
-    found = tf.strings.unicode_encode(split, "UTF-8")
+    strings = tf.strings.unicode_encode(split, "UTF-8")
     splits = tf.searchsorted(position, splits, out_type=tf.int64)
-    return tf.RaggedTensor.from_row_splits(found, splits, validate=False)
+    return tf.RaggedTensor.from_row_splits(strings, splits, validate=False)
 
 
 def _only(
@@ -63,8 +63,8 @@ def _only(
 def learn(texts: Iterable[np.ndarray], vocab_size: int) -> np.ndarray:
     """Special pieces, then those of byte-pair encoding over the words of these texts.
 
-    A character is one symbol where it begins a word and another one elsewhere. The same texts give
-    the same pieces.
+    A character that begins a word is another symbol than the same character elsewhere. The same
+    texts give the same pieces.
 
     Args:
         texts: arrays (N,) of byte strings.
@@ -92,8 +92,8 @@ def learn(texts: Iterable[np.ndarray], vocab_size: int) -> np.ndarray:
     size = vocab_size - len(SPECIAL) - len(symbols)
     learnt = merges.learn(written, size, list(symbols.values()))
     known = {symbol: (inside, c) for (inside, c), symbol in symbols.items()}
-    found = [*symbols.values(), *(left + right for left, right in learnt)]
-    return np.array([*SPECIAL, *(_written([known[s] for s in piece]) for piece in found)])
+    pieces = [*symbols.values(), *(left + right for left, right in learnt)]
+    return np.array([*SPECIAL, *(_written([known[s] for s in piece]) for piece in pieces)])
 
 
 class WordPieces(tf.Module):
@@ -114,7 +114,7 @@ class WordPieces(tf.Module):
         return of_words(words(texts), self._pieces_of)
 
     def decode(self, ids: tf.Tensor) -> tf.Tensor:
-        """Texts (B,) of ids (B, T), their words with a space between; special ones left out."""
+        """Texts (B,) of ids (B, T), with a space between words; special ones are left out."""
         joined = tf.strings.reduce_join(tf.gather(self._texts, ids), axis=-1)
         return tf.strings.strip(joined)
 
@@ -152,7 +152,7 @@ def _kind(character: str) -> int:
 
 @functools.cache
 def _lower() -> CharacterTable:
-    """How far each character's small letter is: of all but U+0130 that is one character."""
+    """How far each character's lower case is, in code points; only U+0130's is two characters."""
     return CharacterTable(lambda c: ord(c.lower()[0]) - ord(c), np.int32)
 
 
@@ -174,9 +174,9 @@ def _lowered(codes: tf.Tensor, limits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]
 
 
 def _symbols(count: Mapping[str, int], most: int) -> dict[tuple[bool, str], str]:
-    """One character for each (inside a word, character), the most frequent first.
+    """One symbol for each (inside a word, character), the most frequent first.
 
-    Those beyond the coverage are left out, and those beyond `most`.
+    There are at most `most`, and no more than `_COVERED` requires.
     """
     number: Counter[tuple[bool, str]] = Counter()
     for word, times in count.items():
@@ -189,5 +189,5 @@ def _symbols(count: Mapping[str, int], most: int) -> dict[tuple[bool, str], str]
 
 
 def _written(forms: list[tuple[bool, str]]) -> str:
-    """A piece as BERT's vocabularies have it."""
+    """A piece as it is written in BERT's vocabularies."""
     return _INSIDE * forms[0][0] + "".join(character for _, character in forms)

@@ -1,7 +1,7 @@
-"""Rows that are already inputs, stored without padding: in memory, or in memory-mapped files.
+"""Rows of preprocessed inputs, stored without padding: in memory, or in memory-mapped files.
 
-Each padded input is a flat array of all rows' values and an array of each row's start, so lengths
-are known without reading the values.
+Each padded input is a flat array of all rows' values and an array of the rows' starts, so that
+lengths are known without reading the values.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pipelines.core.prepared import Prepared
 
 _VERSION = 1  # of the files; part of their key
-_WRITING = ".arranging-"  # before the key, in names of locks and of folders not yet whole
+_WRITING = ".arranging-"  # before the key, in the names of locks and of incomplete folders
 
 
 class _Ragged(NamedTuple):
@@ -40,7 +40,7 @@ def key(prepared: "Prepared", rows: Rows) -> str:
     """A hash of everything that the arranged rows depend on, for the name of their folder.
 
     That is the format, the stored rows, the pipeline's options, the input form and its fields, and
-    the fitted state; also that of the target, which is stored encoded.
+    the fitted state, including that of the target, which is stored encoded.
     """
     options = sorted((name, repr(value)) for name, value in prepared.pipeline.options.items())
     fields = sorted(rows.fields.items()), sorted(prepared.serving_inputs.items())
@@ -55,7 +55,7 @@ def key(prepared: "Prepared", rows: Rows) -> str:
 
 
 def in_memory(chunks: Iterable[Table], rows: Rows, lengths: Mapping[str, int]) -> Rows:
-    """Rows that gather their values in graph operations.
+    """Rows in memory, which are read by TensorFlow operations.
 
     Args:
         chunks: inputs and target of all rows, in order, padded.
@@ -103,7 +103,7 @@ def on_disk(
 
     Args:
         name: of their folder in `rows.cache`, from `key`.
-        as_many: whether each stored row gives one; else their number is that of the lengths.
+        as_many: whether each stored row gives one row; else the files determine their number.
     """
     cache = caches.folder(rows.cache)
     folder = cache / f"arranged-{name}"
@@ -117,7 +117,7 @@ def on_disk(
     try:
         columns, ragged = _open(folder, rows.num_rows if as_many else None, lengths)
     except (OSError, ValueError, KeyError, EOFError) as error:
-        if system.is_exhausted(error):  # the files may be whole
+        if system.is_exhausted(error):  # the files may be intact
             raise
         raise DataError(f"{folder} is damaged: remove it; the next run writes it again") from error
 
@@ -135,17 +135,17 @@ def on_disk(
 
 
 def _remove_abandoned(cache: pathlib.Path, held: pathlib.Path) -> None:
-    """Removes what killed processes were writing; `held` is the lock file of this process."""
-    for left in cache.glob(f"{_WRITING}*-*"):
-        lock = left.with_name(f"{left.name.rpartition('-')[0]}.lock")
+    """Removes what killed processes left unfinished; `held` is this process's lock file."""
+    for unfinished in cache.glob(f"{_WRITING}*-*"):
+        lock = unfinished.with_name(f"{unfinished.name.rpartition('-')[0]}.lock")
         with contextlib.nullcontext(True) if lock == held else locks.if_free(lock) as free:
             if free:
-                shutil.rmtree(left, ignore_errors=True)
+                shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def _write_whole(folder: pathlib.Path, chunks: Iterable[Table], lengths: Mapping[str, int]) -> None:
     prefix = folder.name.replace("arranged-", _WRITING, 1)
-    # Not by mkdtemp, whose folders other users of a shared data folder could not read.
+    # Not by mkdtemp: other users of a shared data folder could not read its folders.
     writing = folder.with_name(f"{prefix}-{uuid.uuid4().hex}")
     writing.mkdir()
     try:
@@ -187,7 +187,7 @@ def _rename(writing: pathlib.Path, folder: pathlib.Path) -> None:
 def _open(
     folder: pathlib.Path, num_rows: int | None, lengths: Mapping[str, int]
 ) -> tuple[dict[str, np.ndarray], dict[str, _Ragged]]:
-    """The columns and the padded inputs of a folder. ValueError: its files do not fit together."""
+    """The columns and the padded inputs of a folder. ValueError: its files are inconsistent."""
     described = json.loads((folder / "arranged.json").read_text(encoding="utf-8"))
     columns = {
         name: _mapped(folder / f"{name}.values", dtype, shape)
@@ -218,9 +218,9 @@ def _without_padding(chunk: Table, counts: dict[str, list[np.ndarray]]) -> dict[
     for name in counts:
         padded = columns[name]
         position = np.arange(padded.shape[1])[None]
-        number = np.where(padded != 0, position + 1, 0).max(axis=1)  # without zeros at the end
-        counts[name].append(number)
-        columns[name] = padded[position < number[:, None]]
+        length = np.where(padded != 0, position + 1, 0).max(axis=1)  # without trailing zeros
+        counts[name].append(length)
+        columns[name] = padded[position < length[:, None]]
     return columns
 
 

@@ -87,7 +87,7 @@ def _folder_of(builder: tfds.core.DatasetBuilder) -> pathlib.Path:
 def ensure_prepared(
     builder: tfds.core.DatasetBuilder, file_format: str | None = None
 ) -> tfds.core.DatasetBuilder:
-    """The builder of the prepared data set, which is prepared unless it was before.
+    """Prepares the data set unless it is prepared, and returns its builder.
 
     TFDS alone takes 205 seconds to notice that the network is missing. It would also accept files
     without a registered hash, and prepared sets from its own bucket, which nothing verifies.
@@ -108,10 +108,10 @@ def ensure_prepared(
 def prepared_once(
     builder: tfds.core.DatasetBuilder, prepare: Callable[[], None]
 ) -> tfds.core.DatasetBuilder:
-    """The builder of the prepared data set; of several processes one calls `prepare`.
+    """Calls `prepare` in one of several processes unless the set is prepared; returns its builder.
 
-    The others wait for it and go on with what it has made. What a killed process has left is
-    removed. A set that is prepared needs no lock, so its folder may be read-only.
+    The other processes wait and use the result. What a killed process left behind is removed. A set
+    that is prepared needs no lock, so its folder may be read-only.
 
     Args:
         prepare: prepares the set with `builder`.
@@ -134,11 +134,11 @@ def prepared_once(
                         prepare()
                     return builder
                 except OSError:
-                    # Where nothing can be locked another process may have been faster: TFDS cannot
-                    # rename its folder then.
+                    # Without locks another process may have been faster, and TFDS then fails to
+                    # rename its folder.
                     if not is_prepared(builder):
                         raise
-    # Another process has prepared it since this builder looked, perhaps in another format.
+    # Another process has prepared it since this builder was made, perhaps in another format.
     name, _, version = builder.info.full_name.rpartition("/")
     return find_builder(f"{name}:{version}", str(folder))
 
@@ -146,17 +146,17 @@ def prepared_once(
 def _remove_abandoned(builder: tfds.core.DatasetBuilder) -> None:
     """Removes TFDS's folders and files of a process that was killed while it prepared the set.
 
-    To be called by the holder of the lock: nobody else writes such folders then.
+    The caller holds the lock, so that no other process writes such folders.
     """
-    here = pathlib.Path(builder.data_dir).parent
-    left = [p for p in here.glob("incomplete.*") if _ABANDONED.fullmatch(p.name) and p.is_dir()]
-    for path in left:
+    parent = pathlib.Path(builder.data_dir).parent
+    paths = [p for p in parent.glob("incomplete.*") if _ABANDONED.fullmatch(p.name) and p.is_dir()]
+    for path in paths:
         _log.info("removing %s, left by a process that was stopped", path)
         shutil.rmtree(path, ignore_errors=True)
 
 
 def _not_prepared(builder: tfds.core.DatasetBuilder) -> tuple[str, str]:
-    """What is missing, and the ways out."""
+    """What is missing, and what the user can do about it."""
     full_name = builder.info.full_name
     ways_out = _WAYS_OUT.format(name=full_name.rpartition("/")[0])
     return f"{full_name} is not prepared in {_folder_of(builder)}", ways_out
@@ -168,7 +168,7 @@ def _download(builder: tfds.core.DatasetBuilder, file_format: str | None) -> Non
         config = tfds.download.DownloadConfig(
             force_checksums_validation=True, try_download_gcs=False
         )
-        with contextlib.redirect_stdout(sys.stderr):  # TFDS reports there; stdout is for answers
+        with contextlib.redirect_stdout(sys.stderr):  # TFDS prints; stdout is for results
             builder.download_and_prepare(download_config=config, file_format=file_format)
     except NonMatchingChecksumError as error:
         why = f"the download has another hash: {first_line(error)}"
@@ -182,7 +182,7 @@ def _download(builder: tfds.core.DatasetBuilder, file_format: str | None) -> Non
         if "Missing checksums" not in str(error):
             raise
         raise DataError(f"{where}: TFDS has no hash for one of its files: {error}") from error
-    except (AssertionError, ImportError) as error:  # files to be asked for; a package is missing
+    except (AssertionError, ImportError) as error:  # manual downloads or a package are missing
         raise DataError(f"{where} and could not be: {first_line(error)}: {ways_out}") from error
 
 
@@ -201,14 +201,14 @@ def _reachable(url: str) -> bool:
             with contextlib.closing(urllib.request.urlopen(request, timeout=_PATIENCE)):
                 answers.append(True)
         except urllib.error.HTTPError as error:
-            # Any answer counts, also one that refuses HEAD, but not that of a server that is down:
-            # TFDS would retry it for two minutes.
+            # Any answer counts, even a refusal of HEAD, but not that of a server that is down: TFDS
+            # would retry it for two minutes.
             answers.append(error.code < 500 or error.code == http.HTTPStatus.NOT_IMPLEMENTED)
         except (OSError, http.client.HTTPException):
             pass
 
-    # In a thread, since the timeout of a socket covers neither the look-up of its host nor several
-    # addresses in a row.
+    # In a thread, since the timeout of a socket covers neither the DNS lookup of its host nor
+    # attempts at several addresses in turn.
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(_PATIENCE)

@@ -1,4 +1,4 @@
-"""The folder in which what was made of a data set is kept for the next run."""
+"""The folder in which results derived from a data set are cached for the next run."""
 
 import contextlib
 import os
@@ -8,9 +8,10 @@ import tempfile
 
 
 def folder(beside: str) -> pathlib.Path:
-    """`beside` where it can be written; else a folder of this user's own among temporary files.
+    """`beside` if it is writable; else a folder of this user in the system's temporary folder.
 
-    Other users can write among temporary files too: what they put there under our name is not used.
+    Other users can write to the temporary folder too: a folder that is theirs, or that they can
+    write to, is not used.
 
     Args:
         beside: the folder of the data set; empty: none.

@@ -1,4 +1,4 @@
-"""What is in large files, as hashes that are remembered as long as nobody touches the files."""
+"""Hashes of the content of large files, cached for as long as the files are not touched."""
 
 import concurrent.futures
 import contextlib
@@ -14,18 +14,18 @@ from pipelines.storage import caches
 from pipelines.storage.progress import progress
 
 _REMEMBERED = ".content-hashes.json"
-_LENGTH = 32  # digits of a hash
-_YOUNG = 2 * 10**9  # nanoseconds in which a file may change again without another time
+_LENGTH = 32  # hexadecimal digits of a hash
+_YOUNG = 2 * 10**9  # nanoseconds in which a file may change again without a new time stamp
 
 
 def digests(paths: Sequence[pathlib.Path], cache: str) -> list[str]:
     """A hash of the whole content of each file, read on all cores.
 
-    One that was read before is not read again while its size, inode and both of its times are the
-    same: the time of its last change of status cannot be set by copying or touching it.
+    A file is not read again while its size, inode, mtime and ctime are the same: copying or
+    touching a file cannot set its ctime.
 
     Args:
-        cache: folder in which they are remembered, if it can be written.
+        cache: folder of the cached hashes, if it is writable.
     """
     path = caches.folder(cache) / _REMEMBERED
     known = _read(path)
@@ -34,40 +34,40 @@ def digests(paths: Sequence[pathlib.Path], cache: str) -> list[str]:
     def digest(path: pathlib.Path) -> str:
         with open(path, "rb") as file:
             before = status(file.fileno())
-            earlier = known.get(os.fspath(path))
-            if isinstance(earlier, list) and earlier[:-1] == before:
-                return earlier[-1]
+            entry = known.get(os.fspath(path))
+            if isinstance(entry, list) and entry[:-1] == before:
+                return entry[-1]
             began = time.time_ns()
-            found = hashlib.file_digest(file, "sha256").hexdigest()[:_LENGTH]
+            hashed = hashlib.file_digest(file, "sha256").hexdigest()[:_LENGTH]
             if is_settled(before, began) and status(file.fileno()) == before:
-                new[os.fspath(path)] = [*before, found]
-        return found
+                new[os.fspath(path)] = [*before, hashed]
+        return hashed
 
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         label = "identifying the files of the data set"
-        found = list(progress(pool.map(digest, paths), len(paths), label))
+        hashes = list(progress(pool.map(digest, paths), len(paths), label))
     if new:
         _write(path, known | new)
-    return found
+    return hashes
 
 
 def remembered(paths: Sequence[str], cache: str) -> dict[str, str]:
-    """The hashes of files that nobody has touched since they were remembered; none is opened."""
-    found = {}
+    """The cached hashes of those files that were not touched since; none of them is opened."""
+    hashes = {}
     known = _read(caches.folder(cache) / _REMEMBERED)
     for path in paths:
-        earlier = known.get(path)
-        if isinstance(earlier, list) and earlier[:-1] == status(path):
-            found[path] = str(earlier[-1])
-    return found
+        entry = known.get(path)
+        if isinstance(entry, list) and entry[:-1] == status(path):
+            hashes[path] = str(entry[-1])
+    return hashes
 
 
 def remember(found: Mapping[str, tuple[Sequence[int], str]], cache: str) -> None:
-    """Remembers hashes of files that were read.
+    """Caches the hashes of files that were read.
 
     Args:
-        found: path -> its status before and after it was read, which is the same, and its hash.
-        cache: folder in which they are remembered, if it can be written.
+        found: path -> its status, which was the same before and after it was read, and its hash.
+        cache: folder of the cached hashes, if it is writable.
     """
     path = caches.folder(cache) / _REMEMBERED
     if found:
@@ -76,10 +76,10 @@ def remember(found: Mapping[str, tuple[Sequence[int], str]], cache: str) -> None
 
 
 def is_settled(status: Sequence[int], began: int) -> bool:
-    """Whether a file of this status cannot have changed since without a new time.
+    """Whether every later change of a file with this status has given it a new time stamp.
 
     Args:
-        began: time in nanoseconds at which it began to be read.
+        began: time in nanoseconds when the reading of the file began.
     """
     return began - max(status[1:3]) > _YOUNG
 
@@ -90,12 +90,12 @@ def digest_of(content: bytes) -> str:
 
 
 def status(file: int | str) -> list[int]:
-    """Size, times and inode of a file; empty: there is none."""
+    """Size, mtime, ctime and inode of a file; empty: there is no such file."""
     try:
-        found = os.stat(file)
+        result = os.stat(file)
     except OSError:
         return []
-    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+    return [result.st_size, result.st_mtime_ns, result.st_ctime_ns, result.st_ino]
 
 
 def _read(path: pathlib.Path) -> dict[str, list]:
@@ -107,12 +107,12 @@ def _read(path: pathlib.Path) -> dict[str, list]:
 
 
 def _write(path: pathlib.Path, known: dict[str, list]) -> None:
-    """Whole or not at all; a full disk only costs the next run its time."""
-    aside = path.with_name(f"{_REMEMBERED}.{uuid.uuid4().hex}")
+    """Writes the file completely or not at all; after a full disk the next run hashes again."""
+    temporary = path.with_name(f"{_REMEMBERED}.{uuid.uuid4().hex}")
     with contextlib.suppress(OSError):
         try:
-            with open(aside, "x", encoding="utf-8") as file:
+            with open(temporary, "x", encoding="utf-8") as file:
                 json.dump(known, file)
-            os.replace(aside, path)
+            os.replace(temporary, path)
         finally:
-            aside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What was read from files of a user's own, kept for the next command on the same files."""
+"""A cache of what was read or learnt from a user's files, for the next command on the same ones."""
 
 import contextlib
 import hashlib
@@ -17,32 +17,32 @@ import pipelines
 from pipelines.storage import caches, content, locks
 
 _FORMAT = 1
-_SMALLEST = 2**22  # bytes of files that are worth it: they take about a second
+_SMALLEST = 2**22  # bytes of files that are worth caching: reading them takes about a second
 _MOST = 8  # results that are kept
 _PREFIX = "table-"
 _log = logging.getLogger(__name__)
 
 
 def kept(read: Callable[[], Any], paths: Sequence[str], options: Mapping[str, Any]) -> Any:
-    """`read()`, or what it returned and logged for files of the same content and options.
+    """`read()`, or its cached result and log lines for files of the same content and options.
 
-    Of processes that begin at the same time one reads, the others wait. A result that cannot be
-    stored, or of another version of this package, is read again.
+    If several processes start at the same time, one reads and the others wait. What cannot be
+    stored, or was stored by another version of this package, is read again.
 
     Args:
         read: returns named tuples, mappings and arrays of numbers or bytes.
         paths: of all files that it reads.
-        options: all else that it depends on.
+        options: everything else that its result depends on.
     """
     small = sum(map(os.path.getsize, paths)) < _SMALLEST
     if small or not logging.getLogger("pipelines").isEnabledFor(logging.INFO):
         return read()
     before = [*map(content.status, paths)]
     digests = content.digests([*map(pathlib.Path, paths)], "")
-    contents = [f"{path!r} {found}" for path, found in zip(paths, digests, strict=True)]
+    contents = [f"{path!r} {digest}" for path, digest in zip(paths, digests, strict=True)]
     described = repr(sorted(options.items()))
 
-    def holds() -> bool:  # else what was read may be of another content than that which was hashed
+    def holds() -> bool:  # else the content that was read may not be the one that was hashed
         return [*map(content.status, paths)] == before
 
     again = "as read before from the same files"
@@ -57,22 +57,22 @@ def by_content(
     *,
     holds: Callable[[], bool] = lambda: True,
 ) -> Any:
-    """`make()`, or what it returned and logged before where `contents` were the same.
+    """`make()`, or its cached result and log lines for the same `contents`.
 
     Args:
-        contents: all that the result depends on besides this package, or hashes of it.
-        what: for the log of processes that wait.
-        again: for the log where it was made before.
-        holds: whether `contents` are still those of what was made; else it is not stored.
+        contents: everything that the result depends on besides this package, or hashes of it.
+        what: what the result is, for the log of processes that wait.
+        again: the log line when the cached result is used.
+        holds: whether the result is still that of `contents`; if not, it is not stored.
     """
     folder = caches.folder("")
     path = folder / f"{_PREFIX}{_key(contents)}.npz"
     with _alone(path, what):
-        with contextlib.suppress(Exception):  # not there, or damaged in any way
+        with contextlib.suppress(Exception):  # it is missing, or damaged in any way
             return _load(path, again)
         with _logged() as lines:
             result = make()
-        with contextlib.suppress(OSError, TypeError):  # a full disk, or what cannot be stored
+        with contextlib.suppress(OSError, TypeError):  # a full disk, or an unsupported type
             if holds():
                 _save(path, result, lines)
                 _forget_old(folder)
@@ -97,7 +97,7 @@ def _key(contents: Sequence[str]) -> str:
 
 @contextlib.contextmanager
 def _logged() -> Iterator[list[tuple[str, int, str]]]:
-    """What the package logs meanwhile: (logger, level, line)."""
+    """A context that collects what the package logs in it: (logger, level, line)."""
     lines: list[tuple[str, int, str]] = []
     handler = logging.Handler()
     handler.emit = lambda record: lines.append((record.name, record.levelno, record.getMessage()))
@@ -113,12 +113,12 @@ def _save(path: pathlib.Path, result: Any, lines: Sequence[tuple[str, int, str]]
     arrays: dict[str, np.ndarray] = {}
     described = json.dumps({"result": _described(result, arrays), "lines": lines})
     arrays["described"] = np.frombuffer(described.encode(), np.uint8)
-    aside = path.with_name(f".{path.stem}-{uuid.uuid4().hex[:8]}.npz")
+    temporary = path.with_name(f".{path.stem}-{uuid.uuid4().hex[:8]}.npz")
     try:
-        np.savez(aside, **arrays)
-        os.replace(aside, path)
+        np.savez(temporary, **arrays)
+        os.replace(temporary, path)
     finally:
-        aside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def _load(path: pathlib.Path, again: str) -> Any:
@@ -127,13 +127,13 @@ def _load(path: pathlib.Path, again: str) -> Any:
         result = _made(described["result"], stored)
     for name, level, line in described["lines"]:
         logging.getLogger(name).log(level, "%s", line)
-    os.utime(path)  # the newest are kept
+    os.utime(path)  # the most recently used are kept
     _log.info("%s: %s", again, path)
     return result
 
 
 def _described(value: Any, arrays: dict[str, np.ndarray]) -> Any:
-    """JSON of a value; its arrays are put aside. TypeError: it holds something else."""
+    """A value as JSON; its arrays go to `arrays`. TypeError: it contains another type."""
     if value is None or isinstance(value, str | int | float | bool):
         return value
     if isinstance(value, bytes):

@@ -1,4 +1,4 @@
-"""One process at a time does what many would: the kernel frees the lock of one that dies."""
+"""File locks: one process works while others wait; the kernel frees the lock of one that dies."""
 
 import contextlib
 import errno
@@ -15,19 +15,19 @@ _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # file systems witho
 
 @contextlib.contextmanager
 def alone(path: pathlib.Path, what: str) -> Iterator[bool]:
-    """Holds the lock file, which stays in place; waits, with a word, for a process that holds it.
+    """Holds a lock file, which is never deleted; logs a line before it waits for another process.
 
     Args:
-        what: is prepared meanwhile, for the log.
+        what: what is prepared under the lock, for the log.
 
     Yields:
-        Whether the lock is held. Where the file system has no locks it is not, with a warning.
+        Whether the lock is held; False, with a warning, on a file system without locks.
 
     Raises:
         OSError: the file cannot be written.
     """
-    # For colleagues too, whatever the umask. A mere marker, which filelock would fall back to,
-    # outlives a process that is killed.
+    # Writable by other users too, whatever the umask. filelock's fallback, a marker file, would
+    # outlive a killed process.
     lock = filelock.FileLock(path, mode=0o666, poll_interval=_POLL, fallback_to_soft=False)
     try:
         yield _acquired(lock, what)
@@ -37,11 +37,11 @@ def alone(path: pathlib.Path, what: str) -> Iterator[bool]:
 
 @contextlib.contextmanager
 def if_free(path: pathlib.Path) -> Iterator[bool]:
-    """Holds the lock file unless another process does, or it does not exist; whether it does."""
+    """Holds the lock file if it exists and is free; yields whether it is held."""
     lock = filelock.FileLock(path, mode=0o666, fallback_to_soft=False)
     free = False
     if path.exists():
-        with contextlib.suppress(OSError):  # also of a Timeout: another process holds it
+        with contextlib.suppress(OSError):  # includes Timeout: another process holds it
             lock.acquire(timeout=0)
             free = True
     try:

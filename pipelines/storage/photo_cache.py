@@ -1,8 +1,9 @@
-"""Decoded photographs on disk, found by the content of their files.
+"""A cache of decoded photographs on disk, whose keys are hashes of the photographs' files.
 
-A folder holds those of one size. Some hundred are in one pair of files: `<name>.pixels` has their
-pixels, one after the other; `<name>.npz` says whose they are, with a checksum of each, and is
-written last. Both appear whole, by a rename, so that a process that dies leaves what it had stored.
+A folder holds those of one size. A few hundred share a pair of files: `<name>.pixels` has their
+pixels, one photograph after another; `<name>.npz`, which is written last, has the hash of each file
+and a checksum of its pixels. Both appear complete, by a rename, so that what a process stored
+before it died can be used.
 """
 
 import concurrent.futures
@@ -26,26 +27,26 @@ TOGETHER = 512  # photographs in a pair of files
 LOCK = ".lock"  # name of the file that a process locks while it decodes
 _NAME = ".decoded-images"
 _FORMAT = 1
-_MOST = 8 * 2**30  # bytes that are kept besides what a command uses
+_MOST = 8 * 2**30  # bytes that are kept besides those that the command uses
 _log = logging.getLogger(__name__)
 
 
 class Kind(NamedTuple):
     """What the pixels of a photograph depend on besides its file."""
 
-    size: int  # pixels a side
+    size: int  # pixels per side
     policy: str  # of steps/resizing.py
     dtype: str
     decoder: str  # what decodes and resizes, with its versions
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Of one photograph."""
+        """The shape of one photograph."""
         return (self.size, self.size, 3)
 
     @property
     def bytes(self) -> int:
-        """Of one photograph."""
+        """The size of one photograph in bytes."""
         return 3 * self.size**2 * np.dtype(self.dtype).itemsize
 
 
@@ -61,7 +62,7 @@ class _Pair(NamedTuple):
     """The photographs of a pair of files."""
 
     path: pathlib.Path  # of the .npz file
-    pixels: np.ndarray  # (M, size, size, 3), mapped
+    pixels: np.ndarray  # (M, size, size, 3), memory-mapped
     digests: list[str]
     shapes: np.ndarray  # (M, 2)
     checks: np.ndarray  # (M,) uint32
@@ -82,7 +83,7 @@ class Stored:
         return height, width
 
     def pixels(self, digest: str) -> np.ndarray | None:
-        """(size, size, 3); None: they are damaged. They are removed, if this user may."""
+        """(size, size, 3); None: they are damaged, and their files are removed if permitted."""
         pair, row = self.positions[digest]
         pixels = self.pairs[pair].pixels[row]
         if zlib.crc32(pixels) != self.pairs[pair].checks[row]:
@@ -92,10 +93,10 @@ class Stored:
 
 
 def folder(cache: str, kind: Kind) -> pathlib.Path:
-    """The folder of such photographs, which need not exist.
+    """The folder of photographs of this kind; it need not exist.
 
     Args:
-        cache: folder in which they are kept, if it can be written; else one of the user's own.
+        cache: the folder to keep them in, if it is writable; else one of the user's own is taken.
     """
     version = hashlib.sha256(f"{_FORMAT} {kind.decoder}".encode()).hexdigest()[:8]
     name = f"{kind.size}-{kind.policy}-{kind.dtype}-{version}"
@@ -103,22 +104,22 @@ def folder(cache: str, kind: Kind) -> pathlib.Path:
 
 
 def load(folder: pathlib.Path, kind: Kind) -> Stored:
-    """What is stored; pairs of files that do not fit together are removed, with a warning.
+    """The photographs in a folder; damaged pairs of files are removed, with a warning.
 
     Raises:
-        OSError: the system does not let the process open so many files.
+        OSError: the process has reached its limit of open files.
     """
     pairs, damaged = [], []
     with contextlib.suppress(OSError, ValueError):  # each pair that is mapped keeps a file open
-        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
     for path in sorted(folder.glob("*.npz")):
         try:
             pairs.append(_opened(path, kind))
         except FileNotFoundError:
             if path.exists():  # else another process has removed it meanwhile
                 damaged.append(path)
-        except Exception as error:  # NumPy's archives raise a dozen kinds
+        except Exception as error:  # NumPy raises a dozen kinds for a damaged archive
             if system.is_exhausted(error):
                 raise
             damaged.append(path)
@@ -127,7 +128,7 @@ def load(folder: pathlib.Path, kind: Kind) -> Stored:
 
 
 def verified(stored: Stored, digests: Collection[str]) -> Stored:
-    """What is stored without pairs of files in which one of these photographs is damaged."""
+    """`stored` without the pairs of files in which one of these photographs is damaged."""
     rows: dict[int, list[int]] = {}
     for pair, row in (stored.positions[digest] for digest in digests if digest in stored.positions):
         rows.setdefault(pair, []).append(row)
@@ -137,7 +138,8 @@ def verified(stored: Stored, digests: Collection[str]) -> Stored:
         return all(zlib.crc32(pixels[row]) == checks[row] for row in rows[pair])
 
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        damaged = {pair for pair, fine in zip(rows, pool.map(whole, rows), strict=True) if not fine}
+        intact = pool.map(whole, rows)
+        damaged = {pair for pair, ok in zip(rows, intact, strict=True) if not ok}
     if not damaged:
         return stored
     _drop([stored.pairs[pair].path for pair in sorted(damaged)])
@@ -145,17 +147,17 @@ def verified(stored: Stored, digests: Collection[str]) -> Stored:
 
 
 def write(folder: pathlib.Path, photos: Sequence[Photo]) -> None:
-    """Stores photographs, whole or not at all. OSError: the disk is full, or cannot be written."""
+    """Stores all of these photographs or none. OSError: the disk is full or cannot be written."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{uuid.uuid4().hex[:16]}.npz"
-    pixels = [np.ascontiguousarray(one.pixels) for one in photos]
+    pixels = [np.ascontiguousarray(photo.pixels) for photo in photos]
     arrays = {
-        "digests": np.array([one.digest for one in photos], "S"),
-        "shapes": np.array([one.shape for one in photos], np.int32),
+        "digests": np.array([photo.digest for photo in photos], "S"),
+        "shapes": np.array([photo.shape for photo in photos], np.int32),
         "checks": np.array([*map(zlib.crc32, pixels)], np.uint32),
     }
     try:
-        _publish(path.with_suffix(".pixels"), lambda file: [file.write(one) for one in pixels])
+        _publish(path.with_suffix(".pixels"), lambda file: [file.write(p) for p in pixels])
         _publish(path, lambda file: np.savez(file, **arrays))
     except BaseException:
         path.with_suffix(".pixels").unlink(missing_ok=True)
@@ -163,31 +165,31 @@ def write(folder: pathlib.Path, photos: Sequence[Photo]) -> None:
 
 
 def remove_remains(folder: pathlib.Path) -> None:
-    """Removes what a killed process had half written. For one that holds the folder's lock."""
+    """Removes the incomplete files of killed processes; the caller holds the folder's lock."""
     for path in folder.iterdir():
-        half = path.suffix == ".pixels" and not path.with_suffix(".npz").exists()
-        if half or path.suffix == ".tmp":
-            with contextlib.suppress(OSError):  # another user's: it stays, and is not used
+        incomplete = path.suffix == ".pixels" and not path.with_suffix(".npz").exists()
+        if incomplete or path.suffix == ".tmp":
+            with contextlib.suppress(OSError):  # another user's file: it stays and is not used
                 path.unlink(missing_ok=True)
 
 
 def keep_newest(folder: pathlib.Path, stored: Stored, digests: Iterable[str]) -> None:
     """Marks the pairs of files that hold these as new; removes the oldest others beyond 8 GiB.
 
-    Of all sizes: those in other folders beside `folder` too.
+    The others include those of other sizes, in the folders beside `folder`.
     """
     used = {stored.positions[digest][0] for digest in digests if digest in stored.positions}
-    mine = {stored.pairs[pair].path for pair in used}
-    with contextlib.suppress(OSError):  # another process removes them too, or nobody may
-        for path in mine:
+    recent = {stored.pairs[pair].path for pair in used}
+    with contextlib.suppress(OSError):  # another process removes them too, or it is not permitted
+        for path in recent:
             os.utime(path)
-        others = [path for path in folder.parent.glob("*/*.npz") if path not in mine]
+        others = [path for path in folder.parent.glob("*/*.npz") if path not in recent]
         total = 0
         for path in sorted(others, key=lambda path: -path.stat().st_mtime):
             total += path.stat().st_size + path.with_suffix(".pixels").stat().st_size
             if total > _MOST:
                 lock = path.parent / LOCK
-                with locks.if_free(lock) as free:  # else a process has yet to map what it stored
+                with locks.if_free(lock) as free:  # else a process may still have to map its files
                     if free or not lock.exists():
                         _remove(path)
 
@@ -200,7 +202,7 @@ def _stored(kind: Kind, pairs: Sequence[_Pair]) -> Stored:
 
 
 def _opened(path: pathlib.Path, kind: Kind) -> _Pair:
-    """The photographs of a pair of files. ValueError and others: it is damaged."""
+    """The photographs of a pair of files. ValueError and other errors: it is damaged."""
     with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
         digests, shapes, checks = (stored[name] for name in ("digests", "shapes", "checks"))
     pixels = path.with_suffix(".pixels")
@@ -225,19 +227,19 @@ def _drop(damaged: Sequence[pathlib.Path]) -> None:
 
 
 def _remove(path: pathlib.Path) -> None:
-    """Removes a pair of files, if it may; other processes that have mapped it can read on."""
-    with contextlib.suppress(OSError):  # another user's: it is only not used
-        for one in (path, path.with_suffix(".pixels")):
-            one.unlink(missing_ok=True)
+    """Removes a pair of files, if permitted; processes that have mapped it can still read it."""
+    with contextlib.suppress(OSError):  # another user's: it is not used, but stays
+        for file in (path, path.with_suffix(".pixels")):
+            file.unlink(missing_ok=True)
 
 
 def _publish(path: pathlib.Path, write: Callable[[BinaryIO], object]) -> None:
-    aside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        with open(aside, "wb") as file:
+        with open(temporary, "wb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        os.rename(aside, path)
+        os.rename(temporary, path)
     finally:
-        aside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)

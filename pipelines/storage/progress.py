@@ -15,7 +15,7 @@ def progress(items: Iterable[_Item], total: int | None, label: str) -> Iterator[
     """The items, with their progress on stderr once they take more than two seconds.
 
     Args:
-        total: how many there are; None: not known.
+        total: number of items; None: unknown.
     """
     terminal = sys.stderr.isatty()
     interval = 0.1 if terminal else _LOG_INTERVAL

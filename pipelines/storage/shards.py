@@ -1,4 +1,4 @@
-"""Finds the damaged file of a prepared TFDS set, by reading each file alone."""
+"""Finds the damaged file of a prepared TFDS data set by reading each file separately."""
 
 import contextlib
 import hashlib
@@ -16,23 +16,23 @@ from pipelines.storage import content, system
 
 _TFRECORD = tfds.core.file_adapters.FileFormat.TFRECORD
 _ARRAY_RECORD = tfds.core.file_adapters.FileFormat.ARRAY_RECORD
-# What reading a damaged file raises: TensorFlow, array_record and the decoding of an example.
+# Errors of reading a damaged file: TensorFlow's, array_record's and those of decoding an example.
 _FAULTS = (tf.errors.OpError, RuntimeError, ValueError, IndexError, KeyError, OSError)
 
 
 @contextlib.contextmanager
 def named(builder: tfds.core.DatasetBuilder, split: str) -> Iterator[None]:
-    """A block in which errors of reading a split become a DataError with the damaged file.
+    """A context that turns errors of reading a split into a DataError naming the damaged file.
 
     Args:
-        split: TFDS's name: "train[:90%]".
+        split: a TFDS split name, such as "train[:90%]".
     """
     try:
         yield
     except DataError:
         raise
     except _FAULTS as error:
-        if system.is_exhausted(error):  # the files may be whole
+        if system.is_exhausted(error):  # the files may be intact
             raise
         what = f"{builder.info.full_name} {split} cannot be read"
         for file in builder.info.splits[split].file_instructions:

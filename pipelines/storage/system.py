@@ -1,7 +1,7 @@
-"""Full disks, used-up limits and memory, told apart whoever reports them. Standard library only.
+"""Recognises full disks, used-up limits and lack of memory in errors. Standard library only.
 
-TensorFlow has one error for a full disk, for too many open files and for memory, and array_record
-raises RuntimeError for all; both quote the system's own words.
+TensorFlow has a single error for a full disk, too many open files and lack of memory, and
+array_record raises RuntimeError for all of them; both quote the operating system's message.
 """
 
 import contextlib
@@ -11,13 +11,13 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-# Error number -> what it means, where the system's own words do not say what to do.
+# Error number -> what to report: the system's own message where it is clear.
 _MEANINGS = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
     errno.EMFILE: "too many open files: raise the limit (ulimit -n)",
     errno.ENFILE: "too many open files on this machine",
-    errno.EFBIG: os.strerror(errno.EFBIG),  # ulimit -f, or more than the file system takes
+    errno.EFBIG: os.strerror(errno.EFBIG),  # ulimit -f, or the file system's limit
     errno.EROFS: os.strerror(errno.EROFS),
     errno.EIO: os.strerror(errno.EIO),
 }
@@ -28,33 +28,33 @@ _OUT_OF_MEMORY = re.compile(
     r"(?i)\boom\b|out[ _]of[ _]memory|failed to allocate|unable to allocate|cannot allocate memory"
     r"|alloc_failed|dst tensor is not initialized"
 )
-_LONGEST = 200  # characters of somebody else's message
+_LONGEST = 200  # characters quoted from another library's message
 
 
 class Fault(NamedTuple):
-    """What the system could not do."""
+    """A fault of a disk or a limit."""
 
     number: int  # of errno
-    where: str  # a path, or the message that spoke of it
+    where: str  # a path, or the message that reports the fault
 
 
 def fault_of(error: BaseException) -> Fault | None:
-    """The fault of a disk or a limit that `error`, or what caused it, speaks of."""
+    """The fault of a disk or a limit that `error`, or one of its causes, reports."""
     while error is not None:
         text = str(error)
         if isinstance(error, OSError) and error.errno is not None:
             if error.errno in _MEANINGS:
                 return Fault(error.errno, str(error.filename or "") or text[:_LONGEST])
-        elif words := _WORDS.search(text):
+        elif match := _WORDS.search(text):
             path = _PATH.search(text)
             where = path[0] if path else " ".join(text.split())[:_LONGEST]
-            return Fault(_BY_WORDS[words[0]], where)
+            return Fault(_BY_WORDS[match[0]], where)
         error = error.__cause__
     return None
 
 
 def described(error: BaseException) -> str:
-    """One line for a fault of disk, limits or memory; empty: the error is none of these."""
+    """One line about a fault of disk, limits or memory; empty: the error is another one."""
     fault = fault_of(error)
     if fault is not None:
         return f"{_MEANINGS[fault.number]}: {fault.where}"
@@ -65,19 +65,19 @@ def described(error: BaseException) -> str:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory, of the machine or of a GPU, was not enough."""
+    """Whether the machine or a GPU ran out of memory."""
     if isinstance(error, MemoryError):
         return True
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
     name, module = type(error).__name__, type(error).__module__
-    if not module.startswith("tensorflow"):  # by name: a refusal must not import it
+    if not module.startswith("tensorflow"):  # by name: an error message must not import it
         return False
     return name == "ResourceExhaustedError" or bool(_OUT_OF_MEMORY.search(str(error)))
 
 
 def is_exhausted(error: BaseException) -> bool:
-    """Whether memory or open files were not enough, which says nothing of the file being read."""
+    """Whether memory or open files ran out, which says nothing about the file being read."""
     fault = fault_of(error)
     return is_out_of_memory(error) or (
         fault is not None and fault.number in (errno.EMFILE, errno.ENFILE)
@@ -86,7 +86,7 @@ def is_exhausted(error: BaseException) -> bool:
 
 @contextlib.contextmanager
 def as_os_error() -> Iterator[None]:
-    """A block in which such faults of disks and limits are an OSError, whoever raises them."""
+    """A context that turns such faults of disks and limits into OSError, whatever their type."""
     try:
         yield
     except OSError:

@@ -35,7 +35,7 @@ def load(
         data_dir: TFDS's data folder; None: `TFDS_DATA_DIR`, then TFDS's default.
 
     Raises:
-        DataError: unknown set or split, not prepared and not reachable, or not as declared.
+        DataError: unknown set or split, neither prepared nor reachable, or not as declared.
     """
     if pipeline.read is not None:
         rows, schema = pipeline.read()
@@ -51,7 +51,7 @@ def load(
         return dataclasses.replace(pipeline, source=exact), dict(rows), schema
     builder = find_builder(pipeline.source, data_dir)
     if pipeline.declare is not None:
-        pipeline.declare(builder.info)  # refused before anything is downloaded
+        pipeline.declare(builder.info)  # its errors come before anything is downloaded
     builder = ensure_prepared(builder)
     if pipeline.declare is not None:
         schema, splits = pipeline.declare(builder.info)
@@ -159,7 +159,7 @@ def _stored_fields(pipeline: Pipeline, features: tfds.features.FeaturesDict) -> 
 def _decode(
     pipeline: Pipeline, builder: tfds.core.DatasetBuilder, split: str, num_rows: int
 ) -> Iterator[Table]:
-    """All examples in stored order, a thousand at a time, decoded on all cores."""
+    """All examples in stored order, in batches of a thousand, decoded on all cores."""
     examples = builder.as_dataset(split=split, shuffle_files=False)
     examples = examples.map(lambda e: _stored(pipeline, e), num_parallel_calls=tf.data.AUTOTUNE)
     return examples.batch(_CHUNK).prefetch(2).with_options(untuned()).as_numpy_iterator()
@@ -179,7 +179,7 @@ def _reader(pipeline: Pipeline, builder: tfds.core.DatasetBuilder, split: str):
     source = builder.as_data_source(split=split, deserialize_method=raw)
     features = builder.info.features
 
-    # By batch and in TensorFlow: decoding an image in Python takes ten times as long.
+    # In batches and in TensorFlow: decoding an image in Python takes ten times as long.
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
     def decode(records: tf.Tensor) -> dict[str, tf.Tensor]:
         examples = tf.data.Dataset.from_tensor_slices(records).map(
@@ -199,7 +199,7 @@ def _reader(pipeline: Pipeline, builder: tfds.core.DatasetBuilder, split: str):
 
 
 def _table(batches: Iterator[Table], num_rows: int) -> dict[str, np.ndarray]:
-    """All examples as one array per field, allocated once so that memory is not needed twice."""
+    """All examples as one array per field, allocated once, which needs half the memory."""
     table: dict[str, np.ndarray] = {}
     filled = 0
     for batch in batches:
