@@ -277,10 +277,7 @@ def _of_sentinels(
 
 
 def _words(held: _Known, asked: Asked) -> tuple[bytes, ...]:
-    """The words that mean missing to the exported model.
-
-    Inferred ones are left out: the model cannot read them as numbers or dates anyway.
-    """
+    """Words for missing in the exported model; inferred ones it cannot read as values anyway."""
     return (b"",) if asked.missing is None else held.absent.words
 
 
