@@ -80,7 +80,7 @@ def _pillows(images) -> dict:
     table = ra.tables(ra.RANDOM, side, side)
     pictures = [Image.fromarray(pixels) for pixels in images]
     factor = float(table.factors[_LEVEL, 0])
-    per_image = {
+    changes = {
         "Posterize": lambda p: ImageOps.posterize(p, 6),
         "Solarize": lambda p: ImageOps.solarize(p, 128),
         "AutoContrast": ImageOps.autocontrast,
@@ -90,15 +90,13 @@ def _pillows(images) -> dict:
         ),
     }
     for name in _BLENDS:
-        per_image[name] = lambda p, name=name: _blended(p, name, factor)
+        changes[name] = lambda p, name=name: _blended(p, name, factor)
     for kind, name in enumerate(ra.MAPS):
         numbers = table.maps[kind, _LEVEL, 0].tolist()
-        per_image[name] = lambda p, m=numbers: p.transform(p.size, Image.Transform.AFFINE, m)
+        changes[name] = lambda p, m=numbers: p.transform(p.size, Image.Transform.AFFINE, m)
     box = (0.1 * side, 0.2 * side, 0.8 * side, 0.9 * side)
-    per_image["resized_crop"] = lambda p: p.resize(p.size, Image.Resampling.BILINEAR, box)
-    return {
-        name: lambda f=function: [f(p) for p in pictures] for name, function in per_image.items()
-    }
+    changes["resized_crop"] = lambda p: p.resize(p.size, Image.Resampling.BILINEAR, box)
+    return {name: lambda f=function: [f(p) for p in pictures] for name, function in changes.items()}
 
 
 def _blended(picture, name: str, factor: float):

@@ -81,7 +81,8 @@ def fetch(
         prepared = builders.ensure_prepared(builder, file_format)
     else:
         prepared = builders.prepared_once(builder, lambda: _prepare(builder, mirror, file_format))
-    if file_format not in (None, prepared.info.file_format.value):  # prepared earlier
+    # Prepared earlier, or by another process, in another format.
+    if file_format not in (None, prepared.info.file_format.value):
         raise DataError(
             f"{prepared.info.full_name} is prepared in {prepared.data_dir} as "
             f"{prepared.info.file_format.value}: choose another --data_dir"

@@ -56,13 +56,9 @@ def predicted(
 ) -> list[Column]:
     """The target's columns, in these `rows` (M,) only."""
     wanted = table.named(cells.names, options.target, "target")
-    target_cells = {name: cells.columns[cells.names.index(name)] for name in wanted}
-    several = (
-        misplaced.several_labels(wanted[0], target_cells[wanted[0]]) if len(wanted) == 1 else ""
-    )
+    by_name = {name: cells.columns[cells.names.index(name)] for name in wanted}
+    several = misplaced.several_labels(wanted[0], by_name[wanted[0]]) if len(wanted) == 1 else ""
     if several:
         _log.warning(several)
-    inferred = [
-        columns.infer(name, target_cells[name], cells.where, asked[name]) for name in wanted
-    ]
+    inferred = [columns.infer(name, by_name[name], cells.where, asked[name]) for name in wanted]
     return [table.labelled(c._replace(values=c.values[rows]), options) for c in inferred]

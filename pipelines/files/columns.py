@@ -111,12 +111,10 @@ def number_column(
     known = tuple(v for v in map(_number, asked.missing or ()) if v is not None)
     distinct, counts = np.unique(values[~np.isnan(values)], return_counts=True)
     if asked.missing is None:
-        detected = sentinels.of_numbers(distinct, counts, len(values))
+        result = sentinels.of_numbers(distinct, counts, len(values))
         if asked.target and len(distinct) <= FEW and not (distinct % 1).any():
-            detected = sentinels.Found(
-                (), (*detected.certain, *detected.perhaps)
-            )  # 99 may be a class
-        known, remarks = detected.certain, _of_sentinels(name, detected, "{:.15g}".format, values)
+            result = sentinels.Found((), (*result.certain, *result.perhaps))  # 99 may be a class
+        known, remarks = result.certain, _of_sentinels(name, result, "{:.15g}".format, values)
     reading = Reading("number", sentinels=known)
     values = np.where(np.isin(values, known), np.nan, values) if known else values
     number = len(distinct) - int(np.isin(distinct, known).sum())
@@ -174,11 +172,11 @@ def _date_column(held: _Known, asked: Asked, found: dates.Dates) -> Column:
     if asked.missing is None:
         distinct, counts = np.unique(values[~np.isnan(values)], return_counts=True)
         certain, perhaps = sentinels.of_dates(distinct, counts, len(values))
-        detected = sentinels.Found(certain, perhaps)
+        result = sentinels.Found(certain, perhaps)
         spelled = lambda seconds: next(
             cell for cell, moment in found.moments.items() if moment[0] == seconds
         )
-        known, remarks = certain, _of_sentinels(held.name, detected, spelled, values)
+        known, remarks = certain, _of_sentinels(held.name, result, spelled, values)
     values = np.where(np.isin(values, known), np.nan, values)
     local = np.array([local for instant, local in found.moments.values() if instant not in known])
     unit = dates.resolution(local)

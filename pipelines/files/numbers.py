@@ -19,7 +19,7 @@ UNITS = (
     *("US$", "A$", "C$", "R$", "$", "€", "£", "¥", "₹", "₩", "₽", "%"),
     *("USD", "EUR", "GBP", "CHF", "JPY", "INR", "CAD", "AUD", "CNY", "SEK", "NOK", "DKK", "Rs."),
 )
-SPACES = "[ '\u2019\u00a0\u202f]"  # thousands separators, besides the mark that is not decimal
+SPACES = "[ '\u2019\u00a0\u202f]"  # thousands separators, besides the non-decimal mark
 _MARKS = {"point": (",", r"\."), "comma": (r"\.", ",")}  # thousands, decimal
 _LOOKED_AT = 1000  # distinct cells that are tested for a unit and for numbers
 _SIGN = "[+\u2212-]?"  # also the typographic minus sign
