@@ -120,7 +120,7 @@ def _cleared(run: pathlib.Path, path: str) -> pathlib.Path:
 
 
 def _listed(place: pathlib.Path) -> str:
-    """Everything beside the run: names, kinds, modes, contents."""
+    """Everything next to the run: names, kinds, modes, contents."""
     own = {"run", "tmp", "out.txt", "errors.txt", "before.txt"}
     lines = []
     for path in sorted(p for top in place.iterdir() if top.name not in own for p in _all(top)):

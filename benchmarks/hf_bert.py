@@ -122,7 +122,7 @@ def distances(name: str) -> tuple[float, float]:
 
 
 def main(_):
-    """Compares every model that is asked for."""
+    """Compares every requested model."""
     worst = 0.0
     for name in _SIZES.value:
         encoder, pooler = distances(name)

@@ -75,7 +75,7 @@ def cases(folder: pathlib.Path, seed: int) -> dict[str, Case]:
     flags_of = {"csv": table, "images": images, "texts": text}
     flags_of["replicas"] = (*table, "--replicas=2", "--epochs=30")
     common = ("--batch_size=16", "--report_baseline=false", "--checkpoint_minutes=0.003")
-    return {name: Case(name, (*given, *common), folder) for name, given in flags_of.items()}
+    return {name: Case(name, (*own, *common), folder) for name, own in flags_of.items()}
 
 
 def killed(

@@ -267,11 +267,11 @@ def _by_split(
 
 def _warn_of_classes(parts: Mapping[str, np.ndarray], target: Target, schema: Schema) -> None:
     name, values = schema.target_name, target.values
-    alone = {
+    by_split = {
         split: Rows(len(i), {name: target.field}, name, table={name: values[i]})
         for split, i in parts.items()
     }
-    table.warn_of_classes(alone, schema)
+    table.warn_of_classes(by_split, schema)
 
 
 def _left_out(what: str, number: int, examples: Sequence[str] = ()) -> list[str]:

@@ -78,12 +78,12 @@ def comments_in(source: bytes) -> Iterator[str]:
     last = -1
     tokens = tokenize.tokenize(io.BytesIO(source).readline)
     for token in (t for t in tokens if t.type == tokenize.COMMENT):
-        alone = not token.line[: token.start[1]].strip()
+        own_line = not token.line[: token.start[1]].strip()
         content = token.string.lstrip("#").strip()
-        if block and not (alone and token.start[0] == last + 1):
+        if block and not (own_line and token.start[0] == last + 1):
             yield from _long_enough(block)
             block = []
-        if alone and content.strip("-=#*~ ") and not token.string.startswith("#!"):
+        if own_line and content.strip("-=#*~ ") and not token.string.startswith("#!"):
             block.append(content)
             last = token.start[0]
     yield from _long_enough(block)

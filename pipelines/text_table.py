@@ -76,7 +76,7 @@ def pipeline(
         max_length: maximum number of tokens per text; longer texts lose their middle.
         tokenizer: pieces (SentencePiece), bytes (lossless byte-level BPE) or word_pieces (of BERT).
         ngrams: words (1 to 3), characters within words (1 to 5), both, or auto: both up to 4 MB of
-            training text, words alone beyond.
+            training text, otherwise words.
         num_ngrams: maximum number of n-grams of each kind, by document frequency in training.
         hash_ngrams: ids are hashes of n-grams into `num_ngrams` buckets; no vocabulary is counted.
         encoding: of files in neither UTF-8 nor UTF-16 with a byte-order mark, such as cp1252.
