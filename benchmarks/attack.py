@@ -1,16 +1,16 @@
-"""Attacks the folders of small runs, and counts what becomes of it.
+"""Damages the folders of small runs in many ways, and counts how commands react.
 
     python benchmarks/attack.py --folder=NEW [--attacks=flips,links,kills] [--cases=table]
 
-    flips   single bytes of every file of an interrupted and of a finished run, files cut, emptied,
-            deleted or another run's; then each command that reads the run
-    links   at every name that is written in a run: a link to a victim, to a folder or to nothing, a
-            FIFO, a folder in place of a file and the other way round; then each command
-    kills   SIGKILL at every operation on files, then the same command
+    flips   single bytes flipped in every file of an interrupted and of a finished run; files
+            truncated, emptied, deleted or replaced by another run's; then each command on the run
+    links   at every name that is written in a run: a link to a file, to a folder or to nothing, a
+            FIFO, a folder instead of a file, or a file instead of a folder; then each command
+    kills   SIGKILL at every file operation, then the same command again
 
-A command may refuse in one line (exit code 2, 3, 4 or 6), or answer what it answers about the
-untouched run, with a warning or without. Everything else is listed with a line that shows it
-again, and the exit code is 1.
+A command may end with a one-line error (exit code 2, 3, 4 or 6), or give the same answer as on the
+untouched run, with or without a warning. Everything else is listed with a command that reproduces
+it, and the exit code is 1.
 """
 
 import collections
@@ -41,7 +41,7 @@ class Failure(NamedTuple):
     kind: str
     what: str
     detail: str
-    line: str  # a command that shows it again
+    line: str  # a command that reproduces it
 
 
 class Count:
@@ -53,7 +53,7 @@ class Count:
         self._folder = folder
 
     def add(self, attack: str, one: Try, outcome: Outcome) -> None:
-        """Counts an outcome; of a failure the attacked folder is kept."""
+        """Counts an outcome; keeps the attacked folder if it is a failure."""
         self.kinds[attack][outcome.kind] += 1
         if outcome.kind not in attack_runs.FAILURES:
             return
@@ -64,7 +64,7 @@ class Count:
         print(f"{outcome.kind}: {what}\n    {outcome.detail}\n    {line}", flush=True)
 
     def table(self) -> list[str]:
-        """One line an attack: how often each outcome was seen."""
+        """One line per attack: the number of each outcome."""
         kinds = ["same", "warned", "refused", *attack_runs.FAILURES]
         lines = ["attack  " + "  ".join(kinds)]
         for attack, counts in self.kinds.items():
@@ -76,16 +76,18 @@ class Count:
 def outcomes(
     attack: str, case: Case, top: pathlib.Path, number: int, random: np.random.Generator
 ) -> Iterator[tuple[Try, Outcome]]:
-    """Every attack of a kind on the runs of a case, and what became of it."""
+    """Every attack of a kind on the runs of a case, with its outcome."""
     module = {"flips": attack_flips, "links": attack_links, "kills": attack_kills}[attack]
     judge = getattr(module, "judged", attack_runs.judged)
     for i, one in enumerate(module.tries(case, top, number, random)):
         if _ONLY.value not in f"{one.source.state}, {one.command}: {one.label}":
             continue
-        place = top / "tries" / str(i)
-        life = attack_runs.attempt(one, place, hook=getattr(module, "hook", lambda _: None)(place))
-        yield one, judge(one, life, place / "run")
-        shutil.rmtree(place)
+        folder = top / "tries" / str(i)
+        life = attack_runs.attempt(
+            one, folder, hook=getattr(module, "hook", lambda _: None)(folder)
+        )
+        yield one, judge(one, life, folder / "run")
+        shutil.rmtree(folder)
 
 
 def main(argv: list[str]) -> None:
@@ -98,9 +100,9 @@ def main(argv: list[str]) -> None:
     for name in _CASES.value:
         for attack in _ATTACKS.value:
             random = np.random.default_rng(_SEED.value)
-            place = top / f"{name}-{attack}"
-            place.mkdir()
-            for one, outcome in outcomes(attack, known[name], place, _NUMBER.value, random):
+            folder = top / f"{name}-{attack}"
+            folder.mkdir()
+            for one, outcome in outcomes(attack, known[name], folder, _NUMBER.value, random):
                 count.add(attack, one, outcome)
             print(f"{name}, {attack}: {time.monotonic() - began:.0f} s", flush=True)
     print("\n".join(count.table()))

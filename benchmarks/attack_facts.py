@@ -1,4 +1,4 @@
-"""What a command says and writes about a run, without times: to be compared with another time."""
+"""What a command prints and writes about a run, without times, to compare two calls of it."""
 
 import hashlib
 import json
@@ -12,15 +12,15 @@ import lives
 from trainers.store import checkpoint, exports, untrusted
 from trainers.store.files import sha256
 
-# Entries of report.json that no other run has.
+# Entries of report.json that differ between any two runs.
 _OF_ONE_RUN = ("run", "seconds", "exported", "workdir", "sha256")
 
 
 def facts(command: str, life: lives.Life, run: pathlib.Path, *, ends: bool) -> dict[str, Any]:
-    """What a command that succeeded has answered and written, without times.
+    """What a successful command printed and wrote, without times.
 
     Args:
-        ends: whether `run` had something left to do: then what it made of it counts too.
+        ends: whether `run` had work left to do; then its results are facts too.
     """
     last = life.out.strip().splitlines()[-1]
     if command in ("evaluate", "predict"):
@@ -30,21 +30,21 @@ def facts(command: str, life: lives.Life, run: pathlib.Path, *, ends: bool) -> d
         return {"page": content, "report.json": _figures((run / "report.json").read_text())}
     if command == "export":
         return _exported(pathlib.Path(last))
-    found: dict[str, Any] = {"answer": _figures(last)}
+    result: dict[str, Any] = {"answer": _figures(last)}
     if not (run / "report.html").exists():
-        found["page"] = "missing"
+        result["page"] = "missing"
     if ends:
         step = checkpoint.steps(run / "checkpoints")[-1]
-        found["state"] = sha256(run / "checkpoints" / f"step-{step:08d}" / "state.npz")
-        found |= {path.name: sha256(path) for path in sorted(run.glob("weights*.npz"))}
-        found |= _exported(exports.newest(run))
-        found["lines"] = _lines(run / "metrics.jsonl")
-        found["unfinished"] = sorted(path.name for path in run.rglob(".writing-*"))
-    return found
+        result["state"] = sha256(run / "checkpoints" / f"step-{step:08d}" / "state.npz")
+        result |= {path.name: sha256(path) for path in sorted(run.glob("weights*.npz"))}
+        result |= _exported(exports.newest(run))
+        result["lines"] = _lines(run / "metrics.jsonl")
+        result["unfinished"] = sorted(path.name for path in run.rglob(".writing-*"))
+    return result
 
 
 def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
-    """The names of facts that are not the same; empty: none."""
+    """The facts that differ, with their values; empty: none."""
     names = [name for name in {**one, **other} if one.get(name) != other.get(name)]
     return ", ".join(
         f"{name} ({one.get(name)!r:.80} != {other.get(name)!r:.80})"
@@ -59,7 +59,7 @@ def warnings(life: lives.Life) -> list[str]:
 
 
 def lost(expected: list[str], found: list[str]) -> int:
-    """How many lines of one list are not in the other."""
+    """The number of expected lines that were not found."""
     return len([line for line in expected if line not in found])
 
 
@@ -74,19 +74,19 @@ def _without_folder(content: bytes, run: pathlib.Path) -> str:
 
 
 def _exported(version: pathlib.Path) -> dict[str, str]:
-    """Of an export its numbers and its card; the graph's file is another one each time."""
+    """Hashes of an export's weights and model card; the graph's file differs each time."""
     names = ("variables/variables.data-00000-of-00001", "assets.extra/model.json")
     return {name: sha256(version / name) for name in names}
 
 
 def _lines(path: pathlib.Path) -> list[str]:
-    """The lines of metrics.jsonl without the speed, those that are damaged as they are."""
-    found = []
+    """The lines of metrics.jsonl without speeds; damaged lines are unchanged."""
+    lines = []
     text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
     for line in text.splitlines():
         try:
             record = json.loads(line)
-            found.append(str({k: v for k, v in record.items() if "per_second" not in k}))
+            lines.append(str({k: v for k, v in record.items() if "per_second" not in k}))
         except (ValueError, AttributeError):
-            found.append(line)
-    return found
+            lines.append(line)
+    return lines

@@ -1,4 +1,4 @@
-"""Damage to every file of a run: bytes flipped, cut off, deleted, another run's in its place."""
+"""Damages every file of a run: flips bytes, truncates, deletes, or puts another run's there."""
 
 import os
 import pathlib
@@ -16,20 +16,22 @@ def tries(case: Case, top: pathlib.Path, number: int, random: np.random.Generato
     """Every attack on the files of an interrupted and of a finished run.
 
     Args:
-        top: new; the runs are made in it.
-        number: of flipped bytes in each file.
+        top: a new folder, in which the runs are made.
+        number: number of flipped bytes in each file.
     """
     for state in ("interrupted", "finished"):
         source = attack_runs.measured(case, state, top / "runs")
         other = attack_runs.made(case, state, top / "others" / state, "--seed=1")
         read = {command: reads(source, command, top) for command in source.expected}
         for path in files(source.folder):
-            logged = attack_runs.LOGS.search(path)  # TensorFlow opens its own
+            logged = attack_runs.LOGS.search(
+                path
+            )  # TensorFlow opens its own logs, unseen by Python
             readers = [c for c in source.expected if logged or path in read[c]]
             for label, change in damages(path, source.folder, other, number, random):
                 for command in readers:
                     yield Try(source, f"{label} of {path}", path, change, command)
-            for command in source.expected:  # those who do not read it may miss it
+            for command in source.expected:  # commands that do not read it may still need it
                 yield Try(source, f"{path} is gone", path, _removing(path), command)
         for path in folders(source.folder, other):
             for command in source.expected:
@@ -39,20 +41,20 @@ def tries(case: Case, top: pathlib.Path, number: int, random: np.random.Generato
 
 def files(run: pathlib.Path) -> list[str]:
     """The files of a run, relative to it."""
-    found = (path for path in run.rglob("*") if path.is_file())
-    return sorted(path.relative_to(run).as_posix() for path in found)
+    paths = (path for path in run.rglob("*") if path.is_file())
+    return sorted(path.relative_to(run).as_posix() for path in paths)
 
 
 def folders(run: pathlib.Path, other: pathlib.Path) -> list[str]:
     """The folders that both runs have, relative to them."""
-    found = (path.relative_to(run) for path in run.rglob("*") if path.is_dir())
-    return sorted(path.as_posix() for path in found if (other / path).is_dir())
+    paths = (path.relative_to(run) for path in run.rglob("*") if path.is_dir())
+    return sorted(path.as_posix() for path in paths if (other / path).is_dir())
 
 
 def damages(
     path: str, run: pathlib.Path, other: pathlib.Path, number: int, random: np.random.Generator
 ) -> Iterator[tuple[str, Callable[[pathlib.Path], None]]]:
-    """(what is done, a function that does it in a copy of the run)."""
+    """(description of the damage, a function that does it to a copy of the run)."""
     content = (run / path).read_bytes()
     for at in sorted(random.integers(0, max(1, len(content)), number if content else 0).tolist()):
         flipped = bytearray(content)
@@ -66,11 +68,11 @@ def damages(
 
 
 def reads(source: Source, command: str, top: pathlib.Path) -> set[str]:
-    """The files of the run that the command opens, as Python sees it."""
-    place = top / f"reads-{source.state}-{command}"
-    place.mkdir()
-    attack_runs.copied(source.folder, place / "run")
-    listing = place / "opened.txt"
+    """The files of the run that the command opens, by Python's audit events."""
+    folder = top / f"reads-{source.state}-{command}"
+    folder.mkdir()
+    attack_runs.copied(source.folder, folder / "run")
+    listing = folder / "opened.txt"
 
     def hook() -> None:
         out = os.open(listing, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
@@ -81,9 +83,9 @@ def reads(source: Source, command: str, top: pathlib.Path) -> set[str]:
 
         sys.addaudithook(heard)
 
-    lives.live(source.case.words(command, place / "run"), place, hook=hook)
+    lives.live(source.case.words(command, folder / "run"), folder, hook=hook)
     opened = {pathlib.Path(line) for line in listing.read_text().splitlines()}
-    return {path for path in files(source.folder) if place / "run" / path in opened}
+    return {path for path in files(source.folder) if folder / "run" / path in opened}
 
 
 def _removing(path: str) -> Callable[[pathlib.Path], None]:

@@ -1,8 +1,8 @@
-"""SIGKILL at every operation on files of a run, then the same command.
+"""SIGKILL at every file operation of a run, then the same command again.
 
-A kill leaves what is on the disk: instead of a life for each operation, one life is watched and
-its folder copied before each of them, and once more with what is being written half written. Kills
-themselves, at some of the operations, show that the copies are what a kill leaves.
+A kill leaves what is on the disk. So instead of killing one process at each operation, one process
+is watched and its folder copied before each operation, and once more with half of what is being
+written. Real kills at some of the operations show that the copies are what a kill leaves.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from attack_runs import Case, Outcome, Try
 
 from trainers.training.callbacks import saver
 
-_CHANGING = {  # audit events: the places of their paths among the arguments
+_CHANGING = {  # audit event -> indices of its paths among the arguments
     "open": (0,),
     "os.mkdir": (0,),
     "os.rename": (0, 1),
@@ -36,10 +36,10 @@ _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
 def tries(case: Case, top: pathlib.Path, number: int, random: np.random.Generator) -> Iterator[Try]:
-    """Every kill of a run, of one that goes on after SIGTERM in a validation, and of an export.
+    """Every kill of a run, of one that continues after SIGTERM in a validation, and of an export.
 
     Args:
-        number: of kills that are real.
+        number: number of real kills.
     """
     quiet = attack_runs.measured(case, "new", top / "runs")
     stopped = top / "stopped"
@@ -70,7 +70,7 @@ def tries(case: Case, top: pathlib.Path, number: int, random: np.random.Generato
 
 
 def judged(one: Try, life: lives.Life, run: pathlib.Path) -> Outcome:
-    """Only the same end is good: nothing was damaged but by the kill."""
+    """The outcome; only the same results are good, since nothing but the kill did damage."""
     outcome = attack_runs.judged(one, life, run)
     if outcome.kind in ("refused", "silent difference", "other exit code"):
         return Outcome("other end", outcome.detail)
@@ -78,7 +78,7 @@ def judged(one: Try, life: lives.Life, run: pathlib.Path) -> Outcome:
 
 
 def operations(case: Case, command: str, place: pathlib.Path) -> list[str]:
-    """What the command does to the run in `place`: an operation and its names, one by one."""
+    """The command's operations on the run in `place`, each with the names of its files."""
     listing = place / f"{command}.txt"
 
     def hear(number: int, event: str) -> None:
@@ -93,7 +93,7 @@ def operations(case: Case, command: str, place: pathlib.Path) -> list[str]:
 def snapshots(
     case: Case, command: str, source: pathlib.Path | None, place: pathlib.Path
 ) -> list[tuple[str, pathlib.Path]]:
-    """(what was about to be done, the run at that moment), without those that are alike."""
+    """(the operation that is about to be done, a copy of the run then), without duplicates."""
     (place / "snaps").mkdir(parents=True)
     run, seen = place / "run", set()
     attack_runs.copied(source, run)
@@ -102,7 +102,7 @@ def snapshots(
         if run.exists():
             take(f"{number:05d} before {event}")
             name, *paths = event.split(" ")
-            if name == "os.rename" and _ASIDE in paths[0]:  # it was written until now
+            if name == "os.rename" and _ASIDE in paths[0]:  # it was being written until now
                 take(f"{number:05d} half of {event}", paths[0])
 
     def take(label: str, half: str = "") -> None:
@@ -118,12 +118,12 @@ def snapshots(
     life = lives.live(case.words(command, run), place, hook=watching(run, hear))
     if life.code:
         sys.exit(f"error: {case.name}: {command}, watched: {life.code}\n{life.errors[-2000:]}")
-    found = sorted((place / "snaps").iterdir())
-    return [(f"operation {path.name}", path) for path in found]
+    snaps = sorted((place / "snaps").iterdir())
+    return [(f"operation {path.name}", path) for path in snaps]
 
 
 def watching(run: pathlib.Path, hear: Callable[[int, str], None]) -> Callable[[], None]:
-    """A hook: `hear(number, what)` before each operation that changes files in the run's folder."""
+    """A hook: calls `hear(number, event)` before each operation that changes the run's files."""
     busy, count = [False], [0]
 
     def heard(event: str, arguments: tuple) -> None:
@@ -144,7 +144,7 @@ def watching(run: pathlib.Path, hear: Callable[[int, str], None]) -> Callable[[]
 
 
 def _relative(run: pathlib.Path, arguments: tuple, i: int) -> str:
-    """A path of an event relative to the run; empty: it is elsewhere."""
+    """A path of an event relative to the run; empty: it is outside the run."""
     path = arguments[i]
     if not isinstance(path, str | bytes | os.PathLike):
         return ""
@@ -157,7 +157,7 @@ def _relative(run: pathlib.Path, arguments: tuple, i: int) -> str:
 
 
 def _stop_in_validation() -> None:
-    """A hook: SIGTERM when the first validation begins."""
+    """A hook: sends SIGTERM when the first validation begins."""
     begin, left = saver.Saver.on_test_begin, [1]
 
     def on_test_begin(self, logs=None):
@@ -174,7 +174,7 @@ def _die() -> None:
 
 
 def _halve(path: pathlib.Path) -> None:
-    """Half of a file's bytes, or of a folder's files."""
+    """Removes half of a file's bytes, or of a folder's files."""
     if path.is_file():
         os.truncate(path, path.stat().st_size // 2)
         return
@@ -183,7 +183,7 @@ def _halve(path: pathlib.Path) -> None:
 
 
 def _key(run: pathlib.Path) -> str:
-    """A hash of all that lies in the folder but the number of the process that holds it."""
+    """A hash of everything in the folder, except for the process number in its lock file."""
     digest = hashlib.sha256()
     for path in sorted(run.rglob("*")):
         digest.update(path.relative_to(run).as_posix().encode())

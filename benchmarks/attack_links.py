@@ -1,4 +1,4 @@
-"""Hostile things at every name that is written in a run: links, FIFOs, folders for files."""
+"""Puts hostile objects at every name that is written in a run: links, FIFOs, folders."""
 
 import hashlib
 import os
@@ -15,25 +15,25 @@ from attack_runs import Case, Outcome, Try
 
 _RANDOM = re.compile(r"\.writing-[0-9a-z_]+")
 _ASIDE = ".writing-0123456789abcdef"
-_BAIT = (  # names that a run may take for its own and clean away
+_BAIT = (  # names that a run may take for its own files and delete
     *("keep.txt", f"{_ASIDE}", "state.npz", "meta.json", "events.out.tfevents.1.host.1.0.v2"),
     *("step-00000001/state.npz", "1/saved_model.pb", f"{_ASIDE}x/state.npz", "report.html"),
 )
-_tried: set[str] = set()  # names as `_alike` makes them
+_tried: set[str] = set()  # names, normalised by `_alike`
 
 
 def tries(case: Case, top: pathlib.Path, number: int, random: np.random.Generator) -> Iterator[Try]:
-    """Every kind of hostile thing at every name, in a new, an interrupted and a finished run.
+    """Every kind of hostile object at every name, in a new, an interrupted and a finished run.
 
-    Names that an earlier case has had, but for the model and numbers, are left out.
+    Names that differ from those of an earlier case only in the model and in numbers are left out.
     """
     del number, random
     states = ("finished", "interrupted", "new")
-    found = [attack_runs.measured(case, state, top / "runs") for state in states]
-    names = written(case, found[0].folder, top)
+    sources = [attack_runs.measured(case, state, top / "runs") for state in states]
+    names = written(case, sources[0].folder, top)
     names = [name for name in names if _alike(name) not in _tried]
     _tried.update(map(_alike, names))
-    for source in found:
+    for source in sources:
         for path in names:
             for label, change in plants(path).items():
                 for command in source.expected:
@@ -41,22 +41,22 @@ def tries(case: Case, top: pathlib.Path, number: int, random: np.random.Generato
 
 
 def written(case: Case, finished: pathlib.Path, top: pathlib.Path) -> list[str]:
-    """Every name that the commands write in a run, relative to it; random ones under one name."""
-    place = top / "names"
-    place.mkdir()
+    """Every name that the commands write in a run, relative to it; random ones count as one."""
+    folder = top / "names"
+    folder.mkdir()
     names: set[str] = set()
     for command in attack_runs.READERS:
         if command == "predict":
             continue
-        events: list[str] = attack_kills.operations(case, command, place)
+        events: list[str] = attack_kills.operations(case, command, folder)
         names |= {name for event in events for name in event.split(" ")[1:]}
-    for run in (place / "run", finished):
+    for run in (folder / "run", finished):
         names |= {path.relative_to(run).as_posix() for path in run.rglob("*")}
     return sorted({_RANDOM.sub(_ASIDE, name) for name in names} - {"."})
 
 
 def plants(path: str) -> dict[str, Callable[[pathlib.Path], None]]:
-    """What is put in place of the name in the run; its victims lie in `outside` beside the run."""
+    """Label -> a function that replaces the name in a run; links point to `outside` beside it."""
     return {
         "a link to a file": lambda run: _link(run, path, "secret.txt"),
         "a link to a folder": lambda run: _link(run, path, "folder"),
@@ -68,12 +68,12 @@ def plants(path: str) -> dict[str, Callable[[pathlib.Path], None]]:
 
 
 def hook(place: pathlib.Path) -> Callable[[], None]:
-    """Called in the fork, where the attack is done and the command has not begun."""
+    """A hook for the forked process, called after the attack and before the command."""
     return lambda: (place / "before.txt").write_text(_listed(place)) and None
 
 
 def judged(one: Try, life: lives.Life, run: pathlib.Path) -> Outcome:
-    """What the command made of it; first of all whether anything outside was touched."""
+    """The outcome; first of all, whether anything outside the run was touched."""
     before, now = (run.parent / "before.txt").read_text(), _listed(run.parent)
     if before != now:
         changed = sorted({*before.splitlines()} ^ {*now.splitlines()})
@@ -93,40 +93,40 @@ def _link(run: pathlib.Path, path: str, victim: str) -> None:
             (outside / "folder" / name).parent.mkdir(parents=True, exist_ok=True)
             (outside / "folder" / name).write_text("bait")
         (outside / "secret.txt").write_text("secret")
-    place = _cleared(run, path)
-    place.symlink_to(outside / victim)
+    link = _cleared(run, path)
+    link.symlink_to(outside / victim)
 
 
 def _folder(run: pathlib.Path, path: str) -> None:
-    place = _cleared(run, path)
-    place.mkdir()
-    (place / "something").write_text("a")
+    folder = _cleared(run, path)
+    folder.mkdir()
+    (folder / "something").write_text("a")
 
 
 def _file(run: pathlib.Path, path: str) -> None:
-    place = run / path
-    if place.is_dir() or not place.exists():
+    file = run / path
+    if file.is_dir() or not file.exists():
         _cleared(run, path).write_text("a")
 
 
 def _cleared(run: pathlib.Path, path: str) -> pathlib.Path:
-    """The path with nothing at it, in a folder that is there."""
-    place = run / path
-    place.parent.mkdir(parents=True, exist_ok=True)
-    if place.is_dir():
-        shutil.rmtree(place)
-    place.unlink(missing_ok=True)
-    return place
+    """The path, at which nothing exists, in a folder that exists."""
+    target = run / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.is_dir():
+        shutil.rmtree(target)
+    target.unlink(missing_ok=True)
+    return target
 
 
 def _listed(place: pathlib.Path) -> str:
-    """Everything beside the run: names, kinds, modes, contents."""
+    """Everything next to the run: names, kinds, modes, contents."""
     own = {"run", "tmp", "out.txt", "errors.txt", "before.txt"}
     lines = []
     for path in sorted(p for top in place.iterdir() if top.name not in own for p in _all(top)):
-        found = path.lstat()
+        status = path.lstat()
         digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
-        lines.append(f"{path.relative_to(place)} {found.st_mode} {found.st_mtime_ns} {digest}")
+        lines.append(f"{path.relative_to(place)} {status.st_mode} {status.st_mtime_ns} {digest}")
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""What attack.py attacks, small runs, and how it judges what a command makes of an attacked one."""
+"""The small runs that attack.py attacks, and how it judges a command's reaction."""
 
 import os
 import pathlib
@@ -31,28 +31,28 @@ class Case(NamedTuple):
     """A small run."""
 
     name: str
-    flags: tuple[str, ...]  # of trainers.run, but for --workdir
-    asked: pathlib.Path  # what trainers.predict is asked about
+    flags: tuple[str, ...]  # of trainers.run, except for --workdir
+    asked: pathlib.Path  # the input of trainers.predict
 
     def words(self, command: str, run: pathlib.Path, *more: str) -> list[str]:
-        """The command about the run in this folder; `more` are flags of `run`."""
+        """The arguments of a command on the run in this folder; `more` are flags of `run`."""
         own = {"run": (*self.flags, *more), "predict": (str(self.asked),)}.get(command, ())
         return [command, *own, f"--workdir={run}"]
 
 
 class Source(NamedTuple):
-    """A run as it was before it is attacked, and what each command makes of it."""
+    """A run before it is attacked, and what each command gives for it."""
 
     case: Case
     state: str  # new, interrupted, finished
-    ends: bool  # whether `run` has something left to do: what it makes of it is compared too
+    ends: bool  # whether `run` has work left to do; then its results are compared too
     folder: pathlib.Path | None
     expected: Mapping[str, dict]  # command -> facts
     limits: Mapping[str, float]  # command -> seconds
 
 
 class Try(NamedTuple):
-    """One attack: a run, what is done to its folder, and the command that meets it."""
+    """One attack: a run, what is done to its folder, and the command that follows."""
 
     source: Source
     label: str
@@ -67,7 +67,7 @@ class Outcome(NamedTuple):
 
 
 def cases(folder: pathlib.Path, seed: int) -> dict[str, Case]:
-    """Small data in the folder, and a run over each."""
+    """Writes small data into the folder; the case of a run over each."""
     random = np.random.default_rng(seed)
     folder.mkdir()
     rows = [
@@ -102,14 +102,14 @@ def cases(folder: pathlib.Path, seed: int) -> dict[str, Case]:
         "text": ("--model=linear", "--pipeline=text_lines", f"--pipeline_options={texts}"),
     }
     asked = {"table": "table.csv", "image": "picture.png", "text": "texts.txt"}
-    return {n: Case(n, (*common, *given), folder / asked[n]) for n, given in flags.items()}
+    return {n: Case(n, (*common, *own), folder / asked[n]) for n, own in flags.items()}
 
 
 def made(case: Case, state: str, run: pathlib.Path, *more: str) -> pathlib.Path | None:
-    """A run that SIGKILL ended in its third epoch, or a finished one; of a new one: nothing.
+    """A run that SIGKILL ended in its third epoch, or a finished one; None for a new one.
 
     Raises:
-        SystemExit: it ends otherwise.
+        SystemExit: it ends in another way.
     """
     if state == "new":
         return None
@@ -121,22 +121,22 @@ def made(case: Case, state: str, run: pathlib.Path, *more: str) -> pathlib.Path 
 
 
 def measured(case: Case, state: str, top: pathlib.Path) -> Source:
-    """A run in this state, and what each command makes of it, asked twice.
+    """A run in this state, and what each command, called twice, gives for it.
 
     Raises:
-        SystemExit: a command fails, or answers two times differently, where nothing was attacked.
+        SystemExit: a command fails, or its two results differ, although nothing was attacked.
     """
     run = made(case, state, top / state)
     expected, limits, ends = {}, {}, state != "finished"
     for command in READERS if state == "finished" else ("run",):
         twice = []
         for turn in "ab":
-            place = top / f"{state}-{command}-{turn}"
-            place.mkdir(parents=True)
-            copied(run, place / "run")
-            life = lives.live(case.words(command, place / "run"), place)
+            folder = top / f"{state}-{command}-{turn}"
+            folder.mkdir(parents=True)
+            copied(run, folder / "run")
+            life = lives.live(case.words(command, folder / "run"), folder)
             _need(life.code == 0, f"{case.name}, {state}: {command}", life)
-            twice.append(attack_facts.facts(command, life, place / "run", ends=ends))
+            twice.append(attack_facts.facts(command, life, folder / "run", ends=ends))
         different = attack_facts.differences(*twice)
         _need(not different, f"{case.name}, {state}: {command} twice: {different}", life)
         expected[command] = {**twice[0], "warnings": attack_facts.warnings(life)}
@@ -145,7 +145,7 @@ def measured(case: Case, state: str, top: pathlib.Path) -> Source:
 
 
 def dying_at_save(number: int) -> Callable[[], None]:
-    """A hook: SIGKILL when a run begins its save of that number."""
+    """A hook: sends SIGKILL when a run begins its `number`th save."""
 
     def hook() -> None:
         save, left = checkpoint.save, [number]
@@ -162,13 +162,13 @@ def dying_at_save(number: int) -> Callable[[], None]:
 
 
 def copied(source: pathlib.Path | None, run: pathlib.Path) -> None:
-    """A copy of a run to attack; of none: nothing is made."""
+    """Copies a run to attack it; without a run, does nothing."""
     if source is not None:
         shutil.copytree(source, run, symlinks=True)
 
 
 def attempt(one: Try, place: pathlib.Path, hook: Callable[[], None] | None = None) -> lives.Life:
-    """Attacks a copy of the run in `place`, and lets the command meet it."""
+    """Attacks a copy of the run in `place`, then runs the command on it."""
     place.mkdir(parents=True)
     _attacked(one, place / "run")
     words = one.source.case.words(one.command, place / "run")
@@ -176,7 +176,7 @@ def attempt(one: Try, place: pathlib.Path, hook: Callable[[], None] | None = Non
 
 
 def judged(one: Try, life: lives.Life, run: pathlib.Path) -> Outcome:
-    """What the command made of the attack."""
+    """The outcome of an attack, by the command's process and what it wrote."""
     log = bool(LOGS.search(one.path))
     if life.code is None:
         return Outcome("hang", f"still at work after {life.seconds:.0f} s")
@@ -184,27 +184,27 @@ def judged(one: Try, life: lives.Life, run: pathlib.Path) -> Outcome:
     if "Traceback" in life.errors or life.code == 1 or life.code < 0:
         return Outcome("traceback", f"exit code {life.code}: {last}")
     if life.code:
-        said = [line for line in life.errors.splitlines() if line.startswith("error: ")]
-        if life.code not in REFUSED or len(said) != 1:
+        errors = [line for line in life.errors.splitlines() if line.startswith("error: ")]
+        if life.code not in REFUSED or len(errors) != 1:
             return Outcome("other exit code", f"{life.code}: {last}")
-        # Reasons to refuse are a log that is not a plain file, and one in a folder without a run;
-        # a damaged log is not.
+        # A command may refuse a log that is not a plain file, or is in a folder without a run; it
+        # may not refuse a damaged log.
         damaged = not any(why in last for why in ("more than plain files", "other files ("))
         return Outcome("stopped by a log" if log and damaged else "refused", last)
     expected = dict(one.source.expected[one.command])
     before = expected.pop("warnings")
     new = [warning for warning in attack_facts.warnings(life) if warning not in before]
     try:
-        found = attack_facts.facts(one.command, life, run, ends=one.source.ends)
+        received = attack_facts.facts(one.command, life, run, ends=one.source.ends)
     except (OSError, ValueError, LookupError, TypeError) as error:
         return Outcome("silent difference", f"{type(error).__name__}: {error}"[:200])
     if log:
-        for drawn in (expected, found):
-            drawn.pop("page", None)  # it shows what the logs say
-        lost = attack_facts.lost(expected.pop("lines", ()), found.pop("lines", ()))
+        for drawn in (expected, received):
+            drawn.pop("page", None)  # it shows the content of the logs
+        lost = attack_facts.lost(expected.pop("lines", ()), received.pop("lines", ()))
         if lost > 2 and not new and one.label.startswith("byte "):
             return Outcome("lines lost", f"{lost} lines of metrics.jsonl, without a word")
-    different = attack_facts.differences(expected, found)
+    different = attack_facts.differences(expected, received)
     named = [w for w in new if any(part in w for part in one.path.split("/"))]
     if different:
         return Outcome("warned" if named else "silent difference", different)
@@ -212,7 +212,7 @@ def judged(one: Try, life: lives.Life, run: pathlib.Path) -> Outcome:
 
 
 def reproduction(one: Try, run: pathlib.Path) -> str:
-    """Attacks a copy of the run once more, to be kept; the command line that meets it."""
+    """Attacks another copy of the run, which is kept; the command line to run on it."""
     run.parent.mkdir(parents=True)
     _attacked(one, run)
     command, *arguments = one.source.case.words(one.command, run)
@@ -220,7 +220,7 @@ def reproduction(one: Try, run: pathlib.Path) -> str:
 
 
 def _attacked(one: Try, run: pathlib.Path) -> None:
-    """A copy of the run with the change; its folders are as old as they were: pages show that."""
+    """Copies the run and applies the change; keeps the folders' times, which pages show."""
     copied(one.source.folder, run)
     one.change(run)
     if one.source.folder is None:

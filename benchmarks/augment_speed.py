@@ -1,10 +1,11 @@
-"""Augmentations of images on one core, beside Pillow's of one image at a time.
+"""Speed of image augmentations on one core, compared with Pillow on one image at a time.
 
     python benchmarks/augment_speed.py [--sizes=32,224]
 
-Images of random pixels, in batches of 512 of 32x32 or as many pixels; images a second, the median
-over rounds in which each side has its turn, and how many times faster than Pillow. Operations of
-RandAugment are at level 15 of 30; Pillow's side has no time for drawing or for making arrays.
+Images have random pixels; a batch has 512 of 32x32, or as many pixels at another size. Prints
+images per second, the median over rounds in which the sides take turns, and how many times faster
+than Pillow that is. Operations of RandAugment are at level 15 of 30; Pillow's times do not include
+random draws or the conversion to arrays.
 """
 
 import functools
@@ -25,7 +26,7 @@ _BLENDS = ("Brightness", "Color", "Contrast", "Sharpness")
 
 
 def _ours(images) -> dict:
-    """Name -> a call that augments the batch and waits."""
+    """Name -> a call that augments the batch and waits for the result."""
     import tensorflow as tf
 
     from pipelines.core.keys import Keys
@@ -47,8 +48,8 @@ def _ours(images) -> dict:
     def mixture(mix):
         return lambda: mix(scaled, target, scaled, target, keys)[0]["image"]
 
-    made = {name: operation(kind) for kind, name in enumerate(ra.OPERATIONS)}
-    made |= {
+    calls = {name: operation(kind) for kind, name in enumerate(ra.OPERATIONS)}
+    calls |= {
         "rand_augment": augmentation(ra.rand_augment()),
         "trivial_augment": augmentation(ra.trivial_augment()),
         "shift and mirror": augmentation(image.crop_and_flip(4)),
@@ -58,11 +59,11 @@ def _ours(images) -> dict:
         "mixup": mixture(mixing.mixup(0.2)),
         "cutmix": mixture(mixing.cutmix(1.0)),
     }
-    return {name: _waiting(function) for name, function in made.items()}
+    return {name: _waiting(function) for name, function in calls.items()}
 
 
 def _waiting(function):
-    """A call of the function as a graph, which ends when its result is there."""
+    """A call of the function as a graph that waits for the result."""
     import tensorflow as tf
 
     graph = tf.function(function, autograph=False)
@@ -70,7 +71,7 @@ def _waiting(function):
 
 
 def _pillows(images) -> dict:
-    """Name -> a call that lets Pillow do the same to each image."""
+    """Name -> a call that does the same to each image with Pillow."""
     from PIL import Image, ImageOps
 
     from pipelines.steps import random_augment as ra
@@ -79,7 +80,7 @@ def _pillows(images) -> dict:
     table = ra.tables(ra.RANDOM, side, side)
     pictures = [Image.fromarray(pixels) for pixels in images]
     factor = float(table.factors[_LEVEL, 0])
-    one = {
+    changes = {
         "Posterize": lambda p: ImageOps.posterize(p, 6),
         "Solarize": lambda p: ImageOps.solarize(p, 128),
         "AutoContrast": ImageOps.autocontrast,
@@ -89,13 +90,13 @@ def _pillows(images) -> dict:
         ),
     }
     for name in _BLENDS:
-        one[name] = lambda p, name=name: _blended(p, name, factor)
+        changes[name] = lambda p, name=name: _blended(p, name, factor)
     for kind, name in enumerate(ra.MAPS):
         numbers = table.maps[kind, _LEVEL, 0].tolist()
-        one[name] = lambda p, m=numbers: p.transform(p.size, Image.Transform.AFFINE, m)
+        changes[name] = lambda p, m=numbers: p.transform(p.size, Image.Transform.AFFINE, m)
     box = (0.1 * side, 0.2 * side, 0.8 * side, 0.9 * side)
-    one["resized_crop"] = lambda p: p.resize(p.size, Image.Resampling.BILINEAR, box)
-    return {name: lambda f=function: [f(p) for p in pictures] for name, function in one.items()}
+    changes["resized_crop"] = lambda p: p.resize(p.size, Image.Resampling.BILINEAR, box)
+    return {name: lambda f=function: [f(p) for p in pictures] for name, function in changes.items()}
 
 
 def _blended(picture, name: str, factor: float):
@@ -105,7 +106,7 @@ def _blended(picture, name: str, factor: float):
 
 
 def _rate(call, num: int) -> float:
-    """Images a second."""
+    """Images per second."""
     batches, begun = 0, time.perf_counter()
     while not batches or time.perf_counter() - begun < _SECONDS.value:
         call()
@@ -118,7 +119,7 @@ def main(argv: list[str]) -> None:
         raise app.UsageError(f"unexpected arguments: {' '.join(argv[1:])}")
     logging.set_verbosity(logging.ERROR)
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # before there is a thread
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # before any thread starts
     import_tensorflow()
     import numpy as np
 

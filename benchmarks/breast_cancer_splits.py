@@ -1,9 +1,9 @@
-"""mlp_binary against logistic regression on ten stratified splits of breast_cancer.
+"""mlp_binary compared with logistic regression on ten stratified splits of breast_cancer.
 
     python benchmarks/breast_cancer_splits.py [--splits=10] [-- any flags of trainers.run]
 
-Each split is a run of its own process, as a user starts it. Logistic regression sees the same rows
-and the same standardised columns. Prints one line a split, then means and standard deviations.
+Each split is a run in its own process, as a user starts it. Logistic regression gets the same rows
+and the same standardised columns. Prints a line per split, then means and standard deviations.
 """
 
 import json

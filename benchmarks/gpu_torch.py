@@ -1,4 +1,4 @@
-"""The twin in PyTorch, eager or compiled: bfloat16 autocast, channels last, fused optimizers."""
+"""The PyTorch side, eager or compiled: bfloat16 autocast, channels last, fused optimizers."""
 
 import copy
 import re
@@ -26,9 +26,9 @@ _KINDS = {"kernel": "weight", "embeddings": "weight", "gamma": "weight", "beta":
 
 
 def side(job: Job, *, compiled: bool) -> Side:
-    """The network under the zoo's start weights."""
+    """The network with the zoo's initial weights."""
     torch.manual_seed(job.seed)
-    torch.set_float32_matmul_precision("high")  # as JAX has it
+    torch.set_float32_matmul_precision("high")  # as in JAX
     torch.backends.cudnn.benchmark = True
     model, spec = gpu_sides.keras_model(job)
     network = torch_networks.build(job.model, spec, job.hparams)
@@ -90,7 +90,7 @@ def side(job: Job, *, compiled: bool) -> Side:
 
 
 def copy_weights(model, network: torch.nn.Module) -> None:
-    """Copies every weight of the Keras model into its twin. KeyError: the twin lacks one."""
+    """Copies every weight of the Keras model into the network. KeyError: the network lacks one."""
     tensors = {name.replace(".", "_"): t for name, t in network.state_dict().items() if t.ndim}
     for variable in model.weights:
         layer, kind = variable.path.split("/")
@@ -106,7 +106,7 @@ def copy_weights(model, network: torch.nn.Module) -> None:
 def optimizer_of(
     recipe: Recipe, network: torch.nn.Module, compiled: bool
 ) -> tuple[list[torch.nn.Parameter], Callable[[float | None], None]]:
-    """Weights that are trained, and `update(rate)`; `update(None)` forgets what was before."""
+    """The trainable weights, and `update(rate)`; `update(None)` resets the optimizer's state."""
     torch_networks.freeze(network, recipe.lr_scale)
     named = {name: p for name, p in network.named_parameters() if p.requires_grad}
     weights = list(named.values())
@@ -129,7 +129,7 @@ def optimizer_of(
     decay = options["muon_momentum"]
 
     def step(gradients: list[torch.Tensor], rate: torch.Tensor) -> None:
-        """trainers.training.muon.MuonSGD."""
+        """One step, as in trainers.training.muon.MuonSGD."""
         for weight, average, gradient, factor in zip(
             weights, averages, gradients, factors, strict=True
         ):
@@ -154,14 +154,14 @@ def optimizer_of(
             for average in averages:
                 average.zero_()
             return
-        # The rate as a tensor: a number would be compiled in, once for each step.
+        # The rate is a tensor: a number would be compiled into the code, once for each step.
         call([weight.grad for weight in weights], torch.full((), rate, device=DEVICE))
 
     return weights, update
 
 
 def orthogonalised(matrix: torch.Tensor, options: Mapping[str, Any]) -> torch.Tensor:
-    """trainers.training.muon.orthogonalised."""
+    """As trainers.training.muon.orthogonalised."""
     a, b, c = (options[f"muon_{name}"] for name in "abc")
     x = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
     x = x / (x.norm() + 1e-7)
@@ -172,7 +172,7 @@ def orthogonalised(matrix: torch.Tensor, options: Mapping[str, Any]) -> torch.Te
 
 
 def _path(name: str) -> str:
-    """The Keras path of a parameter, near enough for the patterns of a recipe."""
+    """The Keras path of a parameter, close enough for the patterns of a recipe."""
     kind = "/beta" if "norm" in name else "/bias"
     return name.replace(".weight", "/kernel").replace(".bias", kind).replace(".", "_")
 
@@ -183,7 +183,7 @@ def scaled(pixels: torch.Tensor) -> torch.Tensor:
 
 
 def batch(table: torch.Tensor, draw: list[torch.Tensor], padding: int) -> torch.Tensor:
-    """The rows of a step: tokens as they are, images (B, C, H, W) cropped and flipped."""
+    """The rows of a step: tokens unchanged, images (B, C, H, W) cropped and flipped."""
     index, down, right, flip = (column.long() for column in draw)
     if table.ndim == 2:
         return table[index]
@@ -195,7 +195,7 @@ def batch(table: torch.Tensor, draw: list[torch.Tensor], padding: int) -> torch.
 
 
 def peak(size: int) -> float:
-    """FLOP/s of a chain of products, the best of five."""
+    """FLOP/s of a chain of matrix products, the best of five."""
     a, b = (
         (torch.randn(size, size, device=DEVICE) / size**0.5).to(torch.bfloat16) for _ in range(2)
     )

@@ -1,11 +1,11 @@
-"""Our BERT with the weights of Hugging Face's, in PyTorch: how far the outputs are apart.
+"""Compares the outputs of our BERT and Hugging Face's, in PyTorch, with the same weights.
 
     pip install torch transformers
     python benchmarks/hf_bert.py [--sizes=bert_tiny,bert_base]
 
-Their model starts at random, at the sizes of ours and with the exact GELU. Its weights are copied
-over, and both read the same rows, some of them padded. It exits with code 1 if an output of a real
-token, or of the pooler, is more than 1e-5 apart.
+Their model has random weights, the same sizes as ours and the exact GELU. Its weights are copied to
+ours, and both read the same rows, some of them padded. The exit code is 1 if an output at a real
+token, or of the pooler, differs by more than 1e-5.
 """
 
 import re
@@ -22,7 +22,7 @@ from zoo.spec import DataSpec, Field
 _SIZES = flags.DEFINE_list("sizes", ["bert_tiny", "bert_mini"], "Models of the zoo.")
 _IDS, _LENGTH = 30_522, 64
 _LIMIT = 1e-5
-# Theirs -> ours, of what is not a matrix of queries, keys or values.
+# Their name -> ours, for weights other than those of queries, keys and values.
 _NAMES = (
     (r"embeddings\.word_embeddings\.weight", "token_embedding/embeddings"),
     (r"embeddings\.position_embeddings\.weight", "position_embedding/embeddings"),
@@ -59,7 +59,7 @@ def weights_by_our_paths(theirs: Mapping[str, np.ndarray]) -> dict[str, np.ndarr
 
 
 def _path(theirs: str) -> str:
-    """The path of ours within the model, or within a block."""
+    """Our path within the model, or within a block."""
     for pattern, ours in _NAMES:
         match = re.fullmatch(rf"{pattern}(?:\.(weight|bias))?", theirs)
         if match and not match[1]:
@@ -122,7 +122,7 @@ def distances(name: str) -> tuple[float, float]:
 
 
 def main(_):
-    """Compares every model that is asked for."""
+    """Compares every requested model."""
     worst = 0.0
     for name in _SIZES.value:
         encoder, pooler = distances(name)

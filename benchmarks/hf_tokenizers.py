@@ -1,4 +1,4 @@
-"""Hugging Face's `tokenizers`, configured as ours: the implementation that ours must equal."""
+"""Hugging Face's `tokenizers`, configured like ours: the reference that ours must match."""
 
 import numpy as np
 import tokenizers
@@ -16,25 +16,25 @@ _PATTERN = (
 
 def byte_level(merges: np.ndarray):
     """Byte-level BPE with these merges."""
-    written = [byte_words.shown(content) for content in byte_bpe.pieces(merges)]
-    ids = {piece: i for i, piece in enumerate(written) if piece}
-    pairs = [(written[left], written[right]) for left, right in merges.tolist()]
-    made = tokenizers.Tokenizer(tokenizers.models.BPE(ids, pairs))
-    cut = tokenizers.pre_tokenizers
-    made.pre_tokenizer = cut.Sequence(
+    pieces = [byte_words.shown(content) for content in byte_bpe.pieces(merges)]
+    ids = {piece: i for i, piece in enumerate(pieces) if piece}
+    pairs = [(pieces[left], pieces[right]) for left, right in merges.tolist()]
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE(ids, pairs))
+    pre = tokenizers.pre_tokenizers
+    tokenizer.pre_tokenizer = pre.Sequence(
         [
-            cut.Split(tokenizers.Regex(_PATTERN), "isolated"),
-            cut.ByteLevel(add_prefix_space=False, use_regex=False),
+            pre.Split(tokenizers.Regex(_PATTERN), "isolated"),
+            pre.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
-    return made
+    return tokenizer
 
 
 def word_piece(vocabulary: np.ndarray):
-    """WordPiece with BERT's words, accents kept."""
+    """WordPiece with BERT's split into words; accents are kept."""
     ids = {str(piece): i for i, piece in enumerate(vocabulary)}
     model = tokenizers.models.WordPiece(ids, unk_token="[UNK]", max_input_chars_per_word=100)  # noqa: S106
-    made = tokenizers.Tokenizer(model)
-    made.normalizer = tokenizers.normalizers.BertNormalizer(strip_accents=False)
-    made.pre_tokenizer = tokenizers.pre_tokenizers.BertPreTokenizer()
-    return made
+    tokenizer = tokenizers.Tokenizer(model)
+    tokenizer.normalizer = tokenizers.normalizers.BertNormalizer(strip_accents=False)
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.BertPreTokenizer()
+    return tokenizer

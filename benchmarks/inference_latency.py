@@ -1,14 +1,14 @@
-"""Latency of the exported model beside Keras's own ways to ask the same model.
+"""Latency of the exported model, compared with Keras's own ways to call the same model.
 
     python benchmarks/inference_latency.py --workdir=runs/cifar_cnn-shapes-s0
     python benchmarks/inference_latency.py --model=cifar_cnn --pipeline=shapes [-- more run flags]
 
-The first asks the newest export of a run; the second exports an untrained model, which is as fast,
-into a temporary folder. Each side takes NumPy arrays and gives NumPy arrays, in float32, with the
-same weights, and they take turns. The export does more: it gets raw images or texts, preprocesses
-them and names its answers; Keras gets inputs that are preprocessed already and gives logits. The
-logits of all sides are compared first. Milliseconds are of single calls; a ratio is one of medians
-within a round, its spread that over the rounds.
+The first command measures the newest export of a run; the second exports an untrained model, which
+is as fast, into a temporary folder. All sides take and return NumPy arrays, in float32, with the
+same weights, and they take turns. The export does more: it preprocesses raw images or texts and
+names its outputs; Keras gets preprocessed inputs and returns logits. The logits of all sides are
+compared first. Milliseconds are of single calls; a ratio is that of the medians of one round, and
+its spread is over the rounds.
 """
 
 import os
@@ -35,7 +35,7 @@ _ROWS = 1000  # of the test split, from which batches are taken
 
 
 def _exported(extra: list[str]):
-    """The export's directory, its prepared pipeline and settings; and what to keep alive."""
+    """The export's directory, its prepared pipeline and settings; and a folder to keep alive."""
     from trainers.config.flags import parse
     from trainers.evaluation import records
     from trainers.serving import export
@@ -66,7 +66,7 @@ def _exported(extra: list[str]):
 
 
 def _batch(prepared, size: int) -> dict[str, np.ndarray]:
-    """Raw rows of the test split; a single one is of median length where rows are texts."""
+    """Raw rows of the test split; a single row of texts is one of median length."""
     from pipelines.core.rows import take
 
     count = min(_ROWS, prepared.rows["test"].num_rows)
@@ -79,7 +79,7 @@ def _batch(prepared, size: int) -> dict[str, np.ndarray]:
 
 
 def _sides(version, prepared, settings, raw: Mapping[str, np.ndarray]) -> dict[str, Callable]:
-    """What is timed: name -> a call without arguments that returns logits."""
+    """The sides to time: name -> a call without arguments that returns logits."""
     import tensorflow as tf
 
     from pipelines.core.padding import cut_to_need
@@ -122,9 +122,9 @@ def _check(sides: Mapping[str, Callable]) -> None:
 
 
 def measure(sides: Mapping[str, Callable]) -> dict[str, list[np.ndarray]]:
-    """Seconds of the calls of each side: one array a round."""
+    """Seconds of the calls of each side: one array per round."""
     for call in sides.values():
-        for _ in range(3):  # traced, and caches filled
+        for _ in range(3):  # traces, and fills caches
             call()
     seconds: dict[str, list[np.ndarray]] = {name: [] for name in sides}
     for _ in range(_ROUNDS.value):

@@ -1,4 +1,4 @@
-"""Speed of the data on one core, and whether training steps wait for it.
+"""Speed of the input pipeline on one core, and whether training steps wait for it.
 
     TFDS_DATA_DIR=... python benchmarks/input_speed.py [--part=streams|steps] [--tiny]
 
@@ -9,7 +9,7 @@ that other processes used that core, so it is the figure to compare on a shared 
 
 steps: `fit` of a model with the real stream and with one batch repeated from memory, in turn, and
 the ratio of their times: 1 if no step waits. `next` is the time of one call of the iterator while
-the step before it runs, as in training.
+the previous step runs, as in training.
 
 Sets that are not prepared are skipped; without CIFAR-10, shapes is used instead.
 """
@@ -34,7 +34,7 @@ def main(argv: list[str]) -> None:
     del argv
     logging.set_verbosity(logging.WARNING)
     if _PART.value == "streams" and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # before there is a thread
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # before any thread starts
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     from trainers.devices import precision as machine
@@ -104,7 +104,7 @@ def measure_steps(batch_size: int) -> None:
     steps = 8 if _TINY.value else max(20, 12_800 // batch_size)
 
     def run(batches: Iterator) -> tuple[float, float]:
-        """Seconds per step, and those of them until the iterator answers."""
+        """Seconds per step, and how many of them it waits for the iterator."""
         waited = 0.0
         # The first steps are not counted: the other side may still fill its buffers.
         for step in range(10 + steps):
@@ -176,7 +176,7 @@ def _loaded(pipeline, data_dir: str | None = None):
 
 
 def _on_disk(prepared, folder: str):
-    """The data set over array_record files, not in memory, from what TFDS has prepared."""
+    """The data set, read from array_record files on disk, converted from TFDS's prepared ones."""
     from pipelines.storage import builders
     from pipelines.storage import tfds as source
 

@@ -1,10 +1,10 @@
-"""Single layers with Keras's kernels and with the trainer's, in turn.
+"""Speed of single layers with Keras's kernels and with the trainer's, measured in turn.
 
     python benchmarks/kernel_speed.py --rounds=5
 
-A layer's outputs and gradients, forward and back, in training; nanoseconds a number of its input,
-and how many times faster than Keras's the trainer's kernels are: medians over the rounds, and the
-range of the ratio within a round.
+Times the forward and backward pass of a layer in training, in nanoseconds per element of its input,
+and how many times faster the trainer's kernels are than Keras's: medians over the rounds, and the
+range of the ratio, which is taken within a round.
 """
 
 import statistics
@@ -22,7 +22,7 @@ _LEAST_STEPS = 3
 
 
 def _layers() -> dict:
-    """What is timed: name -> (a call that makes the layer, the shape of its input)."""
+    """The timed layers: name -> (a call that makes the layer, the shape of its input)."""
     import keras
 
     return {
@@ -44,7 +44,7 @@ def _convolution(filters: int):
 
 
 def _step(make, shape: tuple[int, ...], fast: bool):
-    """A call that runs the layer forward and back once, and waits."""
+    """A call that runs the layer forward and backward once, and waits for the result."""
     import keras
     import tensorflow as tf
 
@@ -66,14 +66,14 @@ def _step(make, shape: tuple[int, ...], fast: bool):
             outputs = model(x, training=True)
         weights = [variable.value for variable in model.trainable_variables]
         gradients = tape.gradient(outputs, [x, *weights], upstream)
-        # One number of each, so that nothing is left out and little is added.
+        # One element of each tensor, so that nothing is optimised away and little time is added.
         return [tf.reshape(tensor, [-1])[0] for tensor in (outputs, *gradients)]
 
     return lambda: [number.numpy() for number in step()]
 
 
 def _turn(step) -> float:
-    """Seconds a step."""
+    """Seconds per step."""
     steps, begun = 0, time.perf_counter()
     while (passed := time.perf_counter() - begun) < _SECONDS.value or steps < _LEAST_STEPS:
         step()

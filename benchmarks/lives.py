@@ -1,7 +1,7 @@
-"""Commands as lives: forks of one process that has imported everything and started nothing.
+"""Runs commands in "lives": forks of one process that has imported everything and started nothing.
 
-A command takes a second that way instead of ten. TensorFlow starts its threads in the fork alone:
-the process that forks must never run an operation itself.
+So a command takes one second instead of ten. TensorFlow starts its threads only in the forks: the
+parent process must never run an operation itself.
 """
 
 import os
@@ -35,13 +35,13 @@ COMMANDS = {
     "report": report,
     "export": export,
 }
-_POLLED = 0.005  # seconds
+_POLLED = 0.005  # seconds between two polls
 
 
 class Life(NamedTuple):
-    """How a command ended, and what it said."""
+    """How a command ended, and what it printed."""
 
-    code: int | None  # its exit code, negative: the signal; None: it was killed after its time
+    code: int | None  # exit code; negative: the signal; None: it was killed at its time limit
     out: str
     errors: str
     seconds: float
@@ -54,15 +54,15 @@ def live(
     limit: float | None = None,
     hook: Callable[[], None] | None = None,
 ) -> Life:
-    """One command in a fork of this process, ended by SIGKILL when its time is over.
+    """Runs one command in a fork of this process; SIGKILL ends it at its time limit.
 
     Args:
         words: the command's name and its arguments.
-        place: a folder; what is printed is kept there, temporary files are made in `tmp` of it.
+        place: a folder for the printed output, and for temporary files, in `tmp`.
         limit: seconds.
         hook: called in the fork before the command.
     """
-    said = [place / "out.txt", place / "errors.txt"]
+    files = [place / "out.txt", place / "errors.txt"]
     sys.stdout.flush()
     sys.stderr.flush()
     began = time.monotonic()
@@ -70,7 +70,7 @@ def live(
     if not child:
         code = 1
         try:
-            for number, path in enumerate(said, start=1):
+            for number, path in enumerate(files, start=1):
                 handle = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
                 os.dup2(handle, number)
             sys.stdout, sys.stderr = (open(n, "w", closefd=False) for n in (1, 2))  # noqa: SIM115
@@ -83,7 +83,7 @@ def live(
                 sys.stderr.flush()
             os._exit(code)
     code = _ended(child, limit)
-    texts = [path.read_text(encoding="utf-8", errors="replace") for path in said]
+    texts = [path.read_text(encoding="utf-8", errors="replace") for path in files]
     return Life(code, *texts, time.monotonic() - began)
 
 
@@ -104,7 +104,7 @@ def _command(words: Sequence[str], place: pathlib.Path, hook: Callable[[], None]
 
 
 def _here(exported: pathlib.Path, arguments: compare.Answers) -> compare.Answers:
-    """Takes the place of `compare.elsewhere`: asks the export in this process, not in another."""
+    """Replaces `compare.elsewhere`: calls the export in this process, not in another one."""
     model = tf.saved_model.load(str(exported))
     answers = {}
     for signature, named in arguments.items():
@@ -114,11 +114,11 @@ def _here(exported: pathlib.Path, arguments: compare.Answers) -> compare.Answers
 
 
 def _ended(child: int, limit: float | None) -> int | None:
-    """The exit code of a process; None: it was killed when its time was over."""
+    """The exit code of a process; None: it was killed at its time limit."""
     ends = time.monotonic() + limit if limit is not None else float("inf")
     while True:
-        found, status = os.waitpid(child, os.WNOHANG)
-        if found:
+        pid, status = os.waitpid(child, os.WNOHANG)
+        if pid:
             return os.waitstatus_to_exitcode(status)
         if time.monotonic() >= ends:
             os.kill(child, signal.SIGKILL)

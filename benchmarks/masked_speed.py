@@ -1,16 +1,16 @@
-"""Masked pre-training beside Keras's published recipes: tokens of text a second, in turn.
+"""Masked pre-training compared with Keras's published recipes: text tokens per second, in turn.
 
     TFDS_DATA_DIR=... python benchmarks/masked_speed.py [--rounds=3]
 
 The same texts (IMDB without labels), vocabulary, depth, width and batch on every side, in float32:
 
-    ours        the trainer's model, step and packed rows; only hidden tokens meet the vocabulary
+    ours        the trainer's model, step and packed rows; logits of masked tokens only
     keras_io    the recipe of keras.io's "End-to-end Masked Language Modeling with BERT": Keras's
                 own attention, padded rows, logits of every position
-    keras_hub   KerasHub's BertBackbone and MaskedLMHead over the hidden tokens, padded rows
+    keras_hub   KerasHub's BertBackbone and MaskedLMHead over the masked tokens, padded rows
 
 Each side takes a few steps in every round, in another order; a ratio is taken within a round.
-Counted are tokens that are text: padding is none. KerasHub is an extra: pip install keras-hub.
+Padding is not counted as tokens. KerasHub is an extra: pip install keras-hub.
 """
 
 import functools
@@ -35,14 +35,14 @@ _MASK_RATE = 0.15
 
 
 class Side(NamedTuple):
-    """One way to train."""
+    """One implementation of the training."""
 
-    train: Callable[[int], None]  # takes so many steps
-    tokens: float  # of text, in a step
+    train: Callable[[int], None]  # takes this number of steps
+    tokens: float  # of text, per step
 
 
 def prepared(*, packed: bool):
-    """IMDB's texts under the task, as the trainer prepares them."""
+    """IMDB's texts as the trainer prepares them for the task."""
     from trainers.config.settings import resolve
     from trainers.training import data
 
@@ -73,7 +73,7 @@ def prepared(*, packed: bool):
 
 
 def ours() -> Side:
-    """The trainer's model under its step, over its stream of packed rows."""
+    """The trainer's model and training step over its stream of packed rows."""
     import tensorflow as tf
 
     from pipelines.core.stream import stream
@@ -95,7 +95,7 @@ def ours() -> Side:
 
 @functools.cache
 def padded_rows(steps: int):
-    """Batches of masked texts with a row each, at full length: x, y, weight; and their tokens."""
+    """Batches (x, y, weight) of masked texts, one per row, at full length; tokens per batch."""
     import numpy as np
     import tensorflow as tf
 
@@ -114,7 +114,7 @@ def padded_rows(steps: int):
 
 
 def keras_io() -> Side:
-    """Logits of every position, weighted where a token is hidden."""
+    """Logits of every position; only masked tokens have a weight."""
     import keras
     import tensorflow as tf
 
@@ -148,7 +148,7 @@ def keras_io() -> Side:
 
 
 def keras_hub() -> Side:
-    """Logits of hidden tokens, by KerasHub's layers."""
+    """Logits of masked tokens, by KerasHub's layers."""
     import keras
     import keras_hub
 
@@ -180,7 +180,7 @@ def keras_hub() -> Side:
 
 
 def _fitting(model, batches) -> Callable[[int], None]:
-    """`model.fit` over these batches, again and again."""
+    """`model.fit` over these batches, which are repeated."""
     import tensorflow as tf
 
     stacked = tf.nest.map_structure(lambda *parts: tf.stack(parts), *batches)
@@ -192,7 +192,7 @@ SIDES = {"ours": ours, "keras_io": keras_io, "keras_hub": keras_hub}
 
 
 def main(argv: list[str]) -> None:
-    """Prints tokens a second of each side, and ratios within rounds."""
+    """Prints tokens per second of each side, and ratios within rounds."""
     del argv
     import_tensorflow()
     sides = {name: make() for name, make in SIDES.items()}

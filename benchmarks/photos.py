@@ -1,13 +1,13 @@
-"""Reading photographs of 12 megapixels: the first decoding, and the second start of a command.
+"""Time of reading 12-megapixel photographs: the first decoding, and a command's second start.
 
     python benchmarks/photos.py decode [--repeat=8]
     python benchmarks/photos.py second --folder=FOLDER [--number=5000]
 
-`decode` compares, on one thread and in turns, the whole decoding that `trainers.predict` uses with
-the reduced one that training uses, both resized to 224 pixels; baseline and progressive files.
-`second` makes so many files, unless they are there, reads them in one process and again in another,
-and prints the seconds of both beside those of their imports, on the clock and of the processor. The
-files are small for their pixels: a second start only asks for the status of each.
+`decode` compares, on one thread and in turn, full decoding, which `trainers.predict` uses, with
+reduced decoding, which training uses, both resized to 224 pixels, for baseline and progressive
+files. `second` makes the files unless they exist, reads them in one process and again in others,
+and prints the seconds of reading and of imports, wall-clock and CPU time. The files have few bytes
+for their pixels: a second start only asks for the status of each.
 """
 
 import argparse
@@ -43,7 +43,7 @@ print(*(b - a for before, after in zip(times, times[1:]) for a, b in zip(before,
 
 
 def photograph(noise: float) -> Image.Image:
-    """scikit-learn's china.jpg at 4032x3024 with a sensor's noise."""
+    """scikit-learn's china.jpg at 4032x3024 with sensor noise."""
     whole = Image.fromarray(datasets.load_sample_image("china.jpg")).resize((4032, 3024))
     grain = np.random.default_rng(0).normal(0, noise, (3024, 4032, 1)).astype(np.float32)
     return Image.fromarray(np.clip(np.asarray(whole, np.float32) + grain, 0, 255).astype(np.uint8))
@@ -57,7 +57,7 @@ def encoded(picture: Image.Image, **options) -> bytes:
 
 
 def decode(repeat: int) -> None:
-    """Prints MB/s of both ways for both kinds of files."""
+    """Prints MB/s of full and reduced decoding for both kinds of files."""
     import tensorflow as tf
 
     from pipelines.files import photo
@@ -70,19 +70,19 @@ def decode(repeat: int) -> None:
         "baseline": encoded(picture, quality=92),
         "progressive": encoded(picture, quality=85, progressive=True),
     }
-    ways = {
+    decoders = {
         "whole": photo.decode,
         "reduced": lambda content: photo.decode_to_shrink(content, SIZE)[0],
     }
     for kind, content in contents.items():
-        seconds: dict[str, list[float]] = {way: [] for way in ways}
+        seconds: dict[str, list[float]] = {name: [] for name in decoders}
         for turn in range(repeat + 1):
-            for way, read in ways.items():
+            for name, read in decoders.items():
                 began = time.process_time()
                 image.resize(tf.constant(read(content)), SIZE).numpy()
-                if turn:  # the first one loads libraries
-                    seconds[way].append(time.process_time() - began)
-        best = {way: min(found) for way, found in seconds.items()}
+                if turn:  # the first turn loads libraries
+                    seconds[name].append(time.process_time() - began)
+        best = {name: min(times) for name, times in seconds.items()}
         size = len(content) / 1e6
         print(
             f"{kind}, {size:.2f} MB: whole {size / best['whole']:.1f} MB/s, reduced "
@@ -92,7 +92,7 @@ def decode(repeat: int) -> None:
 
 
 def make(folder: pathlib.Path, number: int) -> None:
-    """Files of different content: a few photographs, with a number after the end of each."""
+    """Writes files of different content: a few photographs, each with a number after its end."""
     contents = [encoded(photograph(noise=0), quality=quality) for quality in (10, 12, 15, 20)]
     for i in range(number):
         path = folder / f"class{i % 5}" / f"{i:05}.jpg"
@@ -102,7 +102,7 @@ def make(folder: pathlib.Path, number: int) -> None:
 
 
 def start(name: str, *words: str) -> None:
-    """Reads the photographs in a process of its own; prints its seconds."""
+    """Reads the photographs in a separate process; prints its seconds."""
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [sys.executable, "-c", _PROGRAM, *words]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)

@@ -2,9 +2,9 @@
 
     TFDS_DATA_DIR=... python benchmarks/positions.py [--max_length=512] [--batch_size=32]
 
-Padded rows have `max_length` positions each. Batched by length, as every text is that has a class,
-a batch is as wide as its longest text needs (pipelines/core/padding.py). Packed, as under
---task=masked_lm, texts stand one after another, and longer ones are not cut.
+Padded: every row has `max_length` positions. Batched by length, as in text classification: a batch
+is as wide as its longest text needs (pipelines/core/padding.py). Packed, as under
+--task=masked_lm: texts follow one another, and long ones are not cut.
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ _EPOCHS = 3  # over which widths are averaged
 
 
 def main(argv: list[str]) -> None:
-    """Prints positions of an epoch, and of those the ones that are text."""
+    """Prints the positions of an epoch, and the fraction of them that is text."""
     del argv
     import_tensorflow()
     from pipelines.core.padding import widths_of

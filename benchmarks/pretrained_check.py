@@ -1,15 +1,16 @@
-"""Are packaged ImageNet weights read rightly? Wrong padding costs points, not nonsense.
+"""Checks that packaged ImageNet weights are read correctly: wrong padding costs only a few points.
 
     TFDS_DATA_DIR=... python benchmarks/pretrained_check.py [--images=500] [--model=mobilenet_v2]
 
-Photographs that are inside other packages (matplotlib, scikit-image, scikit-learn), where those are
-installed, should get a plausible class. Before each batch normalisation the mean and deviation of
-each channel over crops of them should be those that are stored, more so than with padding moved.
+Photographs from other packages (matplotlib, scikit-image, scikit-learn), where those are installed,
+should get a plausible class. Before each batch normalisation, the mean and standard deviation of
+each channel over crops of these photographs should agree with the stored ones, and agree better
+than with shifted padding.
 
-The judge is CIFAR-10, whose images are enlarged: the chances of all ImageNet classes that belong to
-one of its classes are added up. The network with padding moved, with blue first, with other scales
-or with another epsilon must not have both a smaller log-loss and a higher accuracy: images of low
-contrast make a better log-loss of less certain answers, whichever they are.
+The main test is enlarged CIFAR-10 images: for each of its classes, the probabilities of all
+ImageNet classes that belong to it are added up. The network with shifted padding, with blue first,
+with other pixel scales or with another epsilon must not have both a smaller log-loss and a higher
+accuracy: on images of low contrast, less certain answers have a better log-loss, right or wrong.
 """
 
 import importlib.util
@@ -28,8 +29,8 @@ _IMAGES = flags.DEFINE_integer("images", 500, "Test images of CIFAR-10.", lower_
 _MODELS = flags.DEFINE_list("model", sorted(PACKAGES), "Models to check.")
 _BATCH = 50
 _MILITARY_UNIFORM = "n03763968"  # class 652 in the order of the weights
-# Numbers of ImageNet's classes that are an example of each class of CIFAR-10, in its order. There
-# are no deer: antelopes stand for them.
+# For each class of CIFAR-10, in order, the ImageNet classes that belong to it. ImageNet has no
+# deer: antelopes take their place.
 _CLASSES = (
     (404, 895),
     (407, 436, 468, 511, 609, 627, 656, 661, 751, 817),
@@ -42,7 +43,7 @@ _CLASSES = (
     (403, 472, 484, 510, 554, 576, 625, 628, 724, 780, 814, 833, 871, 914),
     (555, 569, 654, 675, 717, 734, 864, 867),
 )
-_PHOTOGRAPHS = {  # in a package: the classes that are right
+_PHOTOGRAPHS = {  # path in a package -> the right classes
     "matplotlib/mpl-data/sample_data/grace_hopper.jpg": (652, 457, 906),  # uniform, bow tie, tie
     "sklearn/datasets/images/china.jpg": (698, 442, 483),  # palace, bell cote, castle
     "skimage/data/chelsea.png": (281, 282, 285),  # cats
@@ -50,16 +51,16 @@ _PHOTOGRAPHS = {  # in a package: the classes that are right
 }
 
 
-_CROPPED = (  # in packages: photographs in colour, for the statistics
+_CROPPED = (  # paths in packages: colour photographs, for the statistics
     *_PHOTOGRAPHS,
     "sklearn/datasets/images/flower.jpg",
     *(f"skimage/data/{name}" for name in ("astronaut.png", "rocket.jpg", "motorcycle_left.png")),
 )
-_CROPS = 20  # of each
+_CROPS = 20  # of each photograph
 
 
 def main(argv: list[str]) -> None:
-    """Prints the checks; exit code 1 where one fails."""
+    """Prints the checks; exit code 1 if one fails."""
     del argv
     import_tensorflow()
     _check_order_of_classes()
@@ -70,7 +71,7 @@ def main(argv: list[str]) -> None:
 
 
 def _checked(name: str, images: np.ndarray, labels: np.ndarray) -> list[str]:
-    """What is not as expected of one model."""
+    """The failed checks of one model."""
     failed = []
     chances = _answers(_model(name))
     for path, right in _PHOTOGRAPHS.items():
@@ -102,23 +103,23 @@ def _checked(name: str, images: np.ndarray, labels: np.ndarray) -> list[str]:
 
 
 def _statistics(name: str) -> list[str]:
-    """What is not as expected of the inputs of batch normalisations."""
+    """The failed checks of the inputs of batch normalisations."""
     crops = [crop for path in _CROPPED for crop in _crops(path)]
     if not crops:
         print(f"{name}: no package with photographs is installed")
         return []
     model, moved = _model(name), _model(name)
     _move_padding(moved)
-    found = []
+    agreement = []
     for variant, network in (("as it is", model), ("padding moved", moved)):
         mean, deviation = (float(np.median(part)) for part in _agreement(network, np.stack(crops)))
-        found.append((mean, deviation))
+        agreement.append((mean, deviation))
         print(
             f"{name}: {variant:24} statistics of {len(crops)} crops correlate with the stored, "
             f"median of the layers: mean {mean:.3f}, deviation {deviation:.3f}",
             flush=True,
         )
-    right, wrong = found
+    right, wrong = agreement
     failed = [f"{name}: statistics do not agree"] if min(right) < 0.9 else []
     if any(one <= other for one, other in zip(right, wrong, strict=True)):
         failed.append(f"{name}: statistics agree as well with padding moved")
@@ -144,7 +145,7 @@ def _model(name: str):
 
 
 def _answers(model) -> Callable:
-    """A function of images (N, H, W, 3) in 0..255, which it enlarges: (N, 1000) chances."""
+    """A function: images (N, H, W, 3) in 0..255, which it enlarges -> probabilities (N, 1000)."""
     import tensorflow as tf
 
     sides = model.input["image"].shape[1:3]
@@ -169,14 +170,14 @@ def _judged(chances: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
 
 
 def _wrong_images(name: str) -> dict[str, Callable]:
-    """Other ways to scale pixels, as pixels that the network's own scaling turns into these."""
+    """Other pixel scales, as functions whose result the network's own scaling turns into them."""
     mean, std = np.array([123.675, 116.28, 103.53]), np.array([58.395, 57.12, 57.375])
-    if name == "mobilenet_v2":  # whose (pixel - mean) / std is undone
+    if name == "mobilenet_v2":  # undoes its (pixel - mean) / std
         scales = {
             "scaled to -1..1": lambda image: (image / 127.5 - 1) * std + mean,
             "scaled to 0..1": lambda image: image / 255 * std + mean,
         }
-    else:  # whose (pixel - 127) / 128 is
+    else:  # undoes (pixel - 127) / 128
         scales = {
             "ImageNet's mean and std": lambda image: (image - mean) / std * 128 + 127,
             "scaled to 0..1": lambda image: image / 255 * 128 + 127,
@@ -185,7 +186,7 @@ def _wrong_images(name: str) -> dict[str, Callable]:
 
 
 def _wrong_models(name: str) -> dict[str, Callable]:
-    """Mistakes in a network that leave it plausible."""
+    """Small mistakes in a network, whose answers stay plausible."""
     epsilon = 1e-3 if name == "mobilenet_v2" else 1e-5
     return {
         "padding moved": _move_padding,
@@ -200,8 +201,8 @@ def _set_epsilon(model, epsilon: float) -> None:
 
 
 def _move_padding(model) -> None:
-    """Strided layers see TensorFlow's zeros where they are padded alike, and the reverse of them
-    where TensorFlow pads; there odd sizes lose a border besides."""
+    """Shifts the padding of strided layers: symmetric padding becomes TensorFlow's, and
+    TensorFlow's is reversed; with the latter, odd sizes also lose a border."""
     import tensorflow as tf
 
     for layer in model.layers:
@@ -219,7 +220,7 @@ def _move_padding(model) -> None:
 
 
 def _agreement(model, images: np.ndarray) -> tuple[list[float], list[float]]:
-    """Correlation over channels of stored and seen mean, and of deviation, by layer."""
+    """By layer, the correlation over channels of stored and measured mean, and of std."""
     import keras
     import tensorflow as tf
 
@@ -262,7 +263,7 @@ def _opened(path: str) -> Image.Image | None:
 
 
 def _crops(path: str) -> list[np.ndarray]:
-    """Squares of a photograph at random, 224 pixels a side; none if it is not installed."""
+    """Random square crops of a photograph, 224 pixels per side; none if it is not installed."""
     image, random = _opened(path), np.random.default_rng(0)
     crops = []
     for _ in range(_CROPS if image else 0):
@@ -285,7 +286,7 @@ def _photograph(path: str) -> np.ndarray | None:
 
 
 def _check_order_of_classes() -> None:
-    """TFDS has the synsets in the order of their numbers."""
+    """ValueError: TFDS does not list ImageNet's synsets in the order of their numbers."""
     import tensorflow_datasets as tfds
 
     folder = pathlib.Path(tfds.__file__).parent / "datasets" / "imagenet2012"

@@ -1,4 +1,4 @@
-"""A linear model on all pixels of shapes: what cifar_cnn has to be far above.
+"""A linear model on all pixels of shapes: the baseline that cifar_cnn has to exceed by far.
 
 python benchmarks/shapes_baseline.py
 """

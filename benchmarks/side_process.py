@@ -12,7 +12,7 @@ _FOLDER = pathlib.Path(__file__).parent
 
 
 class SideError(RuntimeError):
-    """A process that ended instead of answering; its last line says why."""
+    """A process ended without an answer; the message has the reason."""
 
 
 class Side:
@@ -32,14 +32,14 @@ class Side:
             )
 
     def answer(self) -> dict:
-        """Its next line of output, parsed. SideError: it has ended."""
+        """The process's next line of output, parsed. SideError: it has ended."""
         line = self._process.stdout.readline()
         if line:
             return json.loads(line)
         raise SideError(f"{self._name} ended: {_why(self._log)}")
 
     def train(self, seconds: float) -> dict:
-        """Lets it train; `others`: cores that the rest of the machine used meanwhile, or None.
+        """Lets the process train; its answer. `others`: cores that the rest of the machine used.
 
         Raises:
             SideError: it has ended.
@@ -63,7 +63,7 @@ class Side:
 
 
 def make_data(job: dict) -> None:
-    """Writes the rows of all sides into the job's folder. SideError: there are none."""
+    """Writes the rows of all sides into the job's folder. SideError: there is no data."""
     log = pathlib.Path(job["folder"], "data.log")
     command = [sys.executable, _FOLDER / "speed_data.py", json.dumps(job)]
     with open(log, "w", encoding="utf-8") as file:
@@ -82,7 +82,7 @@ def cpu_name() -> str:
 
 
 def _busy_seconds() -> float | None:
-    """Seconds of all cores together in which they did something, since the machine started."""
+    """Seconds that all cores together were busy since the machine started."""
     stat = pathlib.Path("/proc/stat")
     if not stat.exists():
         return None

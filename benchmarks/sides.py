@@ -1,8 +1,8 @@
-"""One side of train_speed.py, a process of its own: `python benchmarks/sides.py SIDE JOB_JSON`.
+"""One side of train_speed.py, in its own process: `python benchmarks/sides.py SIDE JOB_JSON`.
 
-It builds its network, takes the steps that trace and compile, and says so. Then it trains whenever
-it is told to: one line with seconds in, one line of JSON with steps and seconds out. Between two
-turns it stands still within its own loop, so that nothing is built or traced again.
+It builds its network, takes the steps that trace and compile, and reports that. Then it trains on
+request: it reads a line with seconds, and answers with a line of JSON with steps and seconds.
+Between two turns it waits inside its own loop, so that nothing is built or traced again.
 """
 
 import json
@@ -24,9 +24,9 @@ _FOREVER = 1_000_000  # epochs
 
 
 class Turns:
-    """Stops a training loop after its first calls and after every turn, and keeps the time.
+    """Pauses a training loop after its first calls and after every turn, and measures the time.
 
-    The first call of a turn is not timed: caches are cold and what is fetched ahead is there.
+    The first call of a turn is not timed: caches are cold, but batches are prefetched.
     """
 
     def __init__(self, answers):
@@ -40,7 +40,7 @@ class Turns:
         self._facts = facts
 
     def after_call(self, steps: int) -> None:
-        """To be called after every call of the training function, with all steps so far."""
+        """Call it after every call of the training function, with the number of steps so far."""
         now = time.perf_counter()
         if self._warm_calls:
             self._warm_calls -= 1
@@ -59,10 +59,10 @@ class Turns:
         self._answers.flush()
         waited, used = time.perf_counter(), time.process_time()
         line = sys.stdin.readline()
-        if not line:  # the other end is closed: nothing is left to do
+        if not line:  # the other end is closed: there are no more turns
             os._exit(0)
         self._seconds = float(line)
-        # Share of a core that was in use while this side had nothing to do.
+        # Fraction of a core that this side used while it should have been idle.
         self._told, self._used = time.perf_counter(), time.process_time()
         self._idle = (self._used - used) / max(self._told - waited, 1e-3)
         self._start = None
@@ -105,7 +105,7 @@ def ours(job: dict, settings: Settings, turns: Turns, *, by_length: bool = False
 
 
 def stock_keras(job: dict, settings: Settings, turns: Turns, *, policy: str) -> None:
-    """The same zoo network by `compile` and `fit` over a `tf.data` set, as Keras's guides show."""
+    """The same network by `compile` and `fit` over a `tf.data.Dataset`, as in Keras's guides."""
     import keras
     import tensorflow as tf
 
@@ -189,7 +189,7 @@ def article(job: dict, settings: Settings, turns: Turns) -> None:
 def pytorch(
     job: dict, settings: Settings, turns: Turns, *, bfloat16: bool, compiled: bool = False
 ) -> None:
-    """The twin of the network, with rows picked by index and PyTorch's fused optimizers."""
+    """The same network in PyTorch, with rows gathered by index and fused optimizers."""
     import torch
     import torch_networks
 
@@ -264,7 +264,7 @@ def _trainable(model) -> int:
 
 
 def main(argv: list[str]) -> None:
-    # Answers keep the standard output for themselves; whatever else is printed goes to the log.
+    # Only answers go to the standard output; everything else that is printed goes to the log.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     turns = Turns(answers)

@@ -1,10 +1,10 @@
-"""Kills one real run again and again, at random moments, until it is finished.
+"""Kills one real run again and again, at random times, until it finishes.
 
     python benchmarks/soak.py --kills=100 --folder=FOLDER -- --model=cifar_cnn --epochs=60
 
-trains once in peace, then once more in lives that SIGKILL ends, and compares: weights, optimizer,
-metrics to the bit, the lines of metrics.jsonl, what lies in the folder. Exit code 1 where
-anything differs.
+trains once without kills, then again in processes ("lives") that SIGKILL ends, and compares
+weights, optimizer and metrics bit by bit, the lines of metrics.jsonl, and files in the folder. The
+exit code is 1 if anything differs.
 """
 
 import json
@@ -39,9 +39,9 @@ def newest(folder: pathlib.Path) -> int:
 
 
 def kill_often(arguments: list[str], folder: pathlib.Path) -> list[int]:
-    """Lives of random length, each killed: on the way to training, or in it. The steps they left.
+    """Starts the run and kills it after random times, before or in training; the steps it reached.
 
-    A run that is finished before it was killed often enough is left at that.
+    It ends early if the run finishes before all kills.
     """
     random = np.random.default_rng(_SEED.value)
     reached: list[int] = []
@@ -61,7 +61,7 @@ def kill_often(arguments: list[str], folder: pathlib.Path) -> list[int]:
 
 
 def lines(folder: pathlib.Path) -> list[dict]:
-    """The lines of metrics.jsonl without the speed."""
+    """The lines of metrics.jsonl without speeds."""
     text = (folder / "metrics.jsonl").read_text()
     records = [json.loads(line) for line in text.splitlines()]
     return [{k: v for k, v in record.items() if "per_second" not in k} for record in records]

@@ -1,12 +1,13 @@
-"""Kills four small runs at random moments, again and again, and compares how they end.
+"""Kills four small runs at random times, again and again, and compares their results.
 
     python benchmarks/soak_all.py --folder=NEW [--kills=50] [--cases=csv,images,texts,replicas]
 
-A case trains once in peace. Then the same run is made in lives that SIGKILL ends, each after a
-random time, until one reaches the end; and once more, until the case has had its kills. Every end
-has to have the state, weights, export, report and lines of metrics.jsonl of the run in peace, and
-to leave nothing half written; otherwise the exit code is 1. Lives are forks (lives.py): 200 kills
-take a quarter of an hour on one core. soak.py does the same to one run of any size.
+A case trains once without kills. Then the same run is made in processes ("lives") that SIGKILL ends
+after a random time, until one reaches the end; and so again, until the case has had its number of
+kills. Every result must have the same state, weights, export, report and lines of metrics.jsonl as
+the run without kills, and no half-written files; otherwise the exit code is 1. Lives are forks
+(lives.py): 200 kills take a quarter of an hour on one core. soak.py does the same to one run of any
+size.
 """
 
 import collections
@@ -29,12 +30,12 @@ _KILLS = flags.DEFINE_integer("kills", 50, "Lives of each case that SIGKILL ends
 _CASES = flags.DEFINE_list("cases", ["csv", "images", "texts", "replicas"], "Which runs.")
 _SEED = flags.DEFINE_integer("seed", 0, "Of the data and of the lengths of the lives.")
 
-_LEAST, _SHARE = 0.2, 0.7  # of a life: seconds, and the longest as a share of the run in peace
+_LEAST, _SHARE = 0.2, 0.7  # shortest life, in seconds; longest, as a fraction of the quiet run
 _WORDS = ["good", "film", "was", "the", "dull", "bad", "nice", "plot", "actor", "scene"]
 
 
 def cases(folder: pathlib.Path, seed: int) -> dict[str, Case]:
-    """Small data in the folder, and a run over each that trains for some seconds."""
+    """Writes small data into the folder; the case of a run over each that takes some seconds."""
     random = np.random.default_rng(seed)
     (folder / "images").mkdir(parents=True)
     points = random.random((600, 2))
@@ -43,10 +44,10 @@ def cases(folder: pathlib.Path, seed: int) -> dict[str, Case]:
     texts = [f"{'ab'[i % 2]}\t{' '.join(random.choice(_WORDS, 8))} {i}\n" for i in range(300)]
     (folder / "texts.tsv").write_text("".join(texts))
     for i in range(120):
-        place = folder / "images" / f"class{i % 3}"
-        place.mkdir(exist_ok=True)
+        class_folder = folder / "images" / f"class{i % 3}"
+        class_folder.mkdir(exist_ok=True)
         pixels = random.integers(0, 256, (20, 20, 3)).astype(np.uint8)
-        Image.fromarray(pixels // (1 + i % 3)).save(place / f"{i}.png")
+        Image.fromarray(pixels // (1 + i % 3)).save(class_folder / f"{i}.png")
     table = (
         "--model=mlp",
         "--pipeline=csv",
@@ -74,16 +75,16 @@ def cases(folder: pathlib.Path, seed: int) -> dict[str, Case]:
     flags_of = {"csv": table, "images": images, "texts": text}
     flags_of["replicas"] = (*table, "--replicas=2", "--epochs=30")
     common = ("--batch_size=16", "--report_baseline=false", "--checkpoint_minutes=0.003")
-    return {name: Case(name, (*given, *common), folder) for name, given in flags_of.items()}
+    return {name: Case(name, (*own, *common), folder) for name, own in flags_of.items()}
 
 
 def killed(
     case: Case, place: pathlib.Path, longest: float, most: int, random: np.random.Generator
 ) -> tuple[lives.Life, list[int]]:
-    """One run in lives of random length, to its end: its last life, the steps that kills left.
+    """One run, killed after random times until it ends: its last life, the steps at each kill.
 
     Args:
-        most: of kills; then the next life may end by itself.
+        most: largest number of kills; then the next life may end by itself.
     """
     reached: list[int] = []
     while True:
@@ -95,27 +96,27 @@ def killed(
 
 
 def soaked(case: Case, top: pathlib.Path) -> tuple[list[str], list[str]]:
-    """A case with all its kills: what is said of it, and what went wrong."""
+    """Runs a case with all its kills: lines about it, and lines about what went wrong."""
     random, began = np.random.default_rng(_SEED.value), time.monotonic()
-    place = top / case.name
-    (place / "quiet").mkdir(parents=True)
-    life = lives.live(case.words("run", place / "quiet" / "run"), place / "quiet")
+    folder = top / case.name
+    (folder / "quiet").mkdir(parents=True)
+    life = lives.live(case.words("run", folder / "quiet" / "run"), folder / "quiet")
     if life.code:
         return [], [f"{case.name}: the run in peace ended with {life.code}: {life.errors[-500:]}"]
-    quiet = attack_facts.facts("run", life, place / "quiet" / "run", ends=True)
-    last = checkpoint.steps(place / "quiet" / "run" / "checkpoints")[-1]
+    quiet = attack_facts.facts("run", life, folder / "quiet" / "run", ends=True)
+    last = checkpoint.steps(folder / "quiet" / "run" / "checkpoints")[-1]
     longest, reached, faults = _SHARE * life.seconds, [], []
     ends = 0
     while len(reached) < _KILLS.value:
-        one = place / str(ends)
+        one = folder / str(ends)
         one.mkdir()
         life, steps = killed(case, one, longest, _KILLS.value - len(reached), random)
         reached += steps
         ends += 1
         different = f"exit code {life.code}: {life.errors[-500:]}"
         if life.code == 0:
-            found = attack_facts.facts("run", life, one / "run", ends=True)
-            different = attack_facts.differences(quiet, found)
+            result = attack_facts.facts("run", life, one / "run", ends=True)
+            different = attack_facts.differences(quiet, result)
         if different:
             faults.append(f"{case.name}: {one} after {len(steps)} kills: {different}")
         else:
@@ -127,20 +128,20 @@ def soaked(case: Case, top: pathlib.Path) -> tuple[list[str], list[str]]:
     )
     seconds = time.monotonic() - began
     counts = ", ".join(f"{number} {moment}" for moment, number in sorted(where.items()))
-    said = f"{case.name}: {len(reached)} kills ({counts}), {ends} ends, {seconds:.0f} s, state "
-    return [f"{said}{quiet['state'][:8]} after step {last}"], faults
+    line = f"{case.name}: {len(reached)} kills ({counts}), {ends} ends, {seconds:.0f} s, state "
+    return [f"{line}{quiet['state'][:8]} after step {last}"], faults
 
 
 def main(argv: list[str]) -> None:
     del argv
     top = pathlib.Path(_FOLDER.value).absolute()
     known = cases(top / "data", _SEED.value)
-    said, faults = [], []
+    lines, faults = [], []
     for name in _CASES.value:
         of_case, wrong = soaked(known[name], top)
-        said += of_case
+        lines += of_case
         faults += wrong
-    print("\n".join([*said, *faults]))
+    print("\n".join([*lines, *faults]))
     sys.exit(1 if faults else 0)
 
 

@@ -1,8 +1,8 @@
-"""The training rows of train_speed.py: made once for all sides, `python speed_data.py JOB_JSON`.
+"""The training rows of train_speed.py, made once for all sides: `python speed_data.py JOB_JSON`.
 
 Every side gets the same numbers: images as float32 after the pipeline's own `preprocess`, texts as
 tokens. A text that is shorter than the longest is repeated until it fills all positions, so that
-each side computes the same; the texts as they are lie beside.
+all sides compute the same; texts without repetition are in a file of their own.
 """
 
 import json
@@ -13,7 +13,7 @@ import numpy as np
 
 from zoo.spec import DataSpec, Field
 
-# Rows, shape and classes where there is no TFDS data; random numbers train as fast as any.
+# Input, shape of all rows and classes, without TFDS data; random numbers train as fast as any.
 _RANDOM = {
     "cifar10": ("image", (45_000, 32, 32, 3), 10),
     "mnist": ("image", (55_000, 28, 28, 1), 10),
@@ -31,12 +31,12 @@ def spec_of(folder: str | pathlib.Path) -> DataSpec:
 
 
 def arrays_of(folder: str | pathlib.Path, name: str = "x") -> tuple[np.ndarray, np.ndarray]:
-    """Inputs (N, ...) and targets (N,) int64; `name="texts"`: tokens with zeros at their ends."""
+    """Inputs (N, ...) and targets (N,) int64; `name="texts"`: tokens padded with zeros."""
     return tuple(np.load(pathlib.Path(folder, f"{n}.npy"), mmap_mode="r") for n in (name, "y"))
 
 
 def prepared_of(folder: str | pathlib.Path, *, real_lengths: bool = False):
-    """The rows in the folder, prepared by a pipeline that leaves them as they are."""
+    """The rows in the folder, prepared by a pipeline that does not change them."""
     import tensorflow as tf
 
     from pipelines.core.pipeline import Form, Pipeline, Rows, classes
@@ -65,7 +65,7 @@ def prepared_of(folder: str | pathlib.Path, *, real_lengths: bool = False):
 
 
 def stored_images(folder: str | pathlib.Path):
-    """CIFAR-10 one image at a time, as scripts read it: from TFDS, or the random rows."""
+    """CIFAR-10, one image at a time as scripts read it: from TFDS, or the random rows."""
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
@@ -77,14 +77,14 @@ def stored_images(folder: str | pathlib.Path):
 
 
 def filled(tokens: np.ndarray) -> np.ndarray:
-    """Every row (N, T) with what stands before its zeros repeated up to its end."""
+    """Every row (N, T) with its tokens repeated over the zeros at its end."""
     lengths = np.maximum(np.count_nonzero(tokens, axis=1), 1)
     positions = np.arange(tokens.shape[1])[None, :] % lengths[:, None]
     return np.take_along_axis(tokens, positions, axis=1)
 
 
 def write_random(pipeline: str, folder: pathlib.Path) -> None:
-    """Random rows of the pipeline's shapes."""
+    """Writes random rows of the pipeline's shapes."""
     random = np.random.default_rng(0)
     name, shape, classes = _RANDOM[pipeline]
     if name == "tokens":
@@ -100,7 +100,7 @@ def write_random(pipeline: str, folder: pathlib.Path) -> None:
 
 
 def write_stored(flags: list[str], folder: pathlib.Path) -> None:
-    """The training rows that TFDS has, preprocessed."""
+    """Writes the training rows of TFDS, preprocessed."""
     import tensorflow as tf
 
     from pipelines.core.rows import chunks

@@ -2,10 +2,10 @@
 
     PYTHONPATH=. python benchmarks/table_read.py --folder=NEW [--rows=500000] [--columns=20]
 
-Writes a table of numbers, categories, dates and a target, some cells empty, and reads it in new
-processes: as a first command does, then from what the first has kept, and with what a run does
-before its first step: fitting the form `columns`, counting values that training never had.
-Times are of CPU; memory is the highest beyond that of TensorFlow and the packages alone.
+Writes a table of numbers, categories, dates and a target, with some empty cells, and reads it in
+new processes: as a first command does; then from the first one's cache; then also with what a run
+does before its first step: fitting the form `columns`, and counting values unseen in training.
+Times are CPU times; memory is the peak beyond that of TensorFlow and the packages alone.
 """
 
 import logging
@@ -36,18 +36,18 @@ def main(argv: list[str]) -> None:
     write(path, _ROWS.value, _COLUMNS.value)
     print(f"{_ROWS.value} rows, {_COLUMNS.value} columns, {path.stat().st_size / 1e6:.0f} MB")
     (folder / "kept").mkdir()
-    given = {
+    environment = {
         "TMPDIR": str(folder / "kept"),
         "CUDA_VISIBLE_DEVICES": "",
         "TF_CPP_MIN_LOG_LEVEL": "3",
     }
     for step in _STEPS:
         command = [sys.executable, __file__, f"--folder={folder}", "--", str(path), step]
-        subprocess.run(command, env=os.environ | given, check=True)
+        subprocess.run(command, env=os.environ | environment, check=True)
 
 
 def write(path: pathlib.Path, rows: int, columns: int) -> None:
-    """A table drawn by a seed: a tenth categories and dates each, the others numbers."""
+    """Writes a table drawn by a seed: a tenth categories, a tenth dates, the others numbers."""
     random = np.random.default_rng(0)
     kinds = max(1, columns // 10)
     names = [f"kind{i}" for i in range(kinds)] + [f"day{i}" for i in range(kinds)]
@@ -65,7 +65,7 @@ def write(path: pathlib.Path, rows: int, columns: int) -> None:
 
 
 def measure(path: str, step: str) -> None:
-    """Prints the CPU seconds and the memory of one step, in a process of its own."""
+    """Prints the CPU seconds and the memory of one step; runs in its own process."""
     import tensorflow as tf
 
     import pipelines.csv
@@ -91,7 +91,7 @@ def measure(path: str, step: str) -> None:
 
 
 def _peak() -> float:
-    """The most memory that the process has had, in MB."""
+    """The peak memory of the process, in MB."""
     status = pathlib.Path("/proc/self/status").read_text(encoding="utf-8")
     return float(status.partition("VmHWM:")[2].split()[0]) / 1024
 

@@ -1,10 +1,10 @@
-"""The tables of README.md and BUILD_NOTES.md, and the results in the heads of recipes.
+"""Writes the tables of README.md and BUILD_NOTES.md, and the results in the heads of recipes.
 
     python benchmarks/tables.py    # rewrites them from benchmarks/results.jsonl
 
-results.jsonl has one measured result a line; CONTRIBUTING.md lists its fields. A table stands
-between the lines `<!-- results:NAME -->` and `<!-- end -->`; NAME is a key of `BLOCKS`. In a
-recipe the line that starts with `# Test accuracy` is made from the result of the recipe's name.
+results.jsonl has one measured result per line; CONTRIBUTING.md lists its fields. A table is between
+the lines `<!-- results:NAME -->` and `<!-- end -->`; NAME is a key of `BLOCKS`. In a recipe the
+line that starts with `# Test accuracy` is made from the result with the recipe's name.
 """
 
 import functools
@@ -45,7 +45,7 @@ def table(header: str, rows: Iterable[Iterable[str]]) -> str:
 
 
 def measured(values: Result, form: str = ".4f") -> str:
-    """`0.8125 ± 0.0008`, or the mean alone."""
+    """`0.8125 ± 0.0008`, or only the mean."""
     std = values.get("std")
     return f"{values['mean']:{form}}" + (f" ± {std:{form}}" if std is not None else "")
 
@@ -68,7 +68,7 @@ def ratio(values: Result, form: str = ".2f") -> str:
 
 
 def models(results: dict[str, Result]) -> str:
-    """Test accuracy, size and time: the results with `flags`, which is how README asks for them."""
+    """Test accuracy, size and time of the results that have `flags`, the command in README."""
     header = "model|data|flags|parameters|test accuracy|linear model|runs|fit, s"
     rows = []
     for result in (result for result in results.values() if "flags" in result):
@@ -104,7 +104,7 @@ def details(results: dict[str, Result]) -> str:
 
 
 def tutorial(results: dict[str, Result]) -> str:
-    """How ten epochs compare with the tutorial's script, as a sentence."""
+    """The comparison of ten epochs with the tutorial's script, in sentences."""
     result = results["tutorial/cifar_cnn_article"]
     ours, theirs = map(statistics.mean, map(result["test_accuracy"].get, ("ours", "tutorial")))
     fast = f"{min(result['values']):.1f} to {max(result['values']):.1f} times faster"
@@ -119,7 +119,7 @@ def tutorial(results: dict[str, Result]) -> str:
 
 
 def pairs(results: dict[str, Result]) -> str:
-    """The pairs of runs behind that sentence, one by one."""
+    """The pairs of runs behind these sentences, one by one."""
     header = "runs|ours, fit s|the script, fit s|times faster|process, times faster|accuracy"
     rows = []
     for r in group(results, "tutorial"):
@@ -151,7 +151,7 @@ def kernels(results: dict[str, Result]) -> str:
 
 
 def latency(results: dict[str, Result]) -> str:
-    """Single examples through exported models, beside `model.predict`."""
+    """Latency of exported models on single examples, compared with `model.predict`."""
     rows = []
     for result in group(results, "latency"):
         one, many = (ratio(result[key], "g") for key in ("times_faster", "large_batch"))
@@ -173,14 +173,14 @@ BLOCKS: dict[str, Callable[[dict[str, Result]], str]] = {
 
 
 def head(result: Result) -> str:
-    """The line of a recipe's head."""
+    """The line with the result in the head of a recipe."""
     linear = f" (linear model: {result['linear']['mean']:.4f})" if "linear" in result else ""
     line = f"# Test accuracy {measured(result)} over {result['n']} runs{linear}; "
     return (line + f"fit {seconds(result['fit_seconds'])} s on two CPU cores.").replace("±", "+-")
 
 
 def rendered(root: pathlib.Path = ROOT) -> dict[pathlib.Path, str]:
-    """Every file that shows results -> its text as it should be."""
+    """Every file that shows results -> its up-to-date text."""
     results, texts = load(root), {}
     for path in (root / page for page in PAGES):
         text = path.read_text(encoding="utf-8")

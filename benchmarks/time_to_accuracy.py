@@ -1,12 +1,12 @@
-"""How long a run takes to what accuracy, in turn with the tutorial's script on the same machine.
+"""Time and accuracy of a run, in turn with the tutorial's script on the same machine.
 
     TFDS_DATA_DIR=... python benchmarks/time_to_accuracy.py [--seeds=3] [--target=0.87] \
         [-- flags of trainers.run]
 
-Without flags of its own the run is the tutorial's network and number of epochs
-(--flagfile=cifar_cnn_article). `fit` is first step to last, validation included; `total` is the
-whole process, imports, export and test included. Prints one line a seed, then means and ratios.
-With --article=false only the run itself is measured.
+Without flags of trainers.run, the run has the tutorial's network and number of epochs
+(--flagfile=cifar_cnn_article). `fit` is the time from the first step to the last, including
+validation; `total` is that of the whole process, including imports, export and test. Prints a line
+per seed and side, then means and ratios. With --article=false only the run itself is measured.
 """
 
 import json

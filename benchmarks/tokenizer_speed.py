@@ -1,13 +1,13 @@
-"""Speed of the tokenizers in the graph beside Hugging Face's, and whether they give the same ids.
+"""Speed of our tokenizers compared with Hugging Face's, and whether they give the same ids.
 
     TFDS_DATA_DIR=... python benchmarks/tokenizer_speed.py [--compare] [--dataset=...] [--tiny]
 
-One line for each tokenizer: seconds that learning takes, then MB of text a second, the median of
-several rounds in turn. Ours is the graph that is exported, on batches of 1024 texts; theirs is
-`encode_batch_fast` of all cores. The tokenizer `pieces` has no counterpart there.
+One line per tokenizer: seconds to learn its vocabulary, then MB of text per second, the median of
+several rounds in turn. Ours is the exported graph, on batches of 1024 texts; theirs is
+`encode_batch_fast` on all cores. The tokenizer `pieces` has no counterpart there.
 
---compare: the ids of every text of the split instead, text by text; and of byte-level BPE that its
-ids give back every byte. The exit code is 1 if one differs.
+--compare: compares the ids of every text of the split instead, and, for byte-level BPE, checks that
+the ids give back every byte. The exit code is 1 if any text differs.
 """
 
 import os
@@ -59,7 +59,7 @@ def measure(name: str, learnt: np.ndarray, texts: np.ndarray) -> str:
     sides = {"ours": lambda: [encode(batch) for batch in _batches(few)]}
     if theirs is not None:
         sides["theirs"] = lambda: theirs.encode_batch_fast(decoded)
-    encode(few[:_BATCH])  # traced
+    encode(few[:_BATCH])  # traces
     seconds: dict[str, list[float]] = {side: [] for side in sides}
     for _ in range(_REPEATS.value):
         for side, run in sides.items():
@@ -72,7 +72,7 @@ def measure(name: str, learnt: np.ndarray, texts: np.ndarray) -> str:
 
 
 def compare(name: str, learnt: np.ndarray, texts: np.ndarray) -> bool:
-    """Whether the ids of all texts are the same; prints how many are not."""
+    """Whether the ids of all texts are the same; prints how many texts differ."""
     from pipelines.steps import byte_bpe
 
     encode, theirs = _encoder(name, learnt), _theirs(name, learnt)
@@ -110,7 +110,7 @@ def _encoder(name: str, learnt: np.ndarray):
 
     codec = KINDS[name].codec(learnt)
     traced = trace(codec.encode, tf.TensorSpec((None,), tf.string))
-    return lambda batch, codec=codec: traced(tf.constant(batch))  # a graph does not hold its tables
+    return lambda batch, codec=codec: traced(tf.constant(batch))  # keeps the graph's tables alive
 
 
 def _theirs(name: str, learnt: np.ndarray):

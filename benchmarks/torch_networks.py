@@ -1,8 +1,8 @@
-"""The networks of train_speed.py once more, as one writes them in PyTorch: same shapes and sizes.
+"""The networks of train_speed.py in idiomatic PyTorch, with the same shapes and sizes.
 
-`build` gives the twin of a zoo model. Modules have the names of the Keras layers, dots for
-underscores; tests/test_train_speed.py copies Keras's weights over and compares the logits. Images
-come as (B, C, H, W) in any memory format.
+`build` makes the twin of a zoo model: the same network in PyTorch. Modules have the names of the
+Keras layers, with dots for underscores; tests/test_train_speed.py copies Keras's weights and
+compares the logits. Images are (B, C, H, W) in any memory format.
 """
 
 import inspect
@@ -59,7 +59,7 @@ class MLP(nn.Module):
 
 
 class Norm(nn.BatchNorm2d):
-    """Batch normalisation with a shift and no scale; PyTorch counts the other way in `momentum`."""
+    """Batch normalisation with a shift and no scale; PyTorch's `momentum` is 1 minus Keras's."""
 
     def __init__(self, channels: int):
         super().__init__(channels, eps=1e-4, momentum=1 - 0.6)
@@ -121,7 +121,7 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention and a two-layer network, each normalised first and added."""
+    """Attention and a two-layer MLP, each after a normalisation and with a residual connection."""
 
     def __init__(self, width: int, heads: int, hidden: int, dropout: float):
         super().__init__()
@@ -174,7 +174,7 @@ class TransformerEncoder(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions, added to every other pixel where they halve the image."""
+    """Two 3x3 convolutions and a shortcut, of every other pixel if they halve the image."""
 
     def __init__(self, before: int, width: int, stride: int):
         super().__init__()
@@ -228,16 +228,16 @@ TWINS = {
 def build(model: str, spec: DataSpec, hparams: Mapping[str, Any]) -> nn.Module:
     """The twin of the zoo's `model` for this data, with the zoo's own sizes unless overridden.
 
-    TypeError: it has not the size that `hparams` names.
+    TypeError: it does not have a size that `hparams` names.
     """
     twin = TWINS[model]
-    known = inspect.signature(twin).parameters  # other choices of the zoo's family are as they are
+    known = inspect.signature(twin).parameters  # other hyperparameters are fixed in the twin
     sizes = {name: v for name, v in zoo.describe(model).hparams.items() if name in known}
     return twin(spec, **{**sizes, **hparams})
 
 
 def freeze(network: nn.Module, lr_scale: Sequence[tuple[str, float]]) -> None:
-    """Turns off the gradients of what the recipe does not train: factor 0 for a Keras path."""
+    """Turns off gradients of weights that the recipe does not train: factor 0 for a Keras path."""
     for name, weight in network.named_parameters():
         path = name.replace(".weight", "/kernel").replace(".bias", "/bias").replace(".", "_")
         factors = (factor for pattern, factor in lr_scale if re.search(pattern, path))
@@ -246,7 +246,7 @@ def freeze(network: nn.Module, lr_scale: Sequence[tuple[str, float]]) -> None:
 
 
 def optimizer(recipe: Recipe, weights: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
-    """The recipe's optimizer at its rate, in PyTorch's fused form. KeyError: it has none."""
+    """The recipe's optimizer and rate, fused, in PyTorch. KeyError: PyTorch has no such one."""
     options = {"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay, "fused": True}
     if recipe.optimizer == "sgd":
         momentum = recipe.momentum

@@ -1,8 +1,7 @@
-"""ResNet-18 and ResNet-50 against torchvision's: random weights copied over, the same logits.
+"""Checks that ResNet-18 and ResNet-50 give torchvision's logits with the same random weights.
 
-Needs torch and torchvision, which nothing else here does:
-`python benchmarks/torchvision_resnet.py --size=224` prints the greatest difference of the logits as
-a fraction of the greatest logit, and fails above 1e-4.
+Needs torch and torchvision: `python benchmarks/torchvision_resnet.py --size=224` prints the largest
+difference of the logits as a fraction of the largest logit, and fails above 1e-4.
 """
 
 import argparse
@@ -21,7 +20,7 @@ CLASSES = 1000
 
 
 def theirs(name: str) -> torch.nn.Module:
-    """With random numbers in every weight and statistic."""
+    """torchvision's network, with random numbers in every weight and statistic."""
     torch.manual_seed(0)
     model = getattr(torchvision.models, name)(weights=None, num_classes=CLASSES).eval()
     for key, value in model.state_dict().items():
@@ -54,7 +53,7 @@ def name_there(path: str) -> str:
 
 
 def ours(name: str, size: int, state: dict[str, torch.Tensor]) -> keras.Model:
-    """The zoo's network with those weights; every one of them is used."""
+    """The zoo's network with these weights. ValueError: some of them were not used."""
     entry = zoo.get(name)
     image = Field((size, size, 3), "float32")
     spec = DataSpec({"image": image}, "classification", CLASSES)
@@ -76,18 +75,18 @@ def difference(name: str, size: int) -> float:
     images = np.random.default_rng(0).normal(size=(2, size, size, 3)).astype(np.float32)
     with torch.no_grad():
         expected = there(torch.from_numpy(images.transpose(0, 3, 1, 2))).numpy()
-    found = here.predict({"image": images}, verbose=0)
-    return float(np.abs(found - expected).max() / np.abs(expected).max())
+    received = here.predict({"image": images}, verbose=0)
+    return float(np.abs(received - expected).max() / np.abs(expected).max())
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, default=224, help="pixels per side")
     size = parser.parse_args().size
-    found = {name: difference(name, size) for name in ("resnet18", "resnet50")}
-    for name, value in found.items():
+    differences = {name: difference(name, size) for name in ("resnet18", "resnet50")}
+    for name, value in differences.items():
         print(f"{name} at {size}x{size}: {value:.1e}")
-    return int(max(found.values()) > 1e-4)
+    return int(max(differences.values()) > 1e-4)
 
 
 if __name__ == "__main__":

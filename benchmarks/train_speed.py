@@ -1,17 +1,17 @@
-"""How fast we train beside stock Keras, the tutorials' scripts and PyTorch: one table of ratios.
+"""Training speed compared with stock Keras, the tutorials' scripts and PyTorch: a table of ratios.
 
     TFDS_DATA_DIR=... python benchmarks/train_speed.py [--models=cifar_cnn,speed_cnn] [--rounds=5]
 
-Every side is a process of its own with the same network, batch, data, loss, kind of optimizer and
+Every side has its own process, with the same network, batch, data, loss, kind of optimizer and
 number of threads, on the CPU. All are built first; then one at a time trains for some seconds, in
-another order every round, while the others stand still. A ratio is taken within a round, since
-machines drift. Imports, tracing and compilation are reported apart (`start`, in seconds);
-everything else of a step counts: picking the batch, forward, backward, update, metrics.
+another order every round, while the others wait. A ratio is taken within a round, since the speed
+of machines drifts. Imports, tracing and compilation are reported separately (`start`, in seconds);
+everything else in a step counts: gathering the batch, forward, backward, update, metrics.
 
     ours             the trainer: its kernels, stream, counted loop and monitor; no augmentation
-    ours_recipe      the same with the recipe's optimizer, where PyTorch has none such; the others
-                     then take SGD with Nesterov's momentum
-    ours_by_length   ours with texts as long as they are, batched by length
+    ours_recipe      the same with the recipe's optimizer, if PyTorch does not have it; the others
+                     then use SGD with Nesterov momentum
+    ours_by_length   ours with texts of their real lengths, batched by length
     keras_*          the zoo's network, `compile` and `fit` over shuffled tf.data, steps one by one
     article          the tutorial's script where there is one: batches of 32, its own input path
     torch_*          eager float32; eager and compiled under bfloat16 autocast, channels last
@@ -19,7 +19,7 @@ everything else of a step counts: picking the batch, forward, backward, update, 
 PyTorch is an extra: pip install -e '.[benchmark]'. Without TFDS_DATA_DIR the rows are random
 numbers of the same shapes. Close everything else: with another program on the same cores a
 small network fell to two thirds of its speed under TensorFlow and to a seventieth under PyTorch,
-whose threads wait for each other at every operation. Turns that were not quiet are named.
+whose threads wait for each other at every operation. Turns that were not quiet are listed.
 """
 
 import contextlib
@@ -39,7 +39,7 @@ from sides import SIDES
 
 from trainers.config.flags import parse
 
-# How each network is asked for; without augmentation, which PyTorch would need once more.
+# The flags for each network; without augmentation, which PyTorch would need its own code for.
 MODELS = {
     "cifar_cnn": ["--model=cifar_cnn", "--pipeline_options=augment=False"],
     "mnist_cnn": ["--model=mnist_cnn", "--pipeline_options=augment=False"],
@@ -51,7 +51,7 @@ MODELS = {
 _ARTICLES = ("cifar_cnn", "mnist_cnn", "mlp_binary")
 _TWINS = ("adam", "adamw", "sgd")  # optimizers that all sides have
 _EXTRA = "pip install -e '.[benchmark]'"
-_MOST_IDLE = 0.05  # of a core, used by a side at rest; batches fetched ahead take a little
+_MOST_IDLE = 0.05  # of a core, used by a side that waits; prefetching batches takes a little
 _MOST_OTHERS = 0.1  # of a core, used by the rest of the machine during a turn
 
 _MODELS = flags.DEFINE_list("models", list(MODELS), "Networks to compare on.")
@@ -74,7 +74,7 @@ def flags_of(model: str) -> tuple[list[str], list[str]]:
         arguments.append(f"--hparams=activation={_ACTIVATION.value}")
     if _BATCH_SIZE.value:
         arguments.append(f"--batch_size={_BATCH_SIZE.value}")
-    # Small steps of a run without end: numbers stay finite whatever the data.
+    # Small steps in an endless run: numbers stay finite whatever the data.
     arguments += ["--learning_rate=1e-5", "--epochs=1000000"]
     if parse(["", *arguments]).recipe.optimizer in _TWINS:
         return arguments, arguments
@@ -82,7 +82,7 @@ def flags_of(model: str) -> tuple[list[str], list[str]]:
 
 
 def sides_of(model: str, job: dict) -> list[str]:
-    """The sides that this network has, of those asked for."""
+    """The requested sides that this network has."""
     left_out = set()
     if job["flags"] == job["recipe_flags"]:
         left_out.add("ours_recipe")
@@ -97,7 +97,7 @@ def sides_of(model: str, job: dict) -> list[str]:
 
 @contextlib.contextmanager
 def started(names: list[str], job: dict) -> Iterator[tuple[dict[str, Side], dict[str, dict]]]:
-    """The sides that could be built, by name, with what each says of itself."""
+    """The sides that could be built, by name, with the facts that each reports."""
     sides: dict[str, Side] = {}
     facts = {}
     try:
@@ -149,7 +149,7 @@ def measure(model: str, random: bool, threads: int) -> list[list[str]]:
 def rows_of(
     model: str, batch_size: int, rates: dict[str, list[float]], facts: dict[str, dict]
 ) -> list[list[str]]:
-    """One row a side: examples a second and ours by it, as median and range over rounds."""
+    """One row per side: examples per second, and our ratio to it, as median and range."""
     better = max(
         (name for name in ("torch_bfloat16", "torch_compiled") if name in rates),
         key=lambda name: statistics.median(rates[name]),
@@ -177,7 +177,7 @@ def spread(values: list[float], form: str) -> str:
 
 
 def print_table(rows: list[list[str]]) -> None:
-    """Columns as wide as their widest cell."""
+    """Prints the rows in columns as wide as their widest cell."""
     head = ["network", "side", "precision", "batch", "examples/s", "ours / side", "start"]
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     for row in [head, ["-" * width for width in widths], *rows]:
@@ -193,7 +193,7 @@ def _warn(name: str, turn: dict) -> None:
 
 
 def has(package: str) -> bool:
-    """Whether it is installed."""
+    """Whether the package is installed."""
     return find_spec(package) is not None
 
 

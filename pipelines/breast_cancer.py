@@ -52,7 +52,7 @@ def pipeline(*, split_seed: int = 0) -> Pipeline:
     """Stratified 70 / 10 / 20 % for training / validation / test.
 
     Args:
-        split_seed: another seed gives another split.
+        split_seed: seed of the split.
     """
 
     def cut(rows):

@@ -36,16 +36,17 @@ def pipeline(
     """Validation is the last tenth of the training split, as in He et al. 2015 (section 4.2).
 
     Args:
-        augment: shift, mirror and cut out training images.
+        augment: shift, mirror and cut out training images at random.
         padding: largest shift in pixels.
         alternating_flip: mirror each image in every other epoch instead of at random.
-        cutout: pixels per side of a grey square in each training image; 0: none.
+        cutout: side in pixels of a grey square in each training image; 0: none.
         validation: fraction of the training split, rounded to whole percents.
-        labels: training images that keep their labels, as many of each class; 0: all.
+        labels: number of training images that keep their labels, equal per class; 0: all.
         shared: options of `augmented`.
 
     Raises:
-        DataError: a shift or a square as large as the images; a fraction that leaves a split empty.
+        DataError: `padding` or `cutout` is not smaller than the images, or `validation` is not from
+            0.01 to 0.99.
     """
     for name, pixels in (("padding", padding), ("cutout", cutout)):
         if not 0 <= pixels < _SIDE:

@@ -45,31 +45,32 @@ def pipeline(
 
     Args:
         data_files: files, folders or patterns separated by commas, or one for each split:
-            "train=a.csv,test=b.csv". A missing split is cut from train by content.
+            "train=a.csv,test=b.csv". A missing split is cut from train by content hash.
         target: the column to predict, or several columns of 0 and 1, separated by commas.
         task: regression, binary, classification or multi_label; empty: inferred.
         ignore: columns to leave out, separated by commas.
         categories: columns that are categories though they look like numbers or dates.
         missing: cells that mean missing, besides empty ones: "NA|-999" in every column,
-            "age:-999|city:none" in some; "age:" none. Without it the cells themselves decide.
-        dates: day_first or month_first, where the cells do not say; "sold:day_first" in one column.
-            "code:number" for numbers that look like 20240131.
-        decimal: point or comma, where the cells do not say; "price:comma" in one column.
-        keep: columns to use though they count the rows, separated by commas.
-        labels: as_written, if classes that differ only in case or spaces are different ones.
-        encoding: of files that are neither UTF-8 nor UTF-16 with a mark, such as cp1252.
-        split_seed: another seed gives another split by content.
-        validation: fraction of the rows, as is `test`.
+            "age:-999|city:none" in some columns, "age:" no others; empty: inferred from the cells.
+        dates: day_first or month_first, where the cells are ambiguous; "sold:day_first" for one
+            column, "code:number" for numbers that look like dates (20240131).
+        decimal: point or comma, where the cells are ambiguous; "price:comma" for one column.
+        keep: columns to use although they look like row numbers, separated by commas.
+        labels: as_written keeps classes apart that differ only in case or spaces.
+        encoding: of files in neither UTF-8 nor UTF-16 with a byte-order mark, such as cp1252.
+        split_seed: seed of the split by content hash.
+        validation: fraction of the rows, like `test`.
 
     Raises:
-        DataError: (when it is read) a file, row or cell that cannot be read, or an unknown column.
+        DataError: (when the data is read) a file, row or cell cannot be read, or a column is
+            unknown.
     """
     options = dict(locals())
 
     def whole() -> table.Table:
         cells = table_cells.read(table_cells.paths(data_files), encoding)
         unused = table.named(cells.names, ignore, "ignore")
-        targets = table.named(cells.names, target, "target")  # refused before types are inferred
+        targets = table.named(cells.names, target, "target")  # checked before types are inferred
         _check_place(cells, targets, unused, data_files)
         asked = readings.asked(
             cells.names,
@@ -100,7 +101,7 @@ def _typed(
     unused: Collection[str],
     keep: Collection[str],
 ) -> table.Table:
-    """The columns that are not left out, with their types."""
+    """The columns that are not ignored, with their inferred types."""
     used = {
         name: column
         for name, column in zip(cells.names, cells.columns, strict=True)
@@ -108,7 +109,7 @@ def _typed(
     }
     each = progress(used.items(), len(used), "looking at columns")
     typed = [columns.infer(k, column, cells.where, asked[k]) for k, column in each]
-    # Copies of a row that were numbered afterwards are copies: they stay together.
+    # The digest leaves row numbers out, so that copies of a row stay in the same split.
     inputs = [column for column in typed if not asked[column.name].target]
     numbered = summary.row_numbers(inputs, keep)
     content = [column for name, column in used.items() if name not in numbered]
@@ -122,7 +123,7 @@ def _typed(
 
 
 def _check_place(cells: TableCells, targets: list[str], unused: list[str], source: str) -> None:
-    """Warns of several labels in a cell. DataError: nothing but texts is left to learn from."""
+    """Warns if target cells hold several labels. DataError: the only input is a text."""
     columns = dict(zip(cells.names, cells.columns, strict=True))
     inputs = {k: column for k, column in columns.items() if k not in {*unused, *targets}}
     texts = misplaced.only_texts(inputs, targets)

@@ -52,8 +52,8 @@ def pipeline(*, split_seed: int = 0, labels: int = 0) -> Pipeline:
     """Stratified 70 / 10 / 20 % for training / validation / test.
 
     Args:
-        split_seed: another seed gives another split.
-        labels: training images that keep their labels, as many of each class; 0: all.
+        split_seed: seed of the split.
+        labels: number of training images that keep their labels, equal per class; 0: all.
     """
 
     def cut(rows):

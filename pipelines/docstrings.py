@@ -18,7 +18,7 @@ from pipelines.steps.ngrams import ngrams_form
 from zoo.spec import Field
 
 LIMITS = {
-    "vocab_size": (6, None),  # five pieces are special
+    "vocab_size": (6, None),  # five are special tokens
     "max_length": (2, None),
     "num_ngrams": (1, 1_073_741_824),
     "split_seed": (0, 2_147_483_648),
@@ -76,7 +76,7 @@ class Docstrings(tfds.core.GeneratorBasedBuilder):
 
 
 def distinct_docstrings(library: Path) -> dict[str, str]:
-    """Docstrings of the packages, each with the one package that has it."""
+    """The docstrings that occur in exactly one package, each with that package."""
     packages: dict[str, set[str]] = {}
     for package, entries in _PACKAGES.items():
         for docstring in read_docstrings(library, entries):
@@ -85,7 +85,7 @@ def distinct_docstrings(library: Path) -> dict[str, str]:
 
 
 def read_docstrings(library: Path, entries: tuple[str, ...]) -> Iterator[str]:
-    """Docstrings of modules, classes and functions in these files and folders, tests left out."""
+    """Docstrings of modules, classes and functions in these files and folders, without tests."""
     for entry in entries:
         path = library / entry
         files = sorted(path.rglob("*.py")) if path.is_dir() else [path] * path.is_file()
@@ -122,17 +122,18 @@ def pipeline(
 ) -> Pipeline:
     """About 70 / 10 / 20 % for training / validation / test, by content.
 
-    Without labels, the text of the whole library (`library_text`) without the docstrings that are
-    validated and tested on here.
+    Tasks without labels use the text of the whole library (`library_text`), without the docstrings
+    in the validation and test splits here.
 
     Args:
-        vocab_size: largest number of pieces in the vocabulary, learnt from the training texts.
-        max_length: largest number of pieces of a text; longer texts lose their middle.
-        tokenizer: pieces, bytes (byte-pair encoding, without a loss) or word_pieces (BERT's).
-        ngrams: words (1 to 3), characters within words (1 to 5), both, or auto: both up to 4 MB.
-        num_ngrams: largest number of n-grams of each kind: those in the most training texts.
-        hash_ngrams: an n-gram's id is its hash among `num_ngrams`, and none are counted.
-        split_seed: another seed gives another split.
+        vocab_size: maximum number of tokens in the vocabulary, learnt from the training texts.
+        max_length: maximum number of tokens per text; longer texts lose their middle.
+        tokenizer: pieces (SentencePiece), bytes (lossless byte-level BPE) or word_pieces (of BERT).
+        ngrams: words (1 to 3), characters within words (1 to 5), both, or auto: both up to 4 MB of
+            training text, otherwise words.
+        num_ngrams: maximum number of n-grams of each kind, by document frequency in training.
+        hash_ngrams: ids are hashes of n-grams into `num_ngrams` buckets; no vocabulary is counted.
+        split_seed: seed of the split.
     """
 
     def unlabelled() -> Pipeline:

@@ -5,7 +5,7 @@
 With --mirror the network is not used: files are looked up in that folder, at any depth and under
 any name, by the size and SHA-256 that TFDS has registered. Missing files are listed, one per line:
 URL, name, bytes, SHA-256; put them there and repeat the command. With --file_format=array_record
-examples can be read by number from disk, as sets larger than memory require.
+examples can be read by index from disk, which data sets larger than memory require.
 
 Exit codes: 0 done, 2 usage, 3 data, 6 disk or permissions.
 """
@@ -32,7 +32,7 @@ _BLOCK = 2**20  # bytes hashed at a time
 
 
 def main(argv: Sequence[str]) -> int:
-    """The command; returns its exit code."""
+    """Runs the command; returns its exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m pipelines.fetch",
         description=__doc__,
@@ -70,25 +70,28 @@ def fetch(
     """Prepares the data set unless it is prepared; returns a line with its folder and splits.
 
     Raises:
-        DataError: an unknown set, one that cannot be reached, or files that the mirror lacks, with
-            one more line for each of them.
+        DataError: the data set is unknown or cannot be reached, or the mirror lacks files: one more
+            line for each of them.
     """
     from pipelines.storage import builders
 
     builder = builders.find_builder(name, data_dir)
     was_prepared = builders.is_prepared(builder)
     if mirror is None:
-        made = builders.ensure_prepared(builder, file_format)
+        prepared = builders.ensure_prepared(builder, file_format)
     else:
-        made = builders.prepared_once(builder, lambda: _prepare(builder, mirror, file_format))
-    if file_format not in (None, made.info.file_format.value):  # prepared before, or by another
+        prepared = builders.prepared_once(builder, lambda: _prepare(builder, mirror, file_format))
+    # Prepared earlier, or by another process, in another format.
+    if file_format not in (None, prepared.info.file_format.value):
         raise DataError(
-            f"{made.info.full_name} is prepared in {made.data_dir} as "
-            f"{made.info.file_format.value}: choose another --data_dir"
+            f"{prepared.info.full_name} is prepared in {prepared.data_dir} as "
+            f"{prepared.info.file_format.value}: choose another --data_dir"
         )
-    splits = ", ".join(f"{part.num_examples} {split}" for split, part in made.info.splits.items())
+    splits = ", ".join(
+        f"{part.num_examples} {split}" for split, part in prepared.info.splits.items()
+    )
     now = "" if was_prepared else "now "
-    return f"{made.info.full_name} is {now}in {made.data_dir}: {splits}"
+    return f"{prepared.info.full_name} is {now}in {prepared.data_dir}: {splits}"
 
 
 def _import_quietly() -> None:
@@ -135,10 +138,10 @@ def _prepare(
 def _use_mirror(
     mirror: pathlib.Path, builder: "tfds.core.DatasetBuilder", missing: dict[str, Any]
 ) -> None:
-    """Makes the builder take its downloads from the mirror; adds those it lacks to `missing`.
+    """Makes the builder take downloads from the mirror; adds those the mirror lacks to `missing`.
 
     TFDS has no public way to replace its downloads, so the one method that downloads is replaced in
-    this builder. Private names of tensorflow-datasets 4.9.10.
+    this builder. The code uses private names of tensorflow-datasets 4.9.10.
     """
     import promise
     import tensorflow_datasets as tfds
@@ -155,7 +158,7 @@ def _use_mirror(
             file = next((p for p in candidates if digest(p) == info.checksum), None)
             if file is None:
                 missing[resource.url] = info
-                # Without extraction, so that TFDS goes on to its other files.
+                # No extraction, so that TFDS continues with its other files.
                 resource._extract_method = resources.ExtractMethod.NO_EXTRACT
                 return promise.Promise.resolve(manager.download_dir / "missing")
             path = manager._get_dl_path(resource, info.checksum)
@@ -188,7 +191,7 @@ def _refuse_kaggle(name: str):
 
 
 def _by_size(mirror: pathlib.Path) -> dict[int, list[pathlib.Path]]:
-    """Size -> the files of a folder, at any depth; only files of the right size are hashed."""
+    """Size -> the files in a folder, at any depth: only files of the right size are hashed."""
     files = collections.defaultdict(list)
     for path in sorted(mirror.rglob("*")):
         if path.is_file():

@@ -45,33 +45,34 @@ def pipeline(
     labels: int = 0,
     **shared,
 ) -> Pipeline:
-    """A folder for each class, or train/, validation/ and test/ with such folders in them.
+    """One folder per class, or train/, validation/ and test/ with such folders in them.
 
-    Images are resized to a square whatever their aspect ratio, in training and in the exported
-    model alike. A split without a folder of its own is cut from train by content, so that adding
-    files does not move the others. Decoded images are kept for the next command.
+    Images of any aspect ratio are resized to a square, in training and in the exported model alike.
+    A split without a folder of its own is cut from train by content hash, so that adding files does
+    not move others between splits. Decoded images are cached for the next command.
 
-    A task without labels (--task=masked_image, contrastive) takes any folder of images too, with
-    folders in it or without. Each image is in the split in which it is with labels.
+    A task without labels (--task=masked_image, contrastive) also accepts any other folder of
+    images, with or without subfolders. Each image is in the same split as with labels.
 
     Args:
-        data_files: the folder, or one for each split where their names do not say it:
-            "train=photos/Training,test=photos/Testing"; "train=photos" takes its folders as
-            classes, whatever they are called.
+        data_files: the folder, or one for each split if folder names do not tell the splits:
+            "train=photos/Training,test=photos/Testing". With "train=photos" its subfolders are
+            classes, whatever their names.
         image_size: pixels per side.
         resize: squash (nothing is lost), crop (the square in the middle) or pad (with black).
-        split_seed: another seed gives another split by content.
-        validation: fraction of the images, as is `test`.
+        split_seed: seed of the split by content hash.
+        validation: fraction of the images, like `test`.
         padding: largest shift of a training image, in pixels.
         flip: mirror half of the training images.
         skip_bad: skip files that cannot be read.
-        data_dir: folder in which decoded images are kept; empty: one among temporary files.
-        labels: training images that keep their labels, as many of each class; 0: all.
+        data_dir: cache folder for decoded images; empty: one in the system's temporary folder.
+        labels: number of training images that keep their labels, equal per class; 0: all.
         shared: options of `augmented`.
 
     Raises:
-        DataError: a shift as large as the images, or no such way to resize; (when it is read) no
-            such folder, no classes in it, a class without images, or a damaged image.
+        DataError: `padding` is not less than `image_size`, or `resize` is unknown; (when the data
+            is read) the folder does not exist or has no classes, a class has no images, or an image
+            is damaged.
     """
     if not 0 <= padding < image_size:
         raise DataError(f"padding={padding} must be less than image_size={image_size}, 0 or more")
@@ -113,7 +114,7 @@ def _described(
         rows = {name: without_target(part) for name, part in rows.items()}
         return rows, Schema(raw, "masked_image", None)
     schema = classes(raw, class_names)
-    # Two classes are two logits too, so that every network for images takes them.
+    # Two classes also get two logits, so that every image model accepts them.
     return rows, schema._replace(task="classification", outputs=len(class_names))
 
 
@@ -125,10 +126,10 @@ def read_all(
     policy: str = "squash",
     cache: str = "",
 ) -> Photos:
-    """All images of a folder, of one size; the arguments are those of `photos.read`.
+    """All images of a folder, resized to `size`; arguments as of `photos.read`.
 
     Raises:
-        DataError: a file that cannot be read, unless `skip_bad`; a class without one that can.
+        DataError: a file cannot be read, unless `skip_bad`; or no file of a class can be read.
     """
     paths = [file.path for file in folder.files]
     images = photos.read(paths, size, policy, skip_bad=skip_bad, cache=cache)
@@ -147,8 +148,8 @@ def _files(folder: class_folders.Folder, images: Photos) -> list[class_folders.F
 def _check_read(
     folder: class_folders.Folder, kept: Sequence[class_folders.File], bad: Sequence[str]
 ) -> None:
-    """DataError: a class without an image that can be read, and why its first one cannot."""
-    read = {file.label for file in kept}  # once: there may be a million files in a thousand classes
+    """DataError: no image of a class can be read; the message has the reason for its first one."""
+    read = {file.label for file in kept}  # a set: there may be a million files in 1000 classes
     for label, name in enumerate(folder.class_names):
         if label not in read:
             of_class = [file.path for file in folder.files if file.label == label]
@@ -159,7 +160,7 @@ def _check_read(
 
 
 def cut(folder: class_folders.Folder, images: Photos, how: Cut) -> dict[str, np.ndarray]:
-    """The images of each split by number, from its own folder or cut from train by content."""
+    """Image indices of each split: from its own folder, or cut from train by content hash."""
     split_of = [file.split for file in _files(folder, images)]
     return photos.by_split(images.digest, split_of, folder.separate, how)
 
@@ -173,8 +174,8 @@ def summary(
     """Lines about the images that were read or skipped, and what looks wrong.
 
     Args:
-        parts: the images of each split by number.
-        train: the rows of training.
+        parts: indices of the images of each split.
+        train: the training rows.
     """
     files = _files(folder, images)
     counts = collections.Counter(file.label for file in files)
@@ -201,7 +202,7 @@ def summary(
 def _copies(
     folder: class_folders.Folder, of: Sequence[class_folders.File], digest: np.ndarray
 ) -> Iterator[str]:
-    """Files of the same bytes: in one class, in two classes, in two splits."""
+    """Warnings of identical files: within a class, in two classes, in two splits."""
     first: dict[int, class_folders.File] = {}
     pairs = collections.defaultdict(list)
     for one, file in zip(digest.tolist(), of, strict=True):

@@ -64,30 +64,30 @@ def pipeline(
 
     Args:
         data_files: files, folders or patterns separated by commas, or one for each split:
-            "train=a.csv,test=b.csv". A missing split is cut from train by the images' content.
+            "train=a.csv,test=b.csv". A missing split is cut from train by a hash of the images.
         target: the column to predict, or several columns of 0 and 1, separated by commas.
-        image: the column of file names, relative to the folder of the table; empty: the only one
-            of such names, or the only other one.
+        image: the column of file names, relative to the folder of the table; empty: the only column
+            of image file names, or the only one besides the target.
         task: regression, binary, classification or multi_label; empty: inferred.
-        tags: what separates several labels in a cell of the target; empty: | if it does.
-        labels: as_written, if classes that differ only in case or spaces are different ones.
-        missing: cells of the target that mean missing, besides empty ones: "NA|?".
-        categories: the target, if it is classes though it looks like numbers.
-        decimal: point or comma, where the numbers of the target do not say.
-        encoding: of files that are neither UTF-8 nor UTF-16 with a mark, such as cp1252.
+        tags: separator of several labels in a target cell; empty: | if the cells use it.
+        labels: as_written keeps classes apart that differ only in case or spaces.
+        missing: target cells that mean missing, besides empty ones: "NA|?".
+        categories: the name of the target, if its numbers are classes.
+        decimal: point or comma, where the numbers of the target are ambiguous.
+        encoding: of files in neither UTF-8 nor UTF-16 with a byte-order mark, such as cp1252.
         image_size: pixels per side.
         resize: squash (nothing is lost), crop (the square in the middle) or pad (with black).
-        split_seed: another seed gives another split by content.
-        validation: fraction of the images, as is `test`.
+        split_seed: seed of the split by content hash.
+        validation: fraction of the images, like `test`.
         padding: largest shift of a training image, in pixels.
         flip: mirror half of the training images.
         skip_bad: leave out rows whose file does not exist or cannot be read.
-        data_dir: folder in which decoded images are kept; empty: one among temporary files.
+        data_dir: cache folder for decoded images; empty: one in the system's temporary folder.
         shared: options of `augmented`.
 
     Raises:
-        DataError: a shift as large as the images, or no such way to resize; (when it is read) a
-            table that cannot be read, no such column, or a file that cannot be read.
+        DataError: `padding` is not less than `image_size`, or `resize` is unknown; (when the data
+            is read) the table or an image cannot be read, or a column does not exist.
     """
     if not 0 <= padding < image_size:
         raise DataError(f"padding={padding} must be less than image_size={image_size}, 0 or more")
@@ -109,7 +109,7 @@ def pipeline(
 
 
 class _Asked(NamedTuple):
-    """What the options say about the columns, besides those of `Chosen`."""
+    """The options about columns that are not in `Chosen`."""
 
     image: str
     tags: str
@@ -122,9 +122,9 @@ class _Asked(NamedTuple):
 class _Examples(NamedTuple):
     """The rows that have an image and a target."""
 
-    rows: np.ndarray  # (n,) their numbers in the table
-    photo: np.ndarray  # (n,) number of each one's photograph in `images`
-    target: Target  # `values` are those of these rows
+    rows: np.ndarray  # (n,) row numbers in the table
+    photo: np.ndarray  # (n,) index of each row's photograph in `images`
+    target: Target  # its `values` are those of these rows
     images: Photos
 
     @property
@@ -134,7 +134,7 @@ class _Examples(NamedTuple):
 
     @property
     def labels(self) -> list[str]:
-        """The target of each, to be compared and shown."""
+        """The target of each row as text, to compare and to print."""
         values, names = self.target.values.tolist(), self.target.class_names
         return [*map(str, values)] if self.target.field.ids is None else [names[v] for v in values]
 
@@ -154,17 +154,17 @@ def _read(
         known = table.listed(cells.names)
         raise DataError(f"target={shown(options.target)} names no column; choose from {known}")
     column = picture_column.image(cells, nested, asked.image, wanted, source)
-    found = picture_column.pictures(cells, column, skip_bad=asked.skip_bad)
-    said = any_table.asked(cells, wanted, asked.categories, asked.missing, asked.decimal)
-    predicted = _predicted(cells, wanted, said, options, asked.tags, found.rows)
+    pictures = picture_column.pictures(cells, column, skip_bad=asked.skip_bad)
+    target_options = any_table.asked(cells, wanted, asked.categories, asked.missing, asked.decimal)
+    predicted = _predicted(cells, wanted, target_options, options, asked.tags, pictures.rows)
     chosen = _for_images(targets.choose(predicted, options.task), options.task)
-    examples = _examples(found, chosen, load)
+    examples = _examples(pictures, chosen, load)
     target = shown(options.target, NAME)
     lines = [
         *(line for one in predicted for line in one.remark.splitlines()),
         f"target {target}: {examples.target.summary()}",
-        *_left_out(f"without {shown(column, NAME)}", found.empty),
-        *_left_out("whose image does not exist", len(found.missing), found.missing),
+        *_left_out(f"without {shown(column, NAME)}", pictures.empty),
+        *_left_out("whose image does not exist", len(pictures.missing), pictures.missing),
         *_left_out(f"without {target}", int(np.sum(~chosen.present))),
         *examples.images.skipped,
     ]
@@ -179,19 +179,19 @@ def _predicted(
     separator: str,
     rows: np.ndarray,
 ) -> list[Column]:
-    """The columns of the target in some rows (M,); one of 0 and 1 for each of several labels."""
+    """The target's columns in `rows` (M,); one of 0 and 1 per label, if cells hold several."""
     if len(wanted) == 1 and (separator or not options.task):
         column = cells.columns[cells.names.index(wanted[0])]
         mark = tag_column.mark_of(column, separator)
         if mark:
-            found = tag_column.columns(wanted[0], column, mark, rows)
-            _log.info(tag_column.remark(wanted[0], mark, found, by_option=bool(separator)))
-            return found
+            columns = tag_column.columns(wanted[0], column, mark, rows)
+            _log.info(tag_column.remark(wanted[0], mark, columns, by_option=bool(separator)))
+            return columns
     return any_table.predicted(cells, asked, options, rows)
 
 
 def _for_images(chosen: Target, asked_for: str) -> Target:
-    """The target; two classes are two logits too, so that every network for images takes them."""
+    """The target; two classes also get two logits, so that every image model accepts them."""
     if asked_for or chosen.field.ids is None:
         return chosen
     return chosen._replace(task="classification", outputs=len(chosen.class_names))
@@ -200,7 +200,7 @@ def _for_images(chosen: Target, asked_for: str) -> Target:
 def _examples(
     found: Pictures, chosen: Target, load: Callable[[Sequence[pathlib.Path]], Photos]
 ) -> _Examples:
-    """The rows that have a target and an image that can be read. DataError: none of a class has."""
+    """The rows with a target and a readable image. DataError: a class has no such row."""
     rows = found.rows[chosen.present]
     used, files = np.unique(found.files[chosen.present], return_inverse=True)
     images = load([found.paths[i] for i in used.tolist()])
@@ -267,11 +267,11 @@ def _by_split(
 
 def _warn_of_classes(parts: Mapping[str, np.ndarray], target: Target, schema: Schema) -> None:
     name, values = schema.target_name, target.values
-    alone = {
+    by_split = {
         split: Rows(len(i), {name: target.field}, name, table={name: values[i]})
         for split, i in parts.items()
     }
-    table.warn_of_classes(alone, schema)
+    table.warn_of_classes(by_split, schema)
 
 
 def _left_out(what: str, number: int, examples: Sequence[str] = ()) -> list[str]:

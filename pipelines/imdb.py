@@ -8,7 +8,7 @@ from pipelines.steps.ngrams import ngrams_form
 from zoo.spec import Field
 
 LIMITS = {
-    "vocab_size": (6, None),  # five pieces are special
+    "vocab_size": (6, None),  # five are special tokens
     "max_length": (2, None),
     "num_ngrams": (1, 1_073_741_824),
 }
@@ -25,17 +25,19 @@ def pipeline(
 ) -> Pipeline:
     """22 500 / 2 500 / 25 000 reviews for training / validation / test.
 
-    Without labels, the 22 500 and 48 000 of the unsupervised split for training, 1 000 of that for
-    each of the others: what a classifier is validated and tested on is not seen before.
+    Tasks without labels train on the 22 500 and on 48 000 of the unsupervised split, and validate
+    and test on 1 000 of that split each: they never see the reviews that a classifier is validated
+    or tested on.
 
     Args:
-        vocab_size: largest number of pieces in the vocabulary, learnt from the training reviews.
-        max_length: largest number of pieces of a review; longer ones lose their middle. Half the
+        vocab_size: maximum number of tokens in the vocabulary, learnt from the training reviews.
+        max_length: maximum number of tokens per review; longer ones lose their middle. Half the
             reviews have more than 230, a fifth more than 400.
-        tokenizer: pieces, bytes (byte-pair encoding, without a loss) or word_pieces (BERT's).
-        ngrams: words (1 to 3), characters within words (1 to 5), both, or auto (both up to 4 MB).
-        num_ngrams: largest number of n-grams of each kind: those in the most training reviews.
-        hash_ngrams: an n-gram's id is its hash among `num_ngrams`, and none are counted.
+        tokenizer: pieces (SentencePiece), bytes (lossless byte-level BPE) or word_pieces (of BERT).
+        ngrams: words (1 to 3), characters within words (1 to 5), both, or auto: both up to 4 MB of
+            training text, otherwise words.
+        num_ngrams: maximum number of n-grams of each kind, by document frequency in training.
+        hash_ngrams: ids are hashes of n-grams into `num_ngrams` buckets; no vocabulary is counted.
     """
     labelled = Pipeline(
         name="imdb",

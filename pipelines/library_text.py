@@ -19,19 +19,19 @@ from pipelines.steps import text
 from zoo.spec import Field
 
 LIMITS = {
-    "vocab_size": (6, None),  # five pieces are special
+    "vocab_size": (6, None),  # five are special tokens
     "max_length": (2, None),
     "split_seed": (0, 2_147_483_648),
 }
 _KINDS = ("comment", "docstring", "docstring of docstrings")
 _LISTED = _KINDS.index("docstring of docstrings")
 _SHORTEST = 40  # characters of a comment
-_TELLING = 40  # characters of a line that two texts share if one is of the other
+_TELLING = 40  # characters; texts that share a line this long count as overlapping
 _SKIPPED = {"test", "tests", "idle_test", "site-packages", "lib2to3", "__pycache__"}
 
 
 class LibraryText(tfds.core.GeneratorBasedBuilder):
-    """One example per docstring or block of comments, none twice."""
+    """One example per docstring or block of comments, without duplicates."""
 
     VERSION = tfds.core.Version("1.0.0")
     BUILDER_CONFIGS = [  # noqa: RUF012
@@ -54,14 +54,14 @@ class LibraryText(tfds.core.GeneratorBasedBuilder):
     def _generate_examples(self):
         library = Path(sysconfig.get_path("stdlib"))
         kinds = dict.fromkeys(labelled.distinct_docstrings(library), _LISTED)
-        for kind, found in read_texts(library):
-            kinds.setdefault(found, _KINDS.index(kind))
-        for i, (found, kind) in enumerate(sorted(kinds.items())):
-            yield i, {"text": found, "kind": kind}
+        for kind, content in read_texts(library):
+            kinds.setdefault(content, _KINDS.index(kind))
+        for i, (content, kind) in enumerate(sorted(kinds.items())):
+            yield i, {"text": content, "kind": kind}
 
 
 def read_texts(library: Path) -> Iterator[tuple[str, str]]:
-    """(kind, text) of every docstring and comment of the files of a library, tests left out."""
+    """(kind, text) of every docstring and comment in the files of a library, without its tests."""
     for file in sorted(library.rglob("*.py")):
         if _SKIPPED & set(file.relative_to(library).parts):
             continue
@@ -73,18 +73,18 @@ def read_texts(library: Path) -> Iterator[tuple[str, str]]:
 
 
 def comments_in(source: bytes) -> Iterator[str]:
-    """Blocks of comments that stand on lines of their own, as one text each."""
+    """Blocks of comments on lines of their own, as one text per block."""
     block: list[str] = []
     last = -1
     tokens = tokenize.tokenize(io.BytesIO(source).readline)
     for token in (t for t in tokens if t.type == tokenize.COMMENT):
-        alone = not token.line[: token.start[1]].strip()
-        words = token.string.lstrip("#").strip()
-        if block and not (alone and token.start[0] == last + 1):
+        own_line = not token.line[: token.start[1]].strip()
+        content = token.string.lstrip("#").strip()
+        if block and not (own_line and token.start[0] == last + 1):
             yield from _long_enough(block)
             block = []
-        if alone and words.strip("-=#*~ ") and not token.string.startswith("#!"):
-            block.append(words)
+        if own_line and content.strip("-=#*~ ") and not token.string.startswith("#!"):
+            block.append(content)
             last = token.start[0]
     yield from _long_enough(block)
 
@@ -104,14 +104,15 @@ def pipeline(
 ) -> Pipeline:
     """About 90 / 5 / 5 % for training / validation / test, by content.
 
-    What `docstrings` validates and tests on under the same `split_seed` is left out, with every
-    text that shares a line of 40 characters with it: a model trained here has not seen it.
+    The validation and test texts of `docstrings` with the same `split_seed` are left out, and so is
+    every text that shares a line of 40 characters or more with one of them: a model trained here
+    has not seen them.
 
     Args:
-        vocab_size: largest number of pieces in the vocabulary, learnt from the training texts.
-        max_length: largest number of pieces of a text; longer texts lose their middle.
-        tokenizer: pieces, bytes (byte-pair encoding, without a loss) or word_pieces (BERT's).
-        split_seed: of the split of `docstrings`, and of this one.
+        vocab_size: maximum number of tokens in the vocabulary, learnt from the training texts.
+        max_length: maximum number of tokens per text; longer texts lose their middle.
+        tokenizer: pieces (SentencePiece), bytes (lossless byte-level BPE) or word_pieces (of BERT).
+        split_seed: seed of this split and of that of `docstrings`.
     """
 
     def cut(rows):
@@ -136,7 +137,7 @@ def pipeline(
 
 
 def _without_held_out(rows: Rows, split_seed: int) -> dict[str, Rows]:
-    """Rows by split, without the validation and test texts of `docstrings` and what has a line."""
+    """Rows by split, without the held-out texts of `docstrings` and all that overlap with them."""
     listed = rows.table["kind"] == _LISTED
     of_docstrings = labelled.cut(splits.take(rows, np.flatnonzero(listed)), split_seed)
     held: set[bytes] = set()
@@ -156,6 +157,6 @@ def _without_held_out(rows: Rows, split_seed: int) -> dict[str, Rows]:
 
 
 def _telling(one: bytes) -> set[bytes]:
-    """A text and its lines that are long enough to tell where they come from."""
+    """A text, and those of its lines that are long enough to identify it."""
     lines = (line.strip() for line in one.split(b"\n"))
     return {one, *(line for line in lines if len(line) >= _TELLING)}

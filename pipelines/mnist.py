@@ -16,7 +16,7 @@ def pipeline(*, augment: bool = True, labels: int = 0, **shared) -> Pipeline:
 
     Args:
         augment: rotate by up to 10 degrees, zoom by up to 10%, shift by up to 2 pixels.
-        labels: training images that keep their labels, as many of each class; 0: all.
+        labels: number of training images that keep their labels, equal per class; 0: all.
         shared: options of `augmented`.
     """
     pipeline = Pipeline(

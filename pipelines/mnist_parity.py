@@ -10,7 +10,7 @@ _MEAN, _STD = 0.1307, 0.3081  # of all training pixels, as fractions of 255
 
 
 def pipeline(*, data_dir: str | None = None, augment: bool = False) -> Pipeline:
-    """The rows of `mnist` in the same splits; the target is the digit modulo two.
+    """The rows of `mnist` in the same splits; the target is the digit modulo 2.
 
     Args:
         data_dir: TFDS's data folder.

@@ -1,7 +1,7 @@
 """Shapes: drawn 32x32 colour images of ten kinds of figure, in the format of CIFAR-10.
 
-Position, size, rotation, colours, lighting, noise and clutter vary, and a figure is as often darker
-as lighter than its background, so a single pixel carries no information: a linear model stays near
+Position, size, rotation, colours, lighting, noise and clutter vary, and a figure is darker than its
+background as often as lighter, so a single pixel carries no information: a linear model stays near
 chance.
 """
 
@@ -138,7 +138,7 @@ def pipeline(*, augment: bool = False, labels: int = 0, **shared) -> Pipeline:
 
     Args:
         augment: shift by up to 4 pixels and mirror.
-        labels: training images that keep their labels, as many of each class; 0: all.
+        labels: number of training images that keep their labels, equal per class; 0: all.
         shared: options of `augmented`.
     """
     pipeline = Pipeline(

@@ -1,4 +1,4 @@
-"""Your own texts, a file each, in a folder a class: --pipeline=text_folder --data_files=reviews."""
+"""Your own texts, one per file, a folder per class: --pipeline=text_folder --data_files=reviews."""
 
 import dataclasses
 import hashlib
@@ -20,7 +20,7 @@ from pipelines.steps.ngrams import ngrams_form
 from pipelines.storage.progress import progress
 
 LIMITS = {
-    "vocab_size": (6, None),  # five pieces are special
+    "vocab_size": (6, None),  # five are special tokens
     "max_length": (2, None),
     "num_ngrams": (1, 1_073_741_824),
     "split_seed": (0, 2_147_483_648),
@@ -41,32 +41,34 @@ def pipeline(
     validation: float = 0.1,
     test: float = 0.2,
 ) -> Pipeline:
-    """A `.txt` file for each text in a folder for each class, or train/ and test/ with these.
+    """One `.txt` file per text in one folder per class, or train/ and test/ with such folders.
 
     As in aclImdb: train/pos/*.txt, train/neg/*.txt, test/pos/*.txt. A split without a folder of its
-    own is cut from train by content. Texts in folders called unsup, unsupervised, unlabeled or
+    own is cut from train by content hash. Texts in folders called unsup, unsupervised, unlabeled or
     unlabelled have no class.
 
-    Without labels (--task=masked_lm) a folder of files is enough, and each text is in the split in
-    which it is with labels. Where there are texts without a class, these are trained on too, and
-    validation and test are some of them: no text that a classifier is tested on is read for that.
+    Without labels (--task=masked_lm) a folder of files is enough, and each text is in the same
+    split as with labels. Texts without a class, if there are any, are used for training too, and
+    validation and test are then taken from them alone: texts that a classifier is validated or
+    tested on are not used.
 
     Args:
-        data_files: the folder, or one for each split where their names do not say it:
+        data_files: the folder, or one for each split if folder names do not tell the splits:
             "train=reviews/old,test=reviews/new".
-        vocab_size: largest number of pieces in the vocabulary, learnt from the training texts.
-        max_length: largest number of pieces of a text; longer texts lose their middle.
-        tokenizer: pieces, bytes (byte-pair encoding, without a loss) or word_pieces (BERT's).
-        ngrams: words (1 to 3), characters within words (1 to 5), both, or auto: both up to 4 MB.
-        num_ngrams: largest number of n-grams of each kind: those in the most training texts.
-        hash_ngrams: an n-gram's id is its hash among `num_ngrams`, and none are counted.
-        encoding: of files that are neither UTF-8 nor UTF-16 with a mark, such as cp1252.
-        split_seed: another seed gives another split by content.
-        validation: fraction of the texts, as is `test`.
+        vocab_size: maximum number of tokens in the vocabulary, learnt from the training texts.
+        max_length: maximum number of tokens per text; longer texts lose their middle.
+        tokenizer: pieces (SentencePiece), bytes (lossless byte-level BPE) or word_pieces (of BERT).
+        ngrams: words (1 to 3), characters within words (1 to 5), both, or auto: both up to 4 MB of
+            training text, otherwise words.
+        num_ngrams: maximum number of n-grams of each kind, by document frequency in training.
+        hash_ngrams: ids are hashes of n-grams into `num_ngrams` buckets; no vocabulary is counted.
+        encoding: of files in neither UTF-8 nor UTF-16 with a byte-order mark, such as cp1252.
+        split_seed: seed of the split by content hash.
+        validation: fraction of the texts, like `test`.
 
     Raises:
-        DataError: (when it is read) no such folder, no classes in it, a class without texts, or
-            bytes that are not text.
+        DataError: (when the data is read) the folder does not exist or has no classes, a class has
+            no texts, or a file is not text.
     """
     cut = Cut(split_seed, validation, test)
 
@@ -100,11 +102,11 @@ class _Opened(NamedTuple):
 
     texts: Texts
     remarks: list[str]
-    read: Callable[[Mapping[str, Rows]], dict[str, Rows]]  # rows of these -> rows of texts
+    read: Callable[[Mapping[str, Rows]], dict[str, Rows]]  # rows of texts or paths -> of texts
 
 
 def _open(found: text_folders.Found, source: str, encoding: str) -> _Opened:
-    """Reads all files. DataError: one is not text, or its lines may be the texts."""
+    """Reads all files. DataError: a file is not text, or each of its lines may be a text."""
     in_memory = sum(text_files.sizes(str(file.path) for file in found.files)) <= RAM_BUDGET
     empty: list[str] = []
 
@@ -133,7 +135,7 @@ def _open(found: text_folders.Found, source: str, encoding: str) -> _Opened:
 
 
 def _by_number(rows: Rows, digest: Mapping[bytes, int], encoding: str) -> Rows:
-    """Rows of paths as rows of texts, whose files are read when they are needed."""
+    """Rows of paths as rows of texts whose files are read on demand."""
     paths = rows.table[texts.FIELD]
     content = np.array([digest[path] for path in paths.tolist()], np.int64)
     others = [rows.table[name] for name in rows.table if name != texts.FIELD]

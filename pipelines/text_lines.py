@@ -17,14 +17,14 @@ from pipelines.steps.ngrams import ngrams_form
 from pipelines.storage.progress import progress
 
 LIMITS = {
-    "vocab_size": (6, None),  # five pieces are special
+    "vocab_size": (6, None),  # five are special tokens
     "max_length": (2, None),
     "num_ngrams": (1, 1_073_741_824),
     "split_seed": (0, 2_147_483_648),
 }
-_FEW = 20  # texts, of which a class may have one
-_MANY = 20  # files of a folder, each of which would be a class
-_SHORT = 3  # lines of a file in the mean, below which it looks like one text
+_FEW = 20  # texts; with fewer, a class may have a single text
+_MANY = 20  # files in a folder; from here on, one class per file is doubtful
+_SHORT = 3  # mean lines per file; with fewer, each file looks like one text
 
 
 _log = logging.getLogger(__name__)
@@ -48,29 +48,30 @@ def pipeline(
     """A file with a label, a tab and a text on each line, or a folder with one file per class.
 
     In a folder each `.txt` file is a class of the same name, and each of its lines a text. Blank
-    lines are skipped. A split without files of its own is cut from train by content.
+    lines are skipped. A split without files of its own is cut from train by content hash.
 
-    Without labels (--task=masked_lm) each line is a text, whatever the file. Labels before a tab in
-    every line are dropped. Each text is in the split in which it is with labels.
+    Without labels (--task=masked_lm) each line of any file is a text. Labels are dropped if every
+    line has one before a tab. Each text is in the same split as with labels.
 
     Args:
         data_files: files or folders separated by commas, or one for each split:
             "train=a.tsv,test=b.tsv".
-        vocab_size: largest number of pieces in the vocabulary, which the training texts define.
-        max_length: largest number of pieces of a text; longer texts lose their middle.
-        tokenizer: pieces, bytes (byte-pair encoding, without a loss) or word_pieces (BERT's).
-        ngrams: words (1 to 3), characters within words (1 to 5), both, or auto: both up to 4 MB.
-        num_ngrams: largest number of n-grams of each kind: those in the most training texts.
-        hash_ngrams: an n-gram's id is its hash among `num_ngrams`, and none are counted.
-        encoding: of files that are neither UTF-8 nor UTF-16 with a mark, such as cp1252.
-        lines: texts or labelled, where labels are not needed and it is not clear whether lines
-            have one before a tab.
-        split_seed: another seed gives another split by content.
-        validation: fraction of the texts, as is `test`.
+        vocab_size: maximum number of tokens in the vocabulary, learnt from the training texts.
+        max_length: maximum number of tokens per text; longer texts lose their middle.
+        tokenizer: pieces (SentencePiece), bytes (lossless byte-level BPE) or word_pieces (of BERT).
+        ngrams: words (1 to 3), characters within words (1 to 5), both, or auto: both up to 4 MB of
+            training text, otherwise words.
+        num_ngrams: maximum number of n-grams of each kind, by document frequency in training.
+        hash_ngrams: ids are hashes of n-grams into `num_ngrams` buckets; no vocabulary is counted.
+        encoding: of files in neither UTF-8 nor UTF-16 with a byte-order mark, such as cp1252.
+        lines: for tasks without labels: texts, if each whole line is a text, or labelled, if lines
+            have a label before a tab; empty: inferred.
+        split_seed: seed of the split by content hash.
+        validation: fraction of the texts, like `test`.
 
     Raises:
-        DataError: (when it is read) no such file, a line without a tab, bytes that are not text,
-            or only one class.
+        DataError: (when the data is read) a file does not exist or is not text, a line has no tab,
+            or there is only one class.
     """
     cut = Cut(split_seed, validation, test)
     forms = {
@@ -99,9 +100,9 @@ def _labelled(
             f"lines={shown(lines)}: with labels lines are labelled; {line_files.UNLABELLED}"
         )
     sources = line_files.sources(data_files)
-    found = _gathered((line_files.labelled(s, encoding) for s in sources), sources)
-    _check_folders(data_files, sources, found)
-    return texts.labelled(found, data_files, cut, _header(found))
+    gathered = _gathered((line_files.labelled(s, encoding) for s in sources), sources)
+    _check_folders(data_files, sources, gathered)
+    return texts.labelled(gathered, data_files, cut, _header(gathered))
 
 
 def _unlabelled(
@@ -111,9 +112,9 @@ def _unlabelled(
     sources = line_files.sources(data_files)
     dropped = line_files.have_labels(data_files, sources, encoding, lines)
     each = (line_files.without_labels(source, encoding, dropped, lines) for source in sources)
-    found = _gathered(each, sources)
-    _hint_at_files(data_files, sources, found)
-    return texts.unlabelled(found, data_files, cut)
+    gathered = _gathered(each, sources)
+    _hint_at_files(data_files, sources, gathered)
+    return texts.unlabelled(gathered, data_files, cut)
 
 
 def _gathered(found: Iterable[Iterable[Text]], sources: Sequence[Source]) -> Texts:
@@ -123,7 +124,7 @@ def _gathered(found: Iterable[Iterable[Text]], sources: Sequence[Source]) -> Tex
 
 
 def _check_folders(data_files: str, sources: Sequence[Source], found: Texts) -> None:
-    """DataError: each file of a folder looks like one text, and would be a class."""
+    """DataError: a folder has a single file, or many files that look like one text each."""
     if not all(source.of_folder for source in sources):
         return
     number, lines = len(sources), len(found.contents)
@@ -151,7 +152,7 @@ def _hint_at_files(data_files: str, sources: Sequence[Source], found: Texts) -> 
 
 
 def _header(found: Texts) -> Iterator[str]:
-    """A warning where the first text has a class of its own."""
+    """Warns if the first text is the only one of its class: it may be a header."""
     first = found.split_of.index("train")
     label, several = found.labels[first], len(found.contents) >= _FEW
     if several and Counter(found.labels)[label] == 1:

@@ -28,7 +28,7 @@ from zoo.spec import Field
 
 _log = logging.getLogger(__name__)
 LIMITS = {
-    "vocab_size": (6, None),  # five pieces are special
+    "vocab_size": (6, None),  # five are special tokens
     "max_length": (2, None),
     "num_ngrams": (1, 1_073_741_824),
     "split_seed": (0, 2_147_483_648),
@@ -56,34 +56,36 @@ def pipeline(
     validation: float = 0.1,
     test: float = 0.2,
 ) -> Pipeline:
-    """A column of texts and one of labels, in text files with a header or with JSON on each line.
+    """A column of texts and one of labels, in text files with a header or as JSON lines.
 
-    Without labels (--task=masked_lm) no target is needed, and each text is in the split in which it
-    is with labels.
+    Without labels (--task=masked_lm) no target is needed, and each text is in the same split as
+    with labels.
 
     Args:
         data_files: files, folders or patterns separated by commas, or one for each split:
-            "train=a.csv,test=b.csv". A missing split is cut from train by the texts' content.
+            "train=a.csv,test=b.csv". A missing split is cut from train by a hash of the texts.
         target: the column to predict, or several columns of 0 and 1, separated by commas.
-        text: the column of texts; empty: the only one of free text, or the only other one.
+        text: the column of texts; empty: the only column of free text, or the only one besides the
+            target.
         task: regression, binary, classification or multi_label; empty: inferred.
-        labels: as_written, if classes that differ only in case or spaces are different ones.
-        missing: cells of the target that mean missing, besides empty ones: "NA|?".
-        categories: the target, if it is classes though it looks like numbers.
-        decimal: point or comma, where the numbers of the target do not say.
-        vocab_size: largest number of pieces in the vocabulary, learnt from the training texts.
-        max_length: largest number of pieces of a text; longer texts lose their middle.
-        tokenizer: pieces, bytes (byte-pair encoding, without a loss) or word_pieces (BERT's).
-        ngrams: words (1 to 3), characters within words (1 to 5), both, or auto: both up to 4 MB.
-        num_ngrams: largest number of n-grams of each kind: those in the most training texts.
-        hash_ngrams: an n-gram's id is its hash among `num_ngrams`, and none are counted.
-        encoding: of files that are neither UTF-8 nor UTF-16 with a mark, such as cp1252.
-        split_seed: another seed gives another split by content.
-        validation: fraction of the texts, as is `test`.
+        labels: as_written keeps classes apart that differ only in case or spaces.
+        missing: target cells that mean missing, besides empty ones: "NA|?".
+        categories: the name of the target, if its numbers are classes.
+        decimal: point or comma, where the numbers of the target are ambiguous.
+        vocab_size: maximum number of tokens in the vocabulary, learnt from the training texts.
+        max_length: maximum number of tokens per text; longer texts lose their middle.
+        tokenizer: pieces (SentencePiece), bytes (lossless byte-level BPE) or word_pieces (of BERT).
+        ngrams: words (1 to 3), characters within words (1 to 5), both, or auto: both up to 4 MB of
+            training text, otherwise words.
+        num_ngrams: maximum number of n-grams of each kind, by document frequency in training.
+        hash_ngrams: ids are hashes of n-grams into `num_ngrams` buckets; no vocabulary is counted.
+        encoding: of files in neither UTF-8 nor UTF-16 with a byte-order mark, such as cp1252.
+        split_seed: seed of the split by content hash.
+        validation: fraction of the texts, like `test`.
 
     Raises:
-        DataError: (when it is read) a file or line that cannot be read, no such column, or several
-            that may be the text.
+        DataError: (when the data is read) a file or line cannot be read, a column does not exist,
+            or several columns may be the text.
     """
     cut, chosen = Cut(split_seed, validation, test), Chosen(target, task, labels=labels)
 
@@ -119,7 +121,7 @@ def _contents(cells: TableCells, column: str) -> np.ndarray:
 
 
 def _plain(content: bytes) -> bytes:
-    """As files of lines and folders have the same text: line feeds, no white space around it."""
+    """The text as `text_lines` and `text_folder` read it: stripped, with line feeds."""
     text = content.decode().replace("\r\n", "\n").replace("\r", "\n")
     return text.strip().encode()
 
@@ -141,10 +143,10 @@ def _unlabelled(
 ) -> tuple[dict[str, Rows], Schema]:
     """The rows that have a text; logs a summary."""
     contents = _contents(cells, column)
-    found = _texts(cells, contents, np.flatnonzero(contents != b""))
-    remarks = _left_out(column, len(contents) - len(found.contents))
+    selected = _texts(cells, contents, np.flatnonzero(contents != b""))
+    remarks = _left_out(column, len(contents) - len(selected.contents))
     field = table_file.field_name(column)
-    return texts.unlabelled(found, source, cut, remarks, field=field)
+    return texts.unlabelled(selected, source, cut, remarks, field=field)
 
 
 def _labelled(
@@ -160,20 +162,20 @@ def _labelled(
     with_text = np.flatnonzero(contents != b"")
     predicted = any_table.predicted(cells, asked, options, with_text)
     chosen = targets.choose(predicted, options.task)
-    found = _texts(cells, contents, with_text[chosen.present])
+    selected = _texts(cells, contents, with_text[chosen.present])
     if chosen.field.ids is not None:
-        found = found._replace(labels=[chosen.class_names[i] for i in chosen.values])
+        selected = selected._replace(labels=[chosen.class_names[i] for i in chosen.values])
     schema = _schema(column, options.target, chosen)
     [field], name = schema.raw, options.target
-    table_of = {field: found.contents, name: chosen.values}
-    whole = Rows(len(found.contents), {**schema.raw, name: chosen.field}, name, table=table_of)
-    rows, digest = texts.by_split(whole, found, cut)
+    table_of = {field: selected.contents, name: chosen.values}
+    whole = Rows(len(selected.contents), {**schema.raw, name: chosen.field}, name, table=table_of)
+    rows, digest = texts.by_split(whole, selected, cut)
     lines = [
-        *texts.summary(found, source, digest),
+        *texts.summary(selected, source, digest),
         *(line for column in predicted for line in column.remark.splitlines()),
         f"target {shown(name, table_file.NAME)}: {chosen.summary()}",
         *_left_out(column, len(contents) - len(with_text)),
-        *_left_out(name, len(with_text) - len(found.contents)),
+        *_left_out(name, len(with_text) - len(selected.contents)),
     ]
     _log.info("\n".join(lines))
     table.warn_of_classes(rows, schema)

@@ -37,13 +37,14 @@ def pipeline(
         validation_percent: percentage of the training split.
         padding: largest shift of a training image, in pixels.
         flip: mirror half of the training images.
-        labels: training images that keep their labels, as many of each class; 0: all.
-        test_split: TFDS's split that is tested on, where `test` has no labels: "validation" for
+        labels: number of training images that keep their labels, equal per class; 0: all.
+        test_split: TFDS's split to test on, if its `test` has no labels: "validation" for
             "imagenet2012".
         shared: options of `augmented`.
 
     Raises:
-        DataError: (once its description is read) it does not have images with one class each.
+        DataError: (once its description is read) the data set does not have images with one class
+            each.
     """
 
     def declare(info: Any) -> tuple[Schema, dict[str, str]]:
@@ -59,7 +60,7 @@ def pipeline(
         if padding >= side:
             raise DataError(f"padding={padding} must be less than the images' {side} pixels")
         schema = classes({"image": Field(shape, "uint8")}, tuple(features["label"].names))
-        # Two classes are two logits too, so that every network for images takes them.
+        # Two classes also get two logits, so that every image model accepts them.
         schema = schema._replace(task="classification", outputs=len(schema.class_names))
         return schema, by_percent(dataset, info.splits, validation_percent, test_split)
 

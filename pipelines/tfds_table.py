@@ -20,7 +20,7 @@ from pipelines.storage.builders import ensure_prepared, find_builder
 LIMITS = {"split_seed": (0, 2_147_483_648)}
 
 _CHUNK = 1024  # examples decoded at a time
-_WIDEST = 1000  # numbers of a vector that still count as columns
+_WIDEST = 1000  # numbers in the longest vector that is read as columns
 
 
 def pipeline(
@@ -38,8 +38,8 @@ def pipeline(
 ) -> Pipeline:
     """Numbers, booleans, classes, texts and vectors of numbers, also nested ones, as columns.
 
-    Classes and texts are sent by name. TFDS's own validation and test splits are used if it has
-    them; a missing one is cut from the training split by content.
+    The exported model takes classes by name. TFDS's own validation and test splits are used if it
+    has them; a missing one is cut from the training split by content hash.
 
     Args:
         dataset: TFDS's name, with a configuration and version if needed: "penguins/processed".
@@ -47,14 +47,14 @@ def pipeline(
         data_dir: TFDS's data folder.
         task: regression, binary, classification or multi_label; empty: inferred.
         ignore: columns to leave out, separated by commas.
-        missing: cells that mean missing: "NA|-999" in every column, "age:-999" in one; "age:" none.
-            Without it the cells themselves decide.
-        keep: columns to use though they count the rows, separated by commas.
-        split_seed: another seed gives another split by content.
-        validation: fraction of the rows, as is `test`.
+        missing: cells that mean missing: "NA|-999" in every column, "age:-999" in one, "age:" none
+            in it; empty: inferred from the cells.
+        keep: columns to use although they look like row numbers, separated by commas.
+        split_seed: seed of the split by content hash.
+        validation: fraction of the rows, like `test`.
 
     Raises:
-        DataError: TFDS has no such set, or it is not a table, or has no such column.
+        DataError: TFDS has no such data set, it is not a table, or it has no such column.
     """
 
     def read() -> tuple[dict[str, Rows], Schema]:
@@ -104,7 +104,7 @@ def _whole(
 
 
 def _flat(features: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    """Path -> feature ("features/age") of all features that can be columns."""
+    """Path, such as "features/age", -> feature, of all features that can be columns."""
     flat: dict[str, Any] = {}
     for name, feature in features.items():
         if isinstance(feature, tfds.features.FeaturesDict):
@@ -144,11 +144,11 @@ def _supervised(dataset: str, info: tfds.core.DatasetInfo, features: Mapping[str
 
 
 def _read(builder: tfds.core.DatasetBuilder, name: str, paths: list[str]) -> dict[str, np.ndarray]:
-    """Every example of a split, by path."""
+    """The values of all examples of a split, by path."""
     parts: dict[str, list[np.ndarray]] = {path: [] for path in paths}
 
     def by_path(example: Mapping[str, Any]) -> dict[str, Any]:
-        """Without the features that are no columns: their sizes may differ."""
+        """Leaves out features that are not columns: their sizes may differ."""
         value = lambda path: functools.reduce(operator.getitem, path.split("/"), example)
         return {path: value(path) for path in paths}
 
@@ -164,7 +164,7 @@ def _read(builder: tfds.core.DatasetBuilder, name: str, paths: list[str]) -> dic
 def _columns(path: str, feature: Any, values: np.ndarray, asked: Mapping[str, Asked]) -> list:
     names, classes = _names(path, feature), tuple(getattr(feature, "names", None) or ())
     if classes:
-        known = np.array([name.encode() for name in classes] + [b""], object)  # -1: not known
+        known = np.array([name.encode() for name in classes] + [b""], object)  # -1: unknown
         texts, reading = known[values], Reading("text", words=(b"",))
         distinct = len(set(texts.tolist()) - {b""})
         return [Column(names[0], "text", texts, distinct, {}, classes=classes, reading=reading)]

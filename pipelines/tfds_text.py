@@ -13,7 +13,7 @@ from pipelines.steps.ngrams import ngrams_form
 from zoo.spec import Field
 
 LIMITS = {
-    "vocab_size": (6, None),  # five pieces are special
+    "vocab_size": (6, None),  # five are special tokens
     "max_length": (2, None),
     "num_ngrams": (1, 1_073_741_824),
     "validation_percent": (1, 100),
@@ -36,25 +36,26 @@ def pipeline(
 ) -> Pipeline:
     """Validation is the end of the training split; test is TFDS's `test`, or else `validation`.
 
-    Without labels, texts of the split `unsupervised` are trained on too where there is one, and
-    others of it are validation and test.
+    Tasks without labels also train on the split `unsupervised`, if it exists, and take validation
+    and test from it.
 
     Args:
         dataset: TFDS's name, with a configuration and version if needed: "ag_news_subset:1.0.0".
         field: name of the text; required if there are several.
-        vocab_size: largest number of pieces in the vocabulary, learnt from the training texts.
-        max_length: largest number of pieces of a text; longer texts lose their middle.
-        tokenizer: pieces, bytes (byte-pair encoding, without a loss) or word_pieces (BERT's).
-        ngrams: words (1 to 3), characters within words (1 to 5), both, or auto: both up to 4 MB.
-        num_ngrams: largest number of n-grams of each kind: those in the most training texts.
-        hash_ngrams: an n-gram's id is its hash among `num_ngrams`, and none are counted.
+        vocab_size: maximum number of tokens in the vocabulary, learnt from the training texts.
+        max_length: maximum number of tokens per text; longer texts lose their middle.
+        tokenizer: pieces (SentencePiece), bytes (lossless byte-level BPE) or word_pieces (of BERT).
+        ngrams: words (1 to 3), characters within words (1 to 5), both, or auto: both up to 4 MB of
+            training text, otherwise words.
+        num_ngrams: maximum number of n-grams of each kind, by document frequency in training.
+        hash_ngrams: ids are hashes of n-grams into `num_ngrams` buckets; no vocabulary is counted.
         validation_percent: percentage of the training split.
-        test_split: TFDS's split that is tested on, where `test` has no labels: "validation" for
+        test_split: TFDS's split to test on, if its `test` has no labels: "validation" for
             "glue/sst2".
 
     Raises:
-        DataError: (once its description is read) it has no texts, or needs classes and has not one
-            for each text.
+        DataError: (once its description is read) the data set has no texts, or classes are needed
+            and it does not have one for each text.
     """
 
     def declare(info: Any) -> tuple[Schema, dict[str, str]]:
@@ -88,7 +89,7 @@ def _texts(features: Any) -> list[str]:
 
 
 def _chosen(dataset: str, features: Any, field: str) -> str:
-    """The name of the text. DataError: there is none, or several and none was chosen."""
+    """The name of the text field. DataError: there is none, or several and none was chosen."""
     texts = _texts(features)
     if not texts:
         raise DataError(f"{dataset} has no text; it has {sorted(features)}")
@@ -100,7 +101,7 @@ def _chosen(dataset: str, features: Any, field: str) -> str:
 
 
 def _splits(dataset: str, available: Collection[str], validation: int) -> dict[str, str]:
-    """TFDS's names of our splits where no labels are needed: no test text is trained on."""
+    """TFDS's names of our splits for tasks without labels: training uses no test text."""
     kept, half = 100 - max(2, validation), 100 - max(1, validation // 2)
     more = _MORE in available
     if more or (available and not {"test", "validation"} & set(available)):

@@ -1,4 +1,4 @@
-"""Tables as CSV or as JSON lines, of which a few columns are used: their cells and their target."""
+"""CSV files or JSON lines of which only a few columns are used: their cells and their target."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -16,10 +16,10 @@ _SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json")
 
 
 def read(data_files: str, encoding: str, fewest: int = 2) -> tuple[TableCells, Mapping[str, str]]:
-    """The cells of all files, and where columns of JSON hold lists or objects.
+    """The cells of all files; and column -> "file:line" where JSON first has a list or an object.
 
     Args:
-        fewest: columns that are expected.
+        fewest: least number of columns that is expected.
 
     Raises:
         DataError: no such file, files of both kinds, or a row that cannot be read.
@@ -37,10 +37,10 @@ def read(data_files: str, encoding: str, fewest: int = 2) -> tuple[TableCells, M
 def asked(
     cells: TableCells, wanted: Sequence[str], categories: str, missing: str, decimal: str
 ) -> dict[str, readings.Asked]:
-    """What the options say about the target.
+    """The options for each column; see `readings.asked`.
 
     Args:
-        wanted: its columns.
+        wanted: the target's columns.
     """
     return readings.asked(
         cells.names,
@@ -54,11 +54,11 @@ def asked(
 def predicted(
     cells: TableCells, asked: Mapping[str, readings.Asked], options: Chosen, rows: np.ndarray
 ) -> list[Column]:
-    """The columns of the target in some rows (M,)."""
+    """The target's columns, in these `rows` (M,) only."""
     wanted = table.named(cells.names, options.target, "target")
-    found = {name: cells.columns[cells.names.index(name)] for name in wanted}
-    several = misplaced.several_labels(wanted[0], found[wanted[0]]) if len(wanted) == 1 else ""
+    by_name = {name: cells.columns[cells.names.index(name)] for name in wanted}
+    several = misplaced.several_labels(wanted[0], by_name[wanted[0]]) if len(wanted) == 1 else ""
     if several:
         _log.warning(several)
-    read = [columns.infer(name, found[name], cells.where, asked[name]) for name in wanted]
-    return [table.labelled(c._replace(values=c.values[rows]), options) for c in read]
+    inferred = [columns.infer(name, by_name[name], cells.where, asked[name]) for name in wanted]
+    return [table.labelled(c._replace(values=c.values[rows]), options) for c in inferred]

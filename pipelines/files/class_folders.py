@@ -1,4 +1,4 @@
-"""Class folders: the files of each class and split, before any of them is read."""
+"""Folders of classes: lists the files of each class and split without reading them."""
 
 import collections
 import os
@@ -16,7 +16,7 @@ _Paths = Sequence[pathlib.Path]
 
 
 class File(NamedTuple):
-    """One file of the kind that is looked for."""
+    """One file of the wanted kind."""
 
     path: pathlib.Path
     label: int
@@ -26,11 +26,11 @@ class File(NamedTuple):
 class Folder(NamedTuple):
     """The classes and files of a folder."""
 
-    path: pathlib.Path  # that all files are below
+    path: pathlib.Path  # the common parent of all files
     class_names: tuple[str, ...]
     files: tuple[File, ...]
     separate: tuple[str, ...]  # validation or test, where it has a folder of its own
-    others: collections.Counter  # suffix -> number of files that are of another kind
+    others: collections.Counter  # suffix -> number of files of other kinds
     remarks: tuple[str, ...] = ()  # about the folders, for the log
 
 
@@ -42,41 +42,41 @@ IMAGES = Kind("images", "cat/*.jpg", _is_image)
 
 
 def scan(data_files: str | os.PathLike, kind: Kind = IMAGES) -> Folder:
-    """Classes and files of a folder, sorted by name; none is read as a whole.
+    """Classes and files of a folder, sorted by name; no file is read as a whole.
 
     Args:
         data_files: the folder, or one for each split: "train=photos/Training,test=photos/Testing".
-        kind: the files that are looked for.
+        kind: the files to look for.
 
     Raises:
-        DataError: a folder does not exist, has fewer than two classes, a class has no such files,
-            or the folders may be splits as well as classes.
+        DataError: a folder does not exist or has fewer than two classes, a class has no such files,
+            or it is not clear whether the folders are splits or classes.
     """
-    found = layout(chosen(data_files), kind)
-    classes = {split: _labelled(of_split, kind) for split, of_split in found.classes.items()}
+    folders = layout(chosen(data_files), kind)
+    classes = {split: _labelled(of_split, kind) for split, of_split in folders.classes.items()}
     class_names = tuple(classes["train"])
-    _check_classes(found.above[0], classes["train"], kind)
+    _check_classes(folders.above[0], classes["train"], kind)
     files, others = [], collections.Counter()
     for split in (name for name in SPLITS if name in classes):
         of_split = _files(classes[split], class_names, split, kind, others)
         if not of_split:
             raise DataError(f"{split} has no {kind.noun} in folders of classes")
         files += of_split
-    for folder in found.above:
+    for folder in folders.above:
         inside = list(folder.iterdir())
         kinds = (_kind(p) for p in inside if p.is_file() and not is_system(p.name))
         others.update([*kinds, *("system folder" for p in inside if _is_system_folder(p))])
-    separate = tuple(name for name in ("validation", "test") if name in found.classes)
-    above = pathlib.Path(os.path.commonpath(found.above))
-    return Folder(above, class_names, tuple(files), separate, others, found.remarks)
+    separate = tuple(name for name in ("validation", "test") if name in folders.classes)
+    above = pathlib.Path(os.path.commonpath(folders.above))
+    return Folder(above, class_names, tuple(files), separate, others, folders.remarks)
 
 
 def flat(data_files: str | os.PathLike, kind: Kind = IMAGES) -> Folder | None:
-    """All files of a folder that has no classes, whatever folders they are in; None: it has some.
+    """All files below a folder that has no classes, at any depth; None: it has classes.
 
-    There are none where files of the kind lie in the folder itself, unless beside splits of
-    classes; where it has one folder at most; and where its folders are splits with files alone,
-    such as train/ and test/.
+    It has no classes if files of the kind are in the folder itself, unless its subfolders are
+    splits with classes; if it has one subfolder at most; or if its subfolders are splits that hold
+    only files, such as train/ and test/.
 
     Raises:
         DataError: the folder does not exist, or has no such files.
@@ -108,24 +108,24 @@ def flat(data_files: str | os.PathLike, kind: Kind = IMAGES) -> Folder | None:
 
 
 def _has_splits(top: pathlib.Path, kind: Kind) -> bool:
-    """Whether its folders are splits of classes: what lies beside them is in none."""
+    """Whether its subfolders are splits with classes; files beside them belong to no split."""
     try:
         return len(split_folders.layout(top, kind).classes) > 1
-    except DataError:  # unclear, and refused with labels
+    except DataError:  # unclear; with labels this is an error
         return False
 
 
 def layout(
     chosen: pathlib.Path | Mapping[str, list[pathlib.Path]], kind: Kind
 ) -> split_folders.Layout:
-    """The folders of each class and split, those of `kind.without_label` among them."""
+    """The folders of each class and split, including those of `kind.without_label`."""
     if isinstance(chosen, pathlib.Path):
         return split_folders.layout(chosen, kind)
     return split_folders.explicit(chosen)
 
 
 def chosen(data_files: str | os.PathLike) -> pathlib.Path | dict[str, list[pathlib.Path]]:
-    """The folder whose layout is to be found out, or the folders that were named for splits.
+    """The folder whose layout has to be inferred, or the folders that were named for splits.
 
     Raises:
         DataError: there is no such folder.
@@ -135,17 +135,17 @@ def chosen(data_files: str | os.PathLike) -> pathlib.Path | dict[str, list[pathl
     if os.path.isdir(whole):
         return pathlib.Path(whole)
     named = {} if os.path.exists(whole) else text_files.by_split(data_files)
-    found = {split: [os.path.expanduser(p) for p in paths] for split, paths in named.items()}
-    for path in [path for paths in found.values() for path in paths] or [whole]:
+    expanded = {split: [os.path.expanduser(p) for p in paths] for split, paths in named.items()}
+    for path in [path for paths in expanded.values() for path in paths] or [whole]:
         if not os.path.isdir(path):  # False too where pathlib raises: a name of 5 000 characters
             there = os.path.exists(path)
             kind = DataError if there else MissingDataError
             raise kind(f"data_files={shown(path)} {'is a file' if there else 'does not exist'}")
-    # All alike, since their common folder is asked for.
-    absolute = any(os.path.isabs(path) for paths in found.values() for path in paths)
+    # All absolute or all relative: os.path.commonpath takes no mixture.
+    absolute = any(os.path.isabs(path) for paths in expanded.values() for path in paths)
     return {
         split: [pathlib.Path(path).absolute() if absolute else pathlib.Path(path) for path in paths]
-        for split, paths in found.items()
+        for split, paths in expanded.items()
     }
 
 
@@ -176,7 +176,7 @@ def _files(
     kind: Kind,
     others: collections.Counter,
 ) -> list[File]:
-    """The files of a split. DataError: a class that train has not, or of train, without."""
+    """The files of a split. DataError: a class that train lacks, or one of train without files."""
     files = []
     for name, folders in classes.items():
         if name not in class_names:
@@ -204,14 +204,14 @@ def _files(
 def files_below(
     top: pathlib.Path, kind: Kind, others: collections.Counter
 ) -> Iterator[pathlib.Path]:
-    """Files of a kind in a folder and below it, links followed; counts the others by suffix.
+    """Files of a kind at any depth below a folder, following links; counts the others by suffix.
 
-    DataError: a folder cannot be read. Its files would be missing without a word.
+    DataError: a folder cannot be read; to skip it would lose its files silently.
     """
     seen = set()
     for here, folders, names in os.walk(top, onerror=_refuse, followlinks=True):
         status = os.stat(here)
-        if (status.st_dev, status.st_ino) in seen:  # a link that leads back
+        if (status.st_dev, status.st_ino) in seen:  # reached a second time, through a link
             folders.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
@@ -224,7 +224,7 @@ def files_below(
                 yield path
             else:
                 others[_kind(path)] += 1
-    others += collections.Counter()  # drops what was counted zero times
+    others += collections.Counter()  # drops zero counts
 
 
 def _refuse(error: OSError) -> NoReturn:

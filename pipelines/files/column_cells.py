@@ -1,4 +1,4 @@
-"""The cells of one column of a table: the different ones, and which of them each row has."""
+"""The cells of one column of a table: its distinct cells, and which of them each row has."""
 
 import dataclasses
 import functools
@@ -14,12 +14,12 @@ from pipelines.files.table_file import EXACT
 if TYPE_CHECKING:
     import pyarrow
 
-_NOT_PLAIN = re.compile(r"[^0-9eE.+\-]|^[+-]?0[0-9]")  # other than 1.5e-3, or 007
+_NOT_PLAIN = re.compile(r"[^0-9eE.+\-]|^[+-]?0[0-9]")  # characters not in 1.5e-3, or 007
 _AT_ONCE = 2**14  # rows whose cells are joined at a time
 
 
 class Coded(NamedTuple):
-    """Different cells, in the order in which they first occur, and each row's position in them."""
+    """Distinct cells in order of first occurrence, and each row's index into them."""
 
     distinct: Sequence[str]
     codes: np.ndarray  # (N,) int32
@@ -27,7 +27,7 @@ class Coded(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Cells:
-    """The stripped cells of one column; what takes time is found when it is asked for, once."""
+    """The stripped cells of one column; costly properties are computed once, on first use."""
 
     source: "Coded | pyarrow.ChunkedArray"
 
@@ -41,7 +41,7 @@ class Cells:
 
     @functools.cached_property
     def coded(self) -> Coded:
-        """The different cells and their rows."""
+        """The distinct cells, and each row's index into them."""
         if isinstance(self.source, Coded):
             return self.source
         encoded = self.source.combine_chunks().dictionary_encode()
@@ -49,7 +49,7 @@ class Cells:
 
     @functools.cached_property
     def counts(self) -> Mapping[str, int]:
-        """Cell -> how often it occurs, in the order in which they first occur."""
+        """Cell -> number of occurrences, in order of first occurrence."""
         distinct, codes = self.coded
         numbers = np.bincount(codes, minlength=len(distinct)).tolist()
         return dict(zip(distinct, numbers, strict=True))
@@ -58,7 +58,7 @@ class Cells:
     def numbers(self) -> np.ndarray | None:
         """(N,) float64, NaN: empty, if all cells are plain numbers or empty; otherwise None.
 
-        None too where one is beyond 2^53: float64 does not tell whole ones apart there.
+        Also None if one is beyond 2^53, where float64 cannot represent every integer.
         """
         if isinstance(self.source, Coded):
             values = _plain_numbers(self.source.distinct)
@@ -80,19 +80,19 @@ class Cells:
         return int(np.argmax(codes == distinct.index(cell)))
 
     def each(self, values: np.ndarray) -> np.ndarray:
-        """The value of every row, from one for each of the different cells."""
+        """One value per row, from one value per distinct cell."""
         return values[self.coded.codes]
 
 
 def of(cells: Iterable[str]) -> Cells:
-    """Cells of texts, one a row."""
+    """Cells from texts, one per row."""
     gathered = Gathered()
     gathered.extend(cells)
     return gathered.cells()
 
 
 class Gathered:
-    """The cells of a column that come a few at a time: each different one is stored once."""
+    """Collects the cells of a column, a few at a time; each distinct cell is stored once."""
 
     def __init__(self) -> None:
         self._ids: dict[str, int] = {}
@@ -125,7 +125,7 @@ def joined(parts: Sequence[Cells]) -> Cells:
 
 
 def rows(columns: Sequence[Cells]) -> Iterator[bytes]:
-    """Every row in UTF-8, its cells with a NUL between them."""
+    """Every row in UTF-8, its cells joined by NUL."""
     arrow = not any(isinstance(column.source, Coded) for column in columns)
     for first in range(0, len(columns[0]), _AT_ONCE):
         yield from (_arrow_rows if arrow else _coded_rows)(columns, first)
@@ -172,16 +172,16 @@ def _arrow_numbers(cells: "pyarrow.StringArray") -> np.ndarray | None:
     content = b"" if content is None else memoryview(content)[ends[0] : ends[-1]].tobytes()
     if content.translate(None, b"0123456789eE.+-"):
         return None
-    # Two bytes more, so that every cell has a third one: the sign, 0, another digit.
+    # Two more bytes, so that three can be read of every cell: the sign, 0, another digit.
     byte = np.frombuffer(content + b"..", np.uint8)
     start, end = ends[:-1] - ends[0], ends[1:] - ends[0]
     start = start + ((byte[start] == ord("+")) | (byte[start] == ord("-")))
-    coded = (byte[start] == ord("0")) & (byte[start + 1] - ord("0") < 10) & (start + 1 < end)
-    if coded.any():
+    zeros = (byte[start] == ord("0")) & (byte[start + 1] - ord("0") < 10) & (start + 1 < end)
+    if zeros.any():
         return None
     empty = ends[1:] == ends[:-1]
     try:
         present = pyarrow.compute.if_else(pyarrow.array(~empty), cells, None)
         return present.cast(pyarrow.float64()).to_numpy(zero_copy_only=False)
-    except pyarrow.ArrowInvalid:  # +1, or no number
+    except pyarrow.ArrowInvalid:  # +1, or not a number
         return _plain_numbers(cells.to_pylist())

@@ -14,10 +14,10 @@ from pipelines.files.readings import Asked, Reading
 from pipelines.files.shown import shown
 from pipelines.files.table_file import LARGEST, MISSING, NAME, number, quoted
 
-NEARLY_ALL = 0.95  # fraction of distinct cells from which on a column is an identifier
-FEW = 20  # distinct integers up to which a target is a class
-_MOSTLY = 0.9  # fraction of numbers or dates from which on the other cells are errors
-_MANY = 20  # distinct numbers or dates among which one word is no value
+NEARLY_ALL = 0.95  # with a larger fraction of distinct cells, a column is an identifier
+FEW = 20  # a target of at most this many distinct integers is a class
+_MOSTLY = 0.9  # with at least this fraction of numbers or dates, the other cells are errors
+_MANY = 20  # with more distinct numbers or dates, a single word is not a value
 
 
 class Column(NamedTuple):
@@ -28,15 +28,15 @@ class Column(NamedTuple):
     values: np.ndarray  # (N,) float64, NaN: missing (of dates, seconds since 2000); or as `sent`
     distinct: int  # number of different values that are not missing
     spelled: Mapping[str, int]  # spelling of missing cells -> their number
-    remark: str = ""  # one line for each thing worth knowing
-    classes: tuple[str, ...] = ()  # in order, if it is known
+    remark: str = ""  # lines for the log
+    classes: tuple[str, ...] = ()  # in order, if they are known
     reading: Reading | None = None  # None: a plain number, or text
     sent: np.ndarray | None = None  # (N,) bytes in UTF-8, b"": missing; None: numbers are sent
     unit: str = ""  # of dates: the finest unit in which they differ
 
     @property
     def free_text(self) -> bool:
-        """Whether it is a column of texts whose words count, not the whole cells."""
+        """Whether the column is free text: its features are words, not whole cells."""
         return self.reading is not None and self.reading.kind == "words"
 
     @property
@@ -46,13 +46,13 @@ class Column(NamedTuple):
 
 
 class _Known(NamedTuple):
-    """The cells of one column, and what is known of each."""
+    """The cells of one column, and which of them are missing."""
 
     name: str
     cells: Cells
     where: Callable[[int], str]  # row -> "file:line", for messages
     absent: missing.Absent  # which spellings mean missing
-    present: Mapping[str, int]  # other cell -> how often it occurs
+    present: Mapping[str, int]  # cell that is not missing -> number of occurrences
     remarks: list[str]
 
     @property
@@ -68,11 +68,11 @@ class _Known(NamedTuple):
 def infer(
     name: str, cells: Cells, where: Callable[[int], str], asked: Asked | None = None
 ) -> Column:
-    """The column with the type of its cells: number, date or text.
+    """The column with its inferred type: number, date or text.
 
     Args:
         where: row -> "file:line", for messages.
-        asked: what the options say about it.
+        asked: the options for this column.
 
     Raises:
         DataError: nearly all cells are numbers or dates, but not all; or they are ambiguous.
@@ -95,7 +95,7 @@ def infer(
 def of_texts(
     name: str, cells: Cells, where: Callable[[int], str], asked: Asked | None = None
 ) -> Column:
-    """The column of cells that are texts or dates, but no numbers; arguments as of `infer`."""
+    """The column of cells that are texts or dates, but not numbers; arguments as of `infer`."""
     asked, counts = asked or Asked(), cells.counts
     absent = missing.absent(counts, asked)
     present = {cell: n for cell, n in counts.items() if cell not in absent.spelled}
@@ -111,10 +111,10 @@ def number_column(
     known = tuple(v for v in map(_number, asked.missing or ()) if v is not None)
     distinct, counts = np.unique(values[~np.isnan(values)], return_counts=True)
     if asked.missing is None:
-        found = sentinels.of_numbers(distinct, counts, len(values))
+        result = sentinels.of_numbers(distinct, counts, len(values))
         if asked.target and len(distinct) <= FEW and not (distinct % 1).any():
-            found = sentinels.Found((), (*found.certain, *found.perhaps))  # 99 may be a class
-        known, remarks = found.certain, _of_sentinels(name, found, "{:.15g}".format, values)
+            result = sentinels.Found((), (*result.certain, *result.perhaps))  # 99 may be a class
+        known, remarks = result.certain, _of_sentinels(name, result, "{:.15g}".format, values)
     reading = Reading("number", sentinels=known)
     values = np.where(np.isin(values, known), np.nan, values) if known else values
     number = len(distinct) - int(np.isin(distinct, known).sum())
@@ -122,17 +122,17 @@ def number_column(
 
 
 def _numbers(held: _Known, asked: Asked) -> Column | None:
-    """The column, if most of its cells are numbers, plain or as people write them."""
+    """The column, if most of its cells are numbers, plain or formatted such as $1,000."""
     plain = {cell: number(cell) for cell in held.present if cell.lower() not in MISSING}
     if len(plain) == len(held.present) and None not in plain.values():
-        found = numbers.Written("", plain)
+        parsed = numbers.Written("", plain)
     else:
-        found = numbers.written(held.name, held.present, held.at, asked.decimal, LARGEST)
-    if asked.dates != "number" and not asked.target and held.present and found.form == "":
+        parsed = numbers.written(held.name, held.present, held.at, asked.decimal, LARGEST)
+    if asked.dates != "number" and not asked.target and held.present and parsed.form == "":
         of_days = dates.digits(held.present)
         if of_days is not None:
             return _date_column(held, asked, of_days)
-    values_of = found.values
+    values_of = parsed.values
     if numbers.are_merged(values_of):
         return None
     if not _decided(held, values_of, "number"):
@@ -142,9 +142,9 @@ def _numbers(held: _Known, asked: Asked) -> Column | None:
     if asked.target:
         remarks = missing.remarks(held.name, held.absent, asked)
         column = column._replace(remark="\n".join([*filter(None, [column.remark]), *remarks]))
-    # Words that only this table uses have to reach the exported model, which alone knows them.
+    # A column with its own words for missing is sent as text: the exported model knows the words.
     own_words = any(number(word) is None for word in held.absent.spelled) and not asked.target
-    if not found.form and not own_words:
+    if not parsed.form and not own_words:
         return column
     remarks = [column.remark] if column.remark else []
     first = next((cell for cell in values_of if number(cell) is None), None)
@@ -152,18 +152,18 @@ def _numbers(held: _Known, asked: Asked) -> Column | None:
         value = f"{values_of[first]:.15g}"
         read = f"{held.shown}: {shown(repr(first), 40)} is read as {value}"
         remarks.insert(0, f"{read}; as text: categories={held.shown}")
-    reading = column.reading._replace(form=found.form or "point", words=_words(held, asked))
+    reading = column.reading._replace(form=parsed.form or "point", words=_words(held, asked))
     return column._replace(remark="\n".join(remarks), reading=reading, sent=_sent(held))
 
 
 def _dates(held: _Known, asked: Asked) -> Column | None:
-    """The column, if most of its cells are dates or times of day; a target is text."""
+    """The column, if most of its cells are dates or times of day; never for a target."""
     if asked.target or not held.present:
         return None
-    found = dates.found(held.name, held.present, held.at, asked.dates)
-    if found is None or not _decided(held, found.moments, "date"):
+    parsed = dates.found(held.name, held.present, held.at, asked.dates)
+    if parsed is None or not _decided(held, parsed.moments, "date"):
         return None
-    return _date_column(held, asked, found)
+    return _date_column(held, asked, parsed)
 
 
 def _date_column(held: _Known, asked: Asked, found: dates.Dates) -> Column:
@@ -172,11 +172,11 @@ def _date_column(held: _Known, asked: Asked, found: dates.Dates) -> Column:
     if asked.missing is None:
         distinct, counts = np.unique(values[~np.isnan(values)], return_counts=True)
         certain, perhaps = sentinels.of_dates(distinct, counts, len(values))
-        sure = sentinels.Found(certain, perhaps)
+        result = sentinels.Found(certain, perhaps)
         spelled = lambda seconds: next(
             cell for cell, moment in found.moments.items() if moment[0] == seconds
         )
-        known, remarks = certain, _of_sentinels(held.name, sure, spelled, values)
+        known, remarks = certain, _of_sentinels(held.name, result, spelled, values)
     values = np.where(np.isin(values, known), np.nan, values)
     local = np.array([local for instant, local in found.moments.values() if instant not in known])
     unit = dates.resolution(local)
@@ -227,30 +227,30 @@ def _text(held: _Known, asked: Asked) -> Column:
 
 
 def _look_like_numbers(held: _Known) -> bool:
-    """Whether most texts are nearly numbers or dates, and no codes, which are digits alone."""
+    """Whether most texts look like numbers or dates, and not like codes (digits only)."""
     some = list(itertools.islice(held.present, 1000))
     return 2 * sum(missing.starts_as_number(c) and not c.isdigit() for c in some) > len(some)
 
 
 def _decided(held: _Known, known: Mapping[str, object], kind: str) -> bool:
-    """Whether a column is one of numbers, or dates: all of its cells are.
+    """Whether all cells of a column are numbers, or dates: those in `known`.
 
     Raises:
         DataError: nearly all are.
     """
-    odd = [cell for cell in held.present if cell not in known]
-    if not odd:
+    others = [cell for cell in held.present if cell not in known]
+    if not others:
         return True
-    wrong, present = sum(held.present[cell] for cell in odd), sum(held.present.values())
-    first = f"{held.at(odd[0])}: column {quoted(held.name)}: {shown(repr(odd[0]), 40)}"
-    # One word among many different numbers is not one of their values.
-    word = len(odd) == 1 and (kind == "date" or not re.search("[0-9,|]", odd[0]))
+    wrong, present = sum(held.present[cell] for cell in others), sum(held.present.values())
+    first = f"{held.at(others[0])}: column {quoted(held.name)}: {shown(repr(others[0]), 40)}"
+    # A single word among many distinct numbers is not a value.
+    word = len(others) == 1 and (kind == "date" or not re.search("[0-9,|]", others[0]))
     marked = word and len(held.present) > _MANY and 2 * wrong < present
     if marked or wrong <= (1 - _MOSTLY) * present:
-        means = f", write --pipeline_options=missing={held.shown}:{odd[0]} if it means that"
+        means = f", write --pipeline_options=missing={held.shown}:{others[0]} if it means that"
         raise DataError(
             f"{first} is not a {kind}, {present - wrong} others are: correct it, leave it "
-            f"empty{means if word and len(odd[0]) <= 40 else ''}, or take all as text "
+            f"empty{means if word and len(others[0]) <= 40 else ''}, or take all as text "
             f"with --pipeline_options=categories={held.shown}"
         )
     if 2 * wrong < present:
@@ -275,7 +275,7 @@ def _of_sentinels(
 
 
 def _words(held: _Known, asked: Asked) -> tuple[bytes, ...]:
-    """Words for the exported model, which could not read the others as numbers or dates anyway."""
+    """Words for missing in the exported model; inferred ones it cannot read as values anyway."""
     return (b"",) if asked.missing is None else held.absent.words
 
 

@@ -1,4 +1,4 @@
-"""Which columns hold dates or times of day, and in which form: the whole column decides."""
+"""Detects columns of dates or times of day, and their form, from all of their cells."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -11,17 +11,17 @@ from pipelines.files.shown import shown
 from pipelines.files.table_file import NAME, quoted
 from pipelines.steps.dates import DAY_SECONDS, FORMS, Moments, read
 
-_FEW_DIGITS = 4  # distinct numbers such as 20240131 below which they may be anything
-_FEW_MONTHS, _FEW_YEARS = 12, 2  # the same of 202401, which a number is more often by chance
-# Digits of a number -> the form of date that it may be; texts have these forms only by chance.
+_FEW_DIGITS = 4  # fewer distinct numbers such as 20240131 may be anything
+_FEW_MONTHS, _FEW_YEARS = 12, 2  # the same for 202401, which more numbers look like by chance
+# Number of digits -> the form of date that a number may have; texts have it only by chance.
 _OF_LENGTH = {6: "digits_month", 8: "digits", 12: "digits_time", 14: "digits_time"}
 _ONLY_NUMBERS = ("digits_month", "digits_time")
-_LOOKED_AT = 100  # distinct cells that say whether a column may be one of dates
+_LOOKED_AT = 100  # distinct cells that are tested for being dates
 _YEARS = ("18", "19", "20", "21")
 
 
 class Dates(NamedTuple):
-    """The form of a column, and the moments of its cells."""
+    """The date form of a column, and the moments of its cells."""
 
     form: str
     moments: Mapping[str, tuple[float, float]]  # cell -> (instant, local); others cannot be read
@@ -30,15 +30,15 @@ class Dates(NamedTuple):
 def found(
     name: str, cells: Mapping[str, int], where: Callable[[str], str], asked: str = ""
 ) -> Dates | None:
-    """The form that most cells have; None: fewer than half have any.
+    """The date form of most cells; None: no form fits half of them.
 
     Args:
-        cells: cell -> how often it occurs; none is missing.
+        cells: cell -> number of occurrences, without missing cells.
         where: cell -> "file:line", for messages.
-        asked: day_first or month_first; empty: by evidence.
+        asked: day_first or month_first; empty: inferred.
 
     Raises:
-        DataError: every cell may be day/month as well as month/day.
+        DataError: every cell fits both day/month and month/day.
     """
     some = list(cells)[:: max(1, len(cells) // _LOOKED_AT)]
     forms = [
@@ -82,7 +82,7 @@ def may_be_digits(cell: str, values: np.ndarray) -> bool:
 
 
 def digits(cells: Mapping[str, int]) -> Dates | None:
-    """The dates of numbers such as 20240131, 202401 or 20240131235959; None: not all are."""
+    """Numbers such as 20240131, 202401 or 20240131235959 as dates; None: not all are dates."""
     length = len(next(iter(cells), ""))
     form = _OF_LENGTH.get(length)
     if form is None or len(cells) < _FEW_DIGITS:
@@ -109,7 +109,7 @@ def resolution(local: np.ndarray) -> str:
 
 
 def iso(seconds: float, unit: str, form: str) -> str:
-    """An instant as ISO text, as finely as the column is."""
+    """An instant as ISO text, in the column's resolution."""
     moment = np.datetime64("2000-01-01T00:00:00") + np.timedelta64(round(seconds), "s")
     text = str(moment)[: {"year": 4, "month": 7, "day": 10, "hour": 16, "minute": 16}.get(unit, 19)]
     return text.partition("T")[2] if form == "clock" else text.replace("T", " ")

@@ -25,9 +25,9 @@ from pipelines.storage.photo_cache import Kind, Photo, Stored
 from pipelines.storage.progress import progress
 
 _log = logging.getLogger(__name__)
-_CHUNK = 1024  # files in work at a time
-_LONGEST = 30.0  # seconds of work that a kill may cost
-_TRIES = 3  # where what was stored is removed meanwhile
+_CHUNK = 1024  # files submitted to the thread pool at a time
+_LONGEST = 30.0  # seconds between writes: the most work that a killed process loses
+_TRIES = 3  # times to decode, if stored photographs are removed meanwhile
 
 
 class Files(NamedTuple):
@@ -38,35 +38,35 @@ class Files(NamedTuple):
     kind: Kind
     folder: pathlib.Path | None  # where they are stored; None: nowhere
     skip_bad: bool
-    in_memory: bool  # whether all of them fit there
+    in_memory: bool  # whether all photographs fit in memory
 
 
 class Found(NamedTuple):
     """All photographs of some files."""
 
     digests: list[str]  # of each file's content; empty where it could not be read
-    bad: dict[int, str]  # number of a file that was skipped -> the reason
+    bad: dict[int, str]  # index of a skipped file -> the reason
     stored: Stored
     held: dict[str, np.ndarray]  # pixels that are not stored, by digest
-    shapes: dict[str, tuple[int, int]]  # of these: height and width before resizing
+    shapes: dict[str, tuple[int, int]]  # of these: (height, width) before resizing
 
 
 class _Read(NamedTuple):
-    """What was found out about a file."""
+    """The result of reading one file."""
 
     digest: str
-    status: list[int]  # of the file; empty: it may still change without a new time
-    photo: Photo | None  # None: it is stored
+    status: list[int]  # of the file; empty: it may yet change without a new modification time
+    photo: Photo | None  # None: it is stored already
 
 
 def decoder() -> str:
-    """What decodes and resizes photographs, with its versions."""
+    """The libraries that decode and resize photographs, with their versions."""
     jpeg = features.version("libjpeg_turbo") or features.version("jpg")
     return f"{photo.DECODER}, Pillow {PIL.__version__}, JPEG {jpeg}, TensorFlow {tf.__version__}"
 
 
 def decode(whole: bytes, kind: Kind) -> tuple[np.ndarray, tuple[int, int]]:
-    """The resized pixels (size, size, 3) of a file's content; height and width before.
+    """The resized pixels (size, size, 3) of a file's content; (height, width) before resizing.
 
     Raises:
         DataError: as `photo.decode`.
@@ -80,41 +80,41 @@ def complete(files: Files, digests: Sequence[str], stored: Stored) -> Found:
     """All photographs: those that are stored, and the others, decoded on all cores and stored.
 
     Args:
-        digests: of each file's content, where it is known; else empty.
+        digests: of each file's content, where known; else empty.
         stored: what is stored so far.
 
     Raises:
-        DataError: a file that cannot be read, unless they are skipped.
+        DataError: a file cannot be read, and such files are not skipped.
         OSError: the disk is full, and the photographs do not fit in memory; or what is stored is
             removed again and again.
     """
-    found = Found([*digests], {}, stored, {}, {})
+    result = Found([*digests], {}, stored, {}, {})
     if all(digest in stored.positions for digest in digests):
-        return found
+        return result
     with _alone(files) as held:
         if files.folder is None:
-            _decode_missing(files, found)
-            return found
+            _decode_missing(files, result)
+            return result
         if held:
             photo_cache.remove_remains(files.folder)
-        found = _loaded(files, found)
+        result = _loaded(files, result)
         for again in range(_TRIES):
             if again:
                 _log.warning("decoded photographs are gone from %s: decoding again", files.folder)
-            _decode_missing(files, found)
-            found = _loaded(files, found)  # before others may remove it
-            if not _are_gone(found):
-                return found
+            _decode_missing(files, result)
+            result = _loaded(files, result)  # before others may remove it
+            if not _are_gone(result):
+                return result
     raise OSError(
         errno.ENOENT, "decoded photographs are removed while others are read", str(files.folder)
     )
 
 
 def _loaded(files: Files, found: Found) -> Found:
-    """What is found with what is stored now; of the shapes those that are not stored."""
+    """`found` with what is stored now, and the shapes of photographs that are not stored."""
     shapes = {digest: shape for digest, shape in found.shapes.items() if digest in found.held}
     stored = photo_cache.load(files.folder, files.kind)
-    if files.in_memory:  # else each is checked where it is used
+    if files.in_memory:  # otherwise each is verified when it is used
         stored = photo_cache.verified(stored, {*found.digests})
     return found._replace(stored=stored, shapes=shapes)
 
@@ -129,7 +129,7 @@ def _are_gone(found: Found) -> bool:
 
 @contextlib.contextmanager
 def _alone(files: Files) -> Iterator[bool]:
-    """Holds the folder's lock, if there is one to be had."""
+    """Holds the folder's lock if possible; yields whether it does."""
     with contextlib.ExitStack() as stack:
         held = False
         if files.folder is not None:
@@ -143,7 +143,7 @@ def _alone(files: Files) -> Iterator[bool]:
 
 
 def _decode_missing(files: Files, found: Found) -> None:
-    """Fills in what is found; what was decoded before an interruption is stored."""
+    """Adds missing photographs to `found`; an interruption stores what is decoded so far."""
     missing = [
         i
         for i, digest in enumerate(found.digests)
@@ -181,7 +181,7 @@ def _decode_missing(files: Files, found: Found) -> None:
 
 
 class _Storing:
-    """Stores photographs some hundred at a time; keeps in memory what cannot be stored."""
+    """Stores photographs in batches of some hundred; keeps in memory what cannot be stored."""
 
     def __init__(self, files: Files, held: dict[str, np.ndarray]) -> None:
         self._files, self._held, self._waiting = files, held, []
@@ -189,7 +189,7 @@ class _Storing:
         self._flushed = time.monotonic()
 
     def add(self, one: Photo) -> None:
-        """Takes one more. OSError: as `flush`."""
+        """Adds one photograph. OSError: as `flush`."""
         if self._folder is None:
             self._held[one.digest] = one.pixels
             return
@@ -199,7 +199,7 @@ class _Storing:
             self.flush()
 
     def flush(self) -> None:
-        """Stores those that wait. OSError: it fails, and not all fit in memory."""
+        """Stores the waiting ones. OSError: it fails, and not all photographs fit in memory."""
         if not self._waiting:
             return
         waiting, self._waiting, self._flushed = self._waiting, [], time.monotonic()
@@ -215,7 +215,7 @@ class _Storing:
 
 
 def _read(path: pathlib.Path, files: Files, stored: Stored) -> _Read | str:
-    """What a file holds; if it cannot be read and such files are skipped, why."""
+    """The content of a file; or the reason why it cannot be read, if such files are skipped."""
     try:
         before, began = content.status(str(path)), time.time_ns()
         whole = photo.read(path)
@@ -227,7 +227,7 @@ def _read(path: pathlib.Path, files: Files, stored: Stored) -> _Read | str:
         pixels, shape = decode(whole, files.kind)
         return _Read(digest, status, Photo(digest, shape, pixels))
     except (DataError, OSError) as error:
-        if system.is_exhausted(error):  # the file may be whole
+        if system.is_exhausted(error):  # out of memory or open files: the file may be intact
             raise
         if not files.skip_bad:
             raise DataError(f"{shown(path)} cannot be read: {error}") from error

@@ -1,6 +1,6 @@
-"""Which encodings fit the bytes of a text file that is not UTF-8."""
+"""Guesses encodings that fit the bytes of a text file that is not UTF-8."""
 
-# ruff: noqa: RUF001 - letters of other scripts are meant
+# ruff: noqa: RUF001 - letters of other scripts are intended
 
 import codecs
 import re
@@ -10,11 +10,11 @@ from typing import NamedTuple
 _READ = 2**18  # bytes that are looked at
 _SHOWN = 12  # characters of the text that is shown
 _MOST = 3  # encodings that are named
-# Single bytes fit nearly any text: those of several bytes come first where they fit at all.
+# Single-byte encodings fit nearly any text: multi-byte ones come first where they fit at all.
 _SEVERAL_BYTES = ("gb18030", "big5", "shift_jis", "euc_jp", "euc_kr")
 _SINGLE_BYTES = ("cp1252", "cp1251", "cp1250", "cp1253", "cp1254", "cp1255", "cp1256", "koi8_r")
 _OLD = ("cp437", "mac_roman")
-_NAMES = {"gb18030": "gbk"}  # what its users call it
+_NAMES = {"gb18030": "gbk"}  # the usual name
 
 _SIGNS = "€£¥°§–—‘’“”„…«»、。，"
 _FREQUENT = "äöüßÄÖÜéèêàâçîôûïëñáíóúãõåøæÉÅØÁÑ"  # in western Europe
@@ -27,17 +27,17 @@ class _Fit(NamedTuple):
 
 
 def fitting(path: str) -> list[tuple[str, str]]:
-    """Encodings that fit a file, the likeliest first, each with a word as it would be read.
+    """Encodings that fit a file, the likeliest first, each with a word as it decodes it.
 
-    Scored by the letters that are not ASCII: in words with others of one script, of lower case
-    within words, and frequent in the languages that write them.
+    The score is the fraction of non-ASCII characters in plausible words: letters of one script,
+    lower case within the word, and frequent in the languages that write them.
     """
     with open(path, "rb") as file:
         content = file.read(_READ)
     fits = []
     for order, name in enumerate((*_SEVERAL_BYTES, *_SINGLE_BYTES, *_OLD)):
         try:
-            text = codecs.getincrementaldecoder(name)().decode(content)  # may end within a letter
+            text = codecs.getincrementaldecoder(name)().decode(content)  # last character may be cut
         except UnicodeDecodeError:
             continue
         score = _score(text, name)
@@ -49,7 +49,7 @@ def fitting(path: str) -> list[tuple[str, str]]:
 
 
 def _score(text: str, name: str) -> float:
-    """Between 0, which no text is, and 1."""
+    """How plausible a decoded text is, from 0 (not text) to 1."""
     words = [word for word in re.findall(r"\w+", text) if not word.isascii()]
     others = [c for c in text if not c.isascii()]
     if not others:
@@ -60,7 +60,7 @@ def _score(text: str, name: str) -> float:
 
 
 def _plausible(word: str, name: str) -> float:
-    """How much a word looks like one of a language: its letters are of one script and one case."""
+    """How plausible a word is, from 0 to 1: its letters should have one script and one case."""
     letters = [c for c in word if c.isalpha()]
     scripts = {unicodedata.name(c, "?").split()[0] for c in letters}
     if "CJK" in scripts or scripts & {"HIRAGANA", "KATAKANA", "HANGUL"}:
@@ -77,7 +77,7 @@ def _plausible(word: str, name: str) -> float:
 
 
 def _of_asia(letters: list[str], name: str) -> float:
-    """Frequent characters are in the first levels of the national standards."""
+    """How plausible East Asian letters are: frequent ones are in a standard's first level."""
     level = {"gb18030": "gb2312", "big5": "big5", "shift_jis": "shift_jis"}.get(name, name)
     frequent = 0
     for letter in letters:

@@ -1,4 +1,4 @@
-"""The folders in a folder, and what kind of files is looked for in them."""
+"""The subfolders of a folder, and the kind of files to look for in them."""
 
 import os
 import pathlib
@@ -10,17 +10,17 @@ from typing import NamedTuple
 from pipelines.core.pipeline import DataError
 from pipelines.files.shown import shown
 
-# Of Windows, macOS, Synology, QNAP, Linux, Python. All that begins with "." or "@" is too.
+# Of Windows, macOS, Synology, QNAP, Linux, Python. Names that begin with "." or "@" are too.
 _SYSTEM = {
     *("thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "$extend", "recycler", "recycled"),
     *("system volume information", "__macosx", "network trash folder", "temporary items"),
     *("#recycle", "#snapshot", "lost+found", "__pycache__", "icon\r", "$winreagent"),
 }
-_FOUND = re.compile(r"found\.[0-9]{3}")  # what chkdsk makes
+_FOUND = re.compile(r"found\.[0-9]{3}")  # folders that chkdsk makes
 
 
 class Kind(NamedTuple):
-    """A kind of files: what messages call them, and which files are."""
+    """A kind of files: its name in messages, and a test whether a file is of this kind."""
 
     noun: str  # in the plural
     example: str  # of one class: cat/*.jpg
@@ -30,7 +30,7 @@ class Kind(NamedTuple):
 
 
 def subfolders(top: pathlib.Path) -> dict[str, pathlib.Path]:
-    """Folders in a folder, by their names in composed Unicode (macOS decomposes accents)."""
+    """Subfolders by name, in composed Unicode (macOS decomposes accents)."""
     try:
         paths = sorted(p for p in top.iterdir() if not is_system(p.name) and p.is_dir())
     except OSError as error:
@@ -47,6 +47,6 @@ def subfolders(top: pathlib.Path) -> dict[str, pathlib.Path]:
 
 
 def is_system(name: str) -> bool:
-    """Whether a file or folder is the operating system's: @eaDir, $RECYCLE.BIN, Thumbs.db."""
+    """Whether a file or folder belongs to the system: @eaDir, $RECYCLE.BIN, Thumbs.db."""
     small = name.lower()
     return name.startswith((".", "@")) or small in _SYSTEM or bool(_FOUND.fullmatch(small))

@@ -1,4 +1,4 @@
-"""Tables of one JSON object a line: the cells of their columns, as those of other tables."""
+"""Tables with one JSON object per line: the cells of their columns, as in other tables."""
 
 import json
 from array import array
@@ -18,10 +18,10 @@ _ENDINGS = (".json", ".jsonl", ".ndjson")
 
 
 def is_json(path: str, encoding: str) -> bool:
-    """Whether the first line of a file that is not blank begins an object.
+    """Whether the first non-blank line of a file begins a JSON object.
 
     Raises:
-        DataError: it begins an array in a file of JSON.
+        DataError: it begins an array, in a file named as JSON.
     """
     start = next((line.strip() for _, line in text_files.filled(path, encoding)), "")
     if start.startswith("[") and path.lower().endswith(_ENDINGS):
@@ -34,15 +34,15 @@ def is_json(path: str, encoding: str) -> bool:
 
 
 def read(paths: Sequence[tuple[str, str]], encoding: str) -> tuple[TableCells, Mapping[str, str]]:
-    """The cells of all files, and where columns first hold lists or objects, which are no cells.
+    """The cells of all files; and column -> "file:line" of its first list or object, read as "".
 
     Columns are the keys of all objects; a key that an object lacks, null and NaN are empty cells.
 
     Args:
-        paths: (split, path) of each.
+        paths: (split, path) of each file.
 
     Raises:
-        DataError: with file and line, where a line is no object, or there are none.
+        DataError: a line, named with its file, is not an object; or there are no objects.
     """
     columns: dict[str, Gathered] = {}
     sizes: dict[str, int] = {}
@@ -88,7 +88,7 @@ def _objects(path: str, encoding: str) -> Iterator[tuple[int, dict[str, Any]]]:
                 f"{path}:{number}: not JSON: {error.msg} at column {error.colno}; each line is an "
                 "object by itself"
             ) from error
-        except (ValueError, RecursionError) as error:  # a number or a nesting too long
+        except (ValueError, RecursionError) as error:  # too many digits, or nested too deeply
             raise DataError(f"{path}:{number}: not JSON that can be read: {error}") from error
         if not isinstance(value, dict):
             raise DataError(
@@ -106,6 +106,6 @@ def _cell(value: Any) -> str:
         return repr(value)
     try:
         value.encode()
-    except UnicodeEncodeError:  # half of a pair: "\\ud83d"
+    except UnicodeEncodeError:  # half of a surrogate pair: "\\ud83d"
         value = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return value.strip(SPACE)

@@ -1,4 +1,4 @@
-"""Labels of a target that differ in spelling alone, and whole numbers that may be classes."""
+"""Labels of a target that differ only in spelling, and whole numbers that may be classes."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
@@ -9,13 +9,13 @@ from pipelines.files.columns import Column
 from pipelines.files.shown import shown
 from pipelines.files.table_file import NAME, quoted
 
-_MOST = 100  # distinct whole numbers beyond which they are never asked about
-_FEWEST_ROWS = 5  # rows for each number of an even histogram
-_EVEN = 4.0  # how much more often the most frequent number may be than the rarest
+_MOST = 100  # more distinct whole numbers are always amounts
+_FEWEST_ROWS = 5  # rows of each number, in an even histogram
+_EVEN = 4.0  # largest ratio of the counts of the most and the least frequent number
 
 
 def merged(column: Column) -> Column:
-    """The column with one spelling, the most frequent one, of labels alike but for case and spaces.
+    """The column in which labels that differ only in case or spaces get their commonest spelling.
 
     Single characters are kept apart by case: a data set of letters has a and A.
     """
@@ -46,12 +46,12 @@ def _quoted(label: bytes) -> str:
 
 
 def either(values: np.ndarray) -> bool:
-    """Whether whole numbers may be classes as well as amounts: 1 to K without a gap, all as often.
+    """Whether whole numbers may be classes or amounts: 1 to K without a gap, about equally often.
 
-    Amounts and counts have a middle and a tail; numbers of classes have neither.
+    A histogram of amounts or counts has a peak and a tail; one of class numbers has neither.
 
     Args:
-        values: (N,) that are whole, of more than the few distinct ones that are always classes.
+        values: (N,) whole numbers, with more distinct ones than the few that are always classes.
     """
     distinct, counts = np.unique(values, return_counts=True)
     consecutive = distinct[0] in (0, 1) and (np.diff(distinct) == 1).all()

@@ -1,4 +1,4 @@
-"""Columns that give away the target: one alone predicts it far better than all others do."""
+"""Columns that leak the target: a single one predicts it far better than any other."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -12,14 +12,14 @@ from pipelines.files.columns import Column
 from pipelines.files.shown import shown
 from pipelines.files.table_file import NAME
 
-_ROWS, _COLUMNS = 3000, 100  # looked at
+_ROWS, _COLUMNS = 3000, 100  # most that are examined
 _FEWEST_ROWS = 50
-_SURE, _OTHERS = 0.95, 0.6  # skill of the best column, and of the next one as a fraction of it
+_SURE, _OTHERS = 0.95, 0.6  # least skill of the best column; most of the next, as a fraction of it
 _LEAVES, _IN_LEAF = 32, 5
 
 
 def warnings(columns: Sequence[Column], present: np.ndarray, target: np.ndarray) -> list[str]:
-    """A line for each column that may give away the target; arguments as of `alone`."""
+    """A line for each column that may leak the target; arguments as of `alone`."""
     counting = [
         f"{shown(column.name, NAME)} counts the rows: if it is their number and no measure, leave "
         f"it out with --pipeline_options=ignore={shown(column.name, NAME)}"
@@ -31,16 +31,17 @@ def warnings(columns: Sequence[Column], present: np.ndarray, target: np.ndarray)
 
 
 def alone(columns: Sequence[Column], present: np.ndarray, target: np.ndarray) -> str:
-    """A line about the column that predicts the target alone; empty: there is none.
+    """A line about the column that alone predicts the target; empty: there is none.
 
-    Skill is r2, or the fraction of the errors of the most frequent class that are avoided, of a
-    decision tree on one column and rows that it was not grown on.
+    Skill is that of a decision tree on one column, on held-out rows: r2; or, for classes, the
+    fraction of the errors avoided that a constant guess of the most frequent class makes.
 
     Args:
         present: (N,) bool, rows that have a target.
         target: (M,) of those: int64 classes, or numbers.
     """
-    columns = [column for column in columns if not column.free_text]  # whose order says nothing
+    # The order of free texts means nothing to a tree.
+    columns = [column for column in columns if not column.free_text]
     if len(columns) < 2 or target.ndim > 1 or len(target) < _FEWEST_ROWS:
         return ""
     chosen = np.random.default_rng(0).permutation(len(target))[:_ROWS]
@@ -60,7 +61,7 @@ def alone(columns: Sequence[Column], present: np.ndarray, target: np.ndarray) ->
 
 
 def _codes(column: Column, rows: np.ndarray) -> np.ndarray:
-    """The column's cells in `rows` as numbers: texts by how often they occur in all."""
+    """The column's cells in `rows` as numbers: texts by their rank in frequency over all rows."""
     if column.kind != "text":
         values = column.values[rows]
         return np.where(np.isnan(values), -1e30, values)
@@ -74,14 +75,16 @@ def _skill(values: np.ndarray, target: np.ndarray) -> float:
     classes = target.dtype == np.int64
     tree = DecisionTreeClassifier if classes else DecisionTreeRegressor
     model = tree(max_leaf_nodes=_LEAVES, min_samples_leaf=_IN_LEAF, random_state=0)
-    answers, cells = np.empty(len(target)), values[:, None]
-    # cross_val_predict takes twice the time for the same answers.
+    predictions, cells = np.empty(len(target)), values[:, None]
+    # cross_val_predict takes twice the time for the same predictions.
     for seen, unseen in KFold(3, shuffle=True, random_state=0).split(cells):
-        answers[unseen] = model.fit(cells[seen], target[seen]).predict(cells[unseen])
+        predictions[unseen] = model.fit(cells[seen], target[seen]).predict(cells[unseen])
     if classes:
         usual = np.bincount(target).max() / len(target)
-        return float((np.mean(answers == target) - usual) / max(1 - usual, 1e-9))
+        return float((np.mean(predictions == target) - usual) / max(1 - usual, 1e-9))
     spread = np.var(target.astype(np.float64))
     return (
-        float(1 - np.mean((answers - target.astype(np.float64)) ** 2) / spread) if spread else 0.0
+        float(1 - np.mean((predictions - target.astype(np.float64)) ** 2) / spread)
+        if spread
+        else 0.0
     )

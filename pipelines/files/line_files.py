@@ -1,6 +1,6 @@
-"""Files with a text on each line, with a label before it or without.
+"""Files with one text per line, with or without a label before it.
 
-A line that does not fit is refused by file and line, with what to write.
+A line of another form is an error that names file and line, and what to write instead.
 """
 
 import csv
@@ -22,9 +22,9 @@ from pipelines.files.texts import Text
 
 UNLABELLED = "texts without labels are for --task=masked_lm"
 _SUFFIXES = (".txt", ".tsv")
-_MOSTLY = 0.9  # fraction of lines with a label from which on the others are errors, as in tables
+_MOSTLY = 0.9  # with at least this fraction of labelled lines, the others are errors, as in tables
 _MOST_CLASSES = 1000  # as in tables
-# Names of columns in a first line, in lower case.
+# Column names that a header line may have, in lower case.
 _LABEL_NAMES = {
     *("label", "labels", "class", "category", "target", "sentiment", "topic", "type", "y"),
     *("intent", "tag", "language", "lang", "genre", "author", "emotion", "polarity", "rating"),
@@ -43,21 +43,21 @@ class Source(NamedTuple):
 
     split: str
     path: str
-    of_folder: bool  # then each of its lines is a text, whatever is in it
+    of_folder: bool  # whether a folder was named; then each whole line is a text
 
 
 def sources(data_files: str) -> list[Source]:
-    """All files. DataError: there are none, or they have too many bytes."""
-    found = []
+    """All files. DataError: there are none, or they are too large."""
+    files = []
     for split, patterns in text_files.by_split(data_files).items():
         for pattern in patterns:
             of_folder = os.path.isdir(os.path.expanduser(pattern))
             if of_folder:
                 _check_depth(pattern)
             paths = text_files.expanded(pattern, _SUFFIXES[:1] if of_folder else _SUFFIXES)
-            found += [Source(split, path, of_folder) for path in paths]
-    text_files.check_size([source.path for source in found], RAM_BUDGET, "texts")
-    return found
+            files += [Source(split, path, of_folder) for path in paths]
+    text_files.check_size([source.path for source in files], RAM_BUDGET, "texts")
+    return files
 
 
 def _check_depth(folder: str) -> None:
@@ -76,7 +76,7 @@ def labelled(source: Source, encoding: str, otherwise: str = UNLABELLED) -> Iter
     """The texts of a file with their labels.
 
     Args:
-        otherwise: what else can be done with a line without a label, for its refusal.
+        otherwise: what else can be done with a line without a label, for the error message.
     """
     path, number, header = source.path, 0, True
     for i, line in text_files.filled(path, encoding):
@@ -97,10 +97,10 @@ def labelled(source: Source, encoding: str, otherwise: str = UNLABELLED) -> Iter
 
 
 def without_labels(source: Source, encoding: str, dropped: bool, lines: str) -> Iterator[Text]:
-    """The texts of a file without labels; `dropped`: those before a tab are left out."""
+    """The texts of a file without labels; with `dropped`, labels before a tab are removed."""
     if dropped and not source.of_folder:
-        found = labelled(source, encoding, f"take each line whole with {_WHOLE}")
-        yield from (text._replace(label="") for text in found)
+        texts = labelled(source, encoding, f"take each line whole with {_WHOLE}")
+        yield from (text._replace(label="") for text in texts)
         return
     path, number = source.path, 0
     for i, line in text_files.filled(path, encoding):
@@ -118,19 +118,18 @@ def without_labels(source: Source, encoding: str, dropped: bool, lines: str) -> 
 
 
 class _Counted(NamedTuple):
-    """Lines with a label, a tab and a text, and others."""
+    """Counts of lines with a label, a tab and a text, and of others."""
 
     labels: Mapping[str, int]
     labelled: int  # lines
     others: int
-    first: tuple[str, str] = ("", "")  # of the others: its place, and the line
+    first: tuple[str, str] = ("", "")  # of the others: "file:line", and the text of the line
 
 
 def have_labels(data_files: str, sources: Sequence[Source], encoding: str, lines: str) -> bool:
-    """Whether each line of the files begins with a label and a tab; decided as tables are.
+    """Whether each line of the files begins with a label and a tab, by the same rule as in tables.
 
-    All lines do, and the labels are few: they are dropped. Fewer than nine in ten do: they have
-    none.
+    True if all lines do, and there are few distinct labels. False if fewer than nine in ten do.
 
     Raises:
         DataError: nearly all lines have one; or `lines` is neither texts nor labelled.
@@ -140,29 +139,29 @@ def have_labels(data_files: str, sources: Sequence[Source], encoding: str, lines
     files = [source for source in sources if not source.of_folder]
     if lines or not files:
         return lines == "labelled"
-    found = _counted(files, encoding)
-    if not found.labelled:
+    counted = _counted(files, encoding)
+    if not counted.labelled:
         return False
-    every = found.labelled + found.others
-    if not found.others and len(found.labels) <= max(2, min(_MOST_CLASSES, every / 2)):
+    every = counted.labelled + counted.others
+    if not counted.others and len(counted.labels) <= max(2, min(_MOST_CLASSES, every / 2)):
         _log.info(
             "%s: each of %d lines has one of %d labels before a tab: the labels are dropped; "
             "lines=texts takes each line whole",
-            *(data_files, every, len(found.labels)),
+            *(data_files, every, len(counted.labels)),
         )
         return True
-    if found.others and found.labelled >= _MOSTLY * every:
-        where, line = found.first
+    if counted.others and counted.labelled >= _MOSTLY * every:
+        where, line = counted.first
         raise DataError(
-            f"{where}: expected a label, a tab and a text, as in {found.labelled} other lines, "
+            f"{where}: expected a label, a tab and a text, as in {counted.labelled} other lines, "
             f"received {shown(repr(line[:60]))}: correct it, and labels are dropped; or take each "
             f"line whole, labels too, with {_WHOLE}"
         )
     _log.info(
         "%s: %d of %d lines have a tab with something before it%s: each line is taken whole; "
         "lines=labelled drops what is before the tab",
-        *(data_files, found.labelled, every),
-        "" if found.others else f", {len(found.labels)} different ones",
+        *(data_files, counted.labelled, every),
+        "" if counted.others else f", {len(counted.labels)} different ones",
     )
     return False
 
@@ -198,7 +197,7 @@ def _not_a_text(line: str, path: str, otherwise: str) -> str:
 
 
 def _other_form(start: str, path: str) -> str:
-    """What a file of another kind is, by a line of it, and what to write; empty: it is none."""
+    """The kind of file that a line looks like, and what to write for it; empty: no other kind."""
     if start.startswith("__label__"):
         return r"this is fastText's form; write it with sed -E 's/^__label__([^ ]+) /\1\t/'"
     if start.startswith("{") and _is_json(start):

@@ -1,4 +1,4 @@
-"""Tables that are something else: several labels in a cell, or a text alone; what to write."""
+"""Detects tables for another pipeline: several labels in a cell, or a single text as input."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -10,16 +10,16 @@ from pipelines.files.shown import shown
 _SEPARATORS = ("|", ";", ",", "/", "+", "&")
 _LONGEST = 30  # characters of a tag
 _MOST = 200  # tags
-_WORDS = 3  # of a text, in the mean
+_WORDS = 3  # least mean words per text
 _SAMPLE = 1000  # cells
 NONE = ("", "none", "-", "[]")  # in lower case: no label
 
 
 def separator(cells: Cells) -> str:
-    """What stands between several labels in a cell; empty: cells hold one each.
+    """The separator of several labels in a cell; empty: each cell holds one label.
 
-    They hold several where most parts of the cells with a separator stand alone, or in other
-    company, in other cells.
+    Cells hold several labels if at least half of their parts recur in other cells, alone or in
+    other combinations.
     """
     if cells.numbers is not None:
         return ""
@@ -48,13 +48,13 @@ def parts_of(cell: str, separator: str) -> list[str]:
 
 
 def several_labels(name: str, cells: Cells) -> str:
-    """What to say of a target whose cells hold several labels; empty: they do not."""
-    found = separator(cells)
-    if not found:
+    """A warning about a target whose cells hold several labels; empty: they do not."""
+    mark = separator(cells)
+    if not mark:
         return ""
     distinct = _labels(cells)
-    joined = [cell for cell in distinct if found in cell]
-    parts = {part for cell in distinct for part in parts_of(cell, found)}
+    joined = [cell for cell in distinct if mark in cell]
+    parts = {part for cell in distinct for part in parts_of(cell, mark)}
     rare = sum(distinct[cell] for cell in joined)
     some = ",".join(shown(part, 20) for part in sorted(parts)[:5])
     more = f" and {len(parts) - 5} more" if len(parts) > 5 else ""
@@ -70,7 +70,7 @@ def _labels(cells: Cells) -> dict[str, int]:
 
 
 def only_texts(inputs: Mapping[str, Cells], targets: Collection[str]) -> str:
-    """What to say of a table whose only input is a text; empty: it has others, or several texts."""
+    """An error message about a table whose only input is a text; empty: it has other inputs."""
     some = (cells.head(_SAMPLE) for cells in inputs.values())
     if len(inputs) != 1 or len(targets) != 1 or not all(map(_are_texts, some)):
         return ""

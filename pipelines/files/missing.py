@@ -1,4 +1,4 @@
-"""Which words of a column mean that its cells are missing."""
+"""Which words in a column mean that a cell is missing."""
 
 import itertools
 from collections.abc import Iterable, Mapping
@@ -8,29 +8,29 @@ from pipelines.files.readings import Asked
 from pipelines.files.shown import shown
 from pipelines.files.table_file import MISSING, NAME, number
 
-# Words of the language as well: in a column of texts they may be a value like any other.
+# Ordinary words too: in a column of texts they may be values.
 _ALSO_VALUES = ("na", "none")
 _NO_DATE = ("nat", "0000-00-00", "0000-00-00 00:00:00")  # of pandas, and of MySQL
-_LOOKED_AT = 1000  # distinct cells that say whether a column may be one of numbers
+_LOOKED_AT = 1000  # distinct cells that are tested for being numbers
 
 
 class Absent(NamedTuple):
     """How missing cells of a column are spelled."""
 
-    words: tuple[bytes, ...]  # in lower case, "" among them
-    spelled: Mapping[str, int]  # cell -> how often it occurs
-    values: Mapping[str, int]  # words that could mean missing, and are values -> how often
+    words: tuple[bytes, ...]  # in lower case, including ""
+    spelled: Mapping[str, int]  # missing cell -> number of occurrences
+    values: Mapping[str, int]  # word that could mean missing but is a value -> its occurrences
 
 
 def absent(counts: Mapping[str, int], asked: Asked) -> Absent:
-    """The words that mean missing: those that are asked for, or by evidence.
+    """The words that mean missing: those that the options name, otherwise inferred ones.
 
-    In numbers and dates all of MISSING do, and NaT. Of a target's texts only the empty one does.
-    Of other texts, "None" and its like do not where other cells are missing in another way, since
-    one who writes both tells them apart.
+    In columns of numbers or dates these are all of MISSING, and NaT; in a target of texts, only the
+    empty cell. In other texts, "None" and "NA" are values if other cells are missing in another
+    spelling, since whoever writes both distinguishes them.
 
     Args:
-        counts: cell -> how often it occurs.
+        counts: cell -> number of occurrences.
     """
     if asked.missing is not None:
         words = sorted({b"", *map(_lower, asked.missing)})
@@ -41,24 +41,24 @@ def absent(counts: Mapping[str, int], asked: Asked) -> Absent:
             if _lower(cell) in words or (_numeric(cell) and number(cell) in values)
         }
         return Absent(tuple(words), spelled, {})
-    found = {cell: n for cell, n in counts.items() if cell.lower() in MISSING}
-    others = [cell for cell in itertools.islice(counts, _LOOKED_AT) if cell not in found]
+    matches = {cell: n for cell, n in counts.items() if cell.lower() in MISSING}
+    others = [cell for cell in itertools.islice(counts, _LOOKED_AT) if cell not in matches]
     if not asked.text and 2 * sum(starts_as_number(cell) for cell in others) > len(others):
         dateless = {cell: n for cell, n in counts.items() if cell.lower() in _NO_DATE}
-        return Absent(_encoded(MISSING), found | dateless, {})
+        return Absent(_encoded(MISSING), matches | dateless, {})
     if asked.target:
-        values = {cell: n for cell, n in found.items() if cell}
-        return Absent((b"",), {cell: n for cell, n in found.items() if not cell}, values)
-    natural = {cell: n for cell, n in found.items() if cell.lower() in _ALSO_VALUES}
-    rest = {cell: n for cell, n in found.items() if cell not in natural}
+        values = {cell: n for cell, n in matches.items() if cell}
+        return Absent((b"",), {cell: n for cell, n in matches.items() if not cell}, values)
+    natural = {cell: n for cell, n in matches.items() if cell.lower() in _ALSO_VALUES}
+    rest = {cell: n for cell, n in matches.items() if cell not in natural}
     if natural and rest:
         words = [word for word in MISSING if word not in {cell.lower() for cell in natural}]
         return Absent(_encoded(words), rest, natural)
-    return Absent(_encoded(MISSING), found, {})
+    return Absent(_encoded(MISSING), matches, {})
 
 
 def remarks(name: str, found: Absent, asked: Asked) -> list[str]:
-    """A line for each word of a column of texts that could be read in another way."""
+    """A line for each word of a text column that may or may not mean missing."""
     lines, name = [], shown(name, NAME)
     for word, n in found.values.items():
         what = "a class" if asked.target else "a value, beside other missing cells"
@@ -76,7 +76,7 @@ def remarks(name: str, found: Absent, asked: Asked) -> list[str]:
 
 
 def _lower(word: str) -> bytes:
-    """As tf.strings.lower has it: ASCII letters alone."""
+    """Lower case as in tf.strings.lower: ASCII letters only."""
     return word.encode("utf-8", "surrogateescape").lower()
 
 
@@ -89,6 +89,6 @@ def _numeric(cell: str) -> bool:
 
 
 def starts_as_number(cell: str) -> bool:
-    """Whether a cell may be a number or a date: half of its characters are digits or marks."""
+    """Whether a cell may be a number or a date: at least half of it are digits or their marks."""
     digits = sum(c.isdigit() or c in "+-.,/:%$€£ " for c in cell)
     return any(c.isdigit() for c in cell) and 2 * digits >= len(cell)

@@ -1,7 +1,7 @@
-"""Numbers as people write them: $1,039.92, 12 %, 1.234,50, (12.00). The forms of columns of them.
+"""Formatted numbers such as $1,039.92, 12 %, 1.234,50 or (12.00), and the forms of their columns.
 
-A form is "point" or "comma", the decimal mark, and after a space the unit that cells may have; a
-cell in percent has to. Patterns are for Python and for RE2 alike.
+A form is the decimal mark, "point" or "comma", and, after a space, the unit if there is one. Cells
+may omit the unit, except for percent. Patterns work in Python and in RE2.
 """
 
 import functools
@@ -19,23 +19,23 @@ UNITS = (
     *("US$", "A$", "C$", "R$", "$", "€", "£", "¥", "₹", "₩", "₽", "%"),
     *("USD", "EUR", "GBP", "CHF", "JPY", "INR", "CAD", "AUD", "CNY", "SEK", "NOK", "DKK", "Rs."),
 )
-SPACES = "[ '\u2019\u00a0\u202f]"  # between thousands, beside the mark that is not the decimal one
+SPACES = "[ '\u2019\u00a0\u202f]"  # thousands separators, besides the non-decimal mark
 _MARKS = {"point": (",", r"\."), "comma": (r"\.", ",")}  # thousands, decimal
-_LOOKED_AT = 1000  # distinct cells that say which unit a column has, and whether it has numbers
-_SIGN = "[+\u2212-]?"  # the minus sign of typesetting as well
+_LOOKED_AT = 1000  # distinct cells that are tested for a unit and for numbers
+_SIGN = "[+\u2212-]?"  # also the typographic minus sign
 _UNIT = "(?:" + "|".join(re.escape(unit) for unit in UNITS) + ")"
 
 
 class Written(NamedTuple):
     """How a column of numbers is written, and its values."""
 
-    form: str  # "": all that can be read are plain numbers
-    values: Mapping[str, float]  # cell -> its value; other cells cannot be read
+    form: str  # "": all readable cells are plain numbers
+    values: Mapping[str, float]  # readable cell -> its value
 
 
 @functools.cache
 def pattern(form: str) -> str:
-    """The regular expression of cells of a form."""
+    """The regular expression that matches cells of a form."""
     decimal, _, unit = form.partition(" ")
     thousands, mark = _MARKS[decimal]
     group = f"(?:{thousands}|{SPACES})"
@@ -45,13 +45,13 @@ def pattern(form: str) -> str:
     if unit == "%":
         return f"{_SIGN}{body} ?%"
     before, after = (f"(?:{one} ?)?", f"(?: ?{one})?") if unit else ("", "")
-    # One sign, on either side of the unit: no number is written as --5 or +-0.5.
+    # At most one sign, on either side of the unit: never --5 or +-0.5.
     signed = f"(?:{_SIGN}{before}|{before}{_SIGN})" if unit else _SIGN
     return f"(?:{signed}{body}{after}|\\({before}{body}{after}\\))"
 
 
 def value(cell: str, form: str) -> float | None:
-    """The value of a cell of this form; None: it is none."""
+    """The value of a cell; None: it does not have this form."""
     if not re.fullmatch(pattern(form), cell):
         return None
     decimal, _, unit = form.partition(" ")
@@ -72,13 +72,13 @@ def written(
     """The form that most cells have, with their values.
 
     Args:
-        cells: cell -> how often it occurs; none is missing.
+        cells: cell -> number of occurrences, without missing cells.
         where: cell -> "file:line", for messages.
-        decimal: "point" or "comma"; empty: by evidence.
-        largest: absolute value that can be read.
+        decimal: "point" or "comma"; empty: inferred.
+        largest: largest absolute value that is accepted.
 
     Raises:
-        DataError: 1,234 may be 1234 or 1.234, and no cell says which.
+        DataError: 1,234 may be 1234 or 1.234, and no other cell decides it.
     """
     some = dict(itertools.islice(cells.items(), _LOOKED_AT))
     unit = _unit(some)
@@ -87,8 +87,8 @@ def written(
     read = {}
     for mark in (decimal,) if decimal else ("point", "comma"):
         form = f"{mark} {unit}".strip()
-        found = {cell: value(cell, form) for cell in cells}
-        read[mark] = {c: v for c, v in found.items() if v is not None and abs(v) <= largest}
+        parsed = {cell: value(cell, form) for cell in cells}
+        read[mark] = {c: v for c, v in parsed.items() if v is not None and abs(v) <= largest}
     number = {mark: sum(cells[cell] for cell in values) for mark, values in read.items()}
     best = max(number, key=number.get)
     other = "comma" if best == "point" else "point"
@@ -101,14 +101,14 @@ def written(
 def _unambiguous(
     name: str, read: Mapping[str, Mapping[str, float]], unit: str, where: Callable[[str], str]
 ) -> str:
-    """Point or comma, where both read equally many cells."""
+    """Point or comma, if the same number of cells can be read with both."""
     point, comma = read["point"], read["comma"]
     differing = [cell for cell in point if comma.get(cell) != point[cell]]
     if not differing or (not unit and not any("," in cell for cell in point)):
         return "point"
     whole = [abs(value) for cell, value in point.items() if comma.get(cell) == value]
     if whole and all("," in cell for cell in differing):
-        # Whoever marks thousands marks them everywhere.
+        # Thousands are marked everywhere or nowhere.
         return "point" if max(whole) < 1000 else "comma"
     cell, option = differing[0], f"decimal={shown(name, NAME)}"
     raise DataError(
@@ -119,13 +119,13 @@ def _unambiguous(
 
 
 def _unit(cells: Mapping[str, int]) -> str:
-    """The unit that most cells with one have; empty if most have none, and it is a percentage."""
+    """The most frequent unit; empty: there is none, or it is % in fewer than half of the cells."""
     counts = dict.fromkeys(UNITS, 0)
     expected = re.compile(f"[-+(]*({_UNIT})|.*?[0-9.,] ?({_UNIT})\\)?")
     for cell, number in cells.items():
-        found = expected.fullmatch(cell) or re.match(f"[-+(]*({_UNIT})", cell)
-        if found and any("0" <= c <= "9" for c in cell):
-            counts[next(filter(None, found.groups()))] += number
+        match = expected.fullmatch(cell) or re.match(f"[-+(]*({_UNIT})", cell)
+        if match and any("0" <= c <= "9" for c in cell):
+            counts[next(filter(None, match.groups()))] += number
     unit = max(counts, key=counts.get)
     if not counts[unit] or (unit == "%" and 2 * counts[unit] < sum(cells.values())):
         return ""
@@ -133,10 +133,10 @@ def _unit(cells: Mapping[str, int]) -> str:
 
 
 def are_merged(values: Mapping[str, float]) -> bool:
-    """Whether two different whole numbers are one in float64, as codes of 17 digits are.
+    """Whether two different whole numbers are equal in float64, as codes of 17 digits may be.
 
     Args:
-        values: of the different cells.
+        values: distinct cell -> its value.
     """
     large = {cell: value for cell, value in values.items() if value and abs(value) > EXACT}
     whole = {int(cell): value for cell, value in large.items() if cell.lstrip("+-").isdecimal()}

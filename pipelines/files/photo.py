@@ -1,4 +1,4 @@
-"""Image files to pixels, for training and for `trainers.predict`. Pillow and NumPy only."""
+"""Decodes image files, for training and for `trainers.predict`. Pillow and NumPy only."""
 
 import io
 import os
@@ -17,14 +17,14 @@ else:
     register_heif_opener()
     _HEIF = ("HEIF",)
 
-_AVIF = ("AVIF",) if features.check("avif") else ()  # as Pillow was built
+_AVIF = ("AVIF",) if features.check("avif") else ()  # depends on how Pillow was built
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", *_AVIF, *_HEIF)
 SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"),
     *(".heic", ".heif", ".avif"),
 )
-DECODER = 1  # raised where a file gives other pixels than before; caches are made anew
-# Bytes of a file: twice the most pixels that Pillow opens, in colour and without compression.
+DECODER = 1  # to be increased when files decode to other pixels: it invalidates caches
+# Most bytes of a file: twice those of the largest image that Pillow opens, uncompressed, in colour.
 LARGEST = 512 * 2**20
 _KINDS = {  # brands of ISO media files
     **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"), "HEIC"),
@@ -36,7 +36,7 @@ _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*
 
 
 def read(path: pathlib.Path) -> bytes:
-    """The content of an image file. DataError: more than `LARGEST` bytes; none of it is read."""
+    """The content of an image file. DataError: it has more than `LARGEST` bytes; it is not read."""
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
         if size > LARGEST:
@@ -53,13 +53,14 @@ def decode(content: bytes, channels: int = 3, dtype: str = "uint8") -> np.ndarra
 
     Args:
         channels: 3 for colour, 1 for grey.
-        dtype: uint8, or uint16 for the values of 16-bit grey as they are. As uint8 they keep their
-            upper eight bits.
+        dtype: uint8, or uint16 for the unchanged values of 16-bit grey; uint8 keeps their upper
+            eight bits.
 
     Raises:
-        DataError: not an image, cut short, or of more pixels than Pillow's limit against bombs; of
-            8 bits or in colour where 16 were asked for; of 16 that hold 12 or fewer where 8 were;
-            of fractions, or of whole numbers beyond 16 bits.
+        DataError: the file is not an image, is truncated, or has more pixels than Pillow's limit
+            against decompression bombs; it has 8 bits or colour, but `dtype` is uint16; it has 16
+            bits of which at most 12 are used, but `dtype` is uint8; its pixels are fractions, or
+            whole numbers beyond 16 bits.
     """
     return _decoded(content, channels, dtype, None)[0]
 
@@ -67,13 +68,13 @@ def decode(content: bytes, channels: int = 3, dtype: str = "uint8") -> np.ndarra
 def decode_to_shrink(
     content: bytes, size: int, dtype: str = "uint8"
 ) -> tuple[np.ndarray, tuple[int, int]]:
-    """As `decode`, where the image is then shrunk to `size` pixels a side; and its whole size.
+    """As `decode`, but faster for an image that will be shrunk to `size` pixels per side.
 
-    A JPEG is decoded at the smallest of 1/2, 1/4 and 1/8 of its scale that leaves both sides twice
-    as long as `size` or longer: the inverse cosine transform then makes fewer pixels of each block.
+    A JPEG is decoded at the smallest of 1/2, 1/4 and 1/8 of its scale at which both sides are at
+    least twice `size`: the inverse DCT then computes fewer pixels per block.
 
     Returns:
-        (H, W, 3) of the reduced image, and (height, width) of the whole one, both upright.
+        (H, W, 3) of the reduced image, and (height, width) of the original one, both upright.
 
     Raises:
         DataError: as `decode`.
@@ -90,8 +91,8 @@ def _decoded(
             if width * height > Image.MAX_IMAGE_PIXELS:
                 raise DataError(f"{width}x{height} pixels are more than Pillow allows")
             if size is not None:
-                # Only JPEG files have a draft. What is wanted is square, so that turning the image
-                # upright afterwards changes nothing.
+                # Only JPEG files have a draft. The size asked for is square, so that it does not
+                # matter that the image is rotated afterwards.
                 image.draft(None, (2 * size, 2 * size))
             upright = ImageOps.exif_transpose(image)
             turned = image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
@@ -111,11 +112,11 @@ def _decoded(
 
 
 def is_wide(path: pathlib.Path) -> bool | None:
-    """Whether an image file is grey of 16 bits; None where it cannot be read."""
+    """Whether an image file is grey of 16 bits; None: it cannot be read."""
     try:
         with Image.open(path, formats=FORMATS) as image:
             return image.mode.startswith("I")
-    except Exception:  # as in `decode`, which names the fault
+    except Exception:  # as in `decode`, which names the error
         return None
 
 
@@ -129,7 +130,7 @@ def looks_like_image(head: bytes) -> bool:
 
 
 def begins_as_image(path: pathlib.Path) -> bool:
-    """Whether a file, whatever its name, begins as `looks_like_image` says."""
+    """Whether a file of any name begins like an image; see `looks_like_image`."""
     if not path.is_file():
         return False
     with open(path, "rb") as file:
@@ -167,7 +168,7 @@ def _sixteen_bits(image: Image.Image) -> np.ndarray:
 
 
 def _check_depth(image: Image.Image, content: bytes) -> None:
-    """DataError: colour of 16 bits that Pillow, which keeps the upper eight, makes black."""
+    """DataError: 16-bit colour that becomes black, since Pillow keeps only the upper eight bits."""
     if image.mode.startswith("I"):
         return
     png = content.startswith(b"\x89PNG") and content[24] == 16

@@ -26,7 +26,7 @@ from pipelines.storage.progress import progress
 from zoo.spec import Field
 
 _log = logging.getLogger(__name__)
-_SMALLEST = 2**22  # bytes of files that are worth storing: they take about a second
+_SMALLEST = 2**22  # bytes of image files; fewer, about a second of decoding, are not stored
 _HOW = {  # in words, by policy
     "squash": "resized",
     "crop": "cropped in the middle and resized",
@@ -37,26 +37,26 @@ FIELD = "image"  # what a client of the exported model sends
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Photos:
-    """The files that could be read, in their order, and their pixels."""
+    """The files that could be read, in order, and their pixels."""
 
-    paths: Sequence[pathlib.Path]  # of those that could be read: n
-    numbers: np.ndarray  # (n,) which of all files these are
+    paths: Sequence[pathlib.Path]  # of the n files that could be read
+    numbers: np.ndarray  # (n,) their indices among all files
     digests: Sequence[str]  # of their content
     shapes: np.ndarray  # (n, 2): height and width before resizing
     kind: Kind
-    bad: Mapping[int, str]  # number of a file that was skipped -> the reason
+    bad: Mapping[int, str]  # index of a skipped file -> the reason
     stored: Stored
     held: MutableMapping[str, np.ndarray]  # pixels that are not stored, by digest
-    in_memory: bool  # whether their rows are
+    in_memory: bool  # whether rows hold their pixels in memory
 
     @functools.cached_property
     def digest(self) -> np.ndarray:
-        """64 bits of each digest, as `splits.digests` has them: (n,) int64."""
+        """64 bits of each digest, the same as in `splits.digests`: (n,) int64."""
         return np.frombuffer(bytes.fromhex("".join(self.digests)), "<i8")[::2].astype(np.int64)
 
     @property
     def sizes(self) -> str:
-        """What sizes they had, and what they have."""
+        """The sizes of the images before and after resizing, in words."""
         areas = self.shapes.prod(axis=1)
         small, large = (self.shapes[i] for i in (areas.argmin(), areas.argmax()))
         side, how = self.kind.size, _HOW[self.kind.policy]
@@ -70,10 +70,10 @@ class Photos:
         return [f"skipped, unreadable: {len(self.bad)}, such as {next(iter(self.bad.values()))}"]
 
     def take(self, index: np.ndarray) -> np.ndarray:
-        """The pixels of some: (m,) -> (m, size, size, 3).
+        """The pixels of the photographs at `index` (m,): (m, size, size, 3).
 
         Raises:
-            DataError: the stored ones are damaged, and the file has changed.
+            DataError: stored pixels are damaged, and the file has changed.
         """
         taken = np.empty((len(index), *self.kind.shape), self.kind.dtype)
         for i, number in enumerate(index.tolist()):
@@ -84,27 +84,27 @@ class Photos:
         return taken
 
     def rows(self, index: np.ndarray, target: str, values: np.ndarray, field: Field) -> Rows:
-        """Rows of some (m,).
+        """Rows of the photographs at `index` (m,).
 
         Args:
-            target: name of its column.
-            values: their target (m, ...), of this field.
+            target: name of the target's column.
+            values: the target (m, ...), as `field` describes it.
         """
         fields = {FIELD: Field(self.kind.shape, self.kind.dtype), target: field}
-        made = Rows(len(index), fields, target)
+        result = Rows(len(index), fields, target)
         fit = len(index) * self.kind.bytes <= RAM_BUDGET  # an image may be in many rows
         if self.in_memory and fit:
-            return made._replace(table={FIELD: self.take(index), target: values})
+            return result._replace(table={FIELD: self.take(index), target: values})
         described = [self.kind, *(self.digests[i] for i in index.tolist())]
         identity = hashlib.sha256(repr(described).encode() + values.tobytes()).hexdigest()
 
         def read(chosen: np.ndarray) -> dict[str, np.ndarray]:
             return {FIELD: self.take(index[chosen]), target: values[chosen]}
 
-        return made._replace(read=read, identity=identity)
+        return result._replace(read=read, identity=identity)
 
     def _again(self, number: int) -> np.ndarray:
-        """Decodes one anew whose stored pixels are damaged."""
+        """Decodes a photograph again whose stored pixels are damaged."""
         path = self.paths[number]
         _log.warning("the stored pixels of %s are damaged: it is decoded again", shown(path))
         whole = photo.read(path)
@@ -118,20 +118,21 @@ class Photos:
 def read(
     paths: Sequence[pathlib.Path], size: int, policy: str, *, skip_bad: bool, cache: str = ""
 ) -> Photos:
-    """All photographs of these files, decoded on all cores where they are not stored yet.
+    """All photographs of these files; those that are not stored yet are decoded, on all cores.
 
-    A file whose size, times and inode are those of an earlier command is not opened.
+    A file with the same size, times and inode as in an earlier command is not opened.
 
     Args:
-        size: pixels a side.
-        policy: of steps/resizing.py.
+        size: pixels per side.
+        policy: how to resize; see steps/resizing.py.
         skip_bad: leave out files that cannot be read.
-        cache: folder in which they are stored, if it can be written, and made if it does not exist;
-            else one of the user's own.
+        cache: folder in which photographs are stored, created if needed; a temporary folder of the
+            user if it is empty or cannot be written.
 
     Raises:
-        DataError: a file that cannot be read, unless `skip_bad`; grey of 16 bits beside others.
-        OSError: they neither fit in memory nor can be stored.
+        DataError: a file cannot be read, unless `skip_bad`; or only some images are grey of 16
+            bits.
+        OSError: the photographs neither fit in memory nor can be stored.
     """
     kinds = [Kind(size, policy, dtype, decoding.decoder()) for dtype in ("uint8", "uint16")]
     # Not `os.path.abspath`, which drops `link/..`: another folder, where the link leads elsewhere.
@@ -150,34 +151,34 @@ def read(
         stored = photo_cache.verified(stored, set(digests))
     folder = folders[wide] if folders else None
     files = Files(paths, keys, kind, folder, skip_bad, in_memory)
-    found = decoding.complete(files, digests, stored)
+    decoded = decoding.complete(files, digests, stored)
     if folder is not None:
-        photo_cache.keep_newest(folder, found.stored, found.digests)
-    return _made(files, found)
+        photo_cache.keep_newest(folder, decoded.stored, decoded.digests)
+    return _made(files, decoded)
 
 
 def by_split(
     digest: np.ndarray, split_of: Sequence[str], separate: Collection[str], cut: Cut
 ) -> dict[str, np.ndarray]:
-    """The numbers of the photographs of each split, of its own or cut from train by content.
+    """The indices of each split's photographs: its own, or cut from train by content hash.
 
     Args:
         digest: (n,) int64 of their contents.
-        split_of: of each; train where it has none of its own.
-        separate: validation or test, where it has photographs of its own.
+        split_of: split of each photograph; "train" where none is named.
+        separate: which of validation and test have photographs of their own.
     """
     parts = np.array(split_of)
-    found = {name: np.flatnonzero(parts == name) for name in separate}
+    own = {name: np.flatnonzero(parts == name) for name in separate}
     train = np.flatnonzero(parts == "train")
     if len(separate) == 2:
-        return {"train": train, **found}
+        return {"train": train, **own}
     rows = Rows(len(train), {"number": Field((), "int64")}, None, table={"number": train})
     of_train = splits.by_content(rows, digest[train], separate=separate, **cut._asdict())
-    return found | {name: part.table["number"] for name, part in of_train.items()}
+    return own | {name: part.table["number"] for name, part in of_train.items()}
 
 
 def bits(train: Rows) -> list[str]:
-    """A line about how many of 16 bits the images of training use, if they have as many."""
+    """A line about how many bits the training images use, if they have 16."""
     largest = image.largest_value(train).get("largest")
     if largest is None:
         return []
@@ -186,14 +187,14 @@ def bits(train: Rows) -> list[str]:
 
 
 def _folders(keys: Sequence[str], kinds: Sequence[Kind], cache: str) -> list[pathlib.Path]:
-    """Where photographs of each kind are stored; none if that is not worth it."""
+    """The folder for photographs of each kind; empty: storing them is not worthwhile."""
     fit = len(keys) * kinds[0].bytes <= RAM_BUDGET
     sizes = [status[0] for key in keys if (status := content.status(key))]
     if fit and sum(size for size in sizes if size <= photo.LARGEST) < _SMALLEST:
         return []
     cache = os.path.expanduser(cache)
     if cache and "://" not in cache:
-        with contextlib.suppress(OSError):  # one that cannot be written is replaced
+        with contextlib.suppress(OSError):  # a folder that cannot be written is replaced
             os.makedirs(cache, exist_ok=True)
     return [photo_cache.folder(cache, kind) for kind in kinds]
 
@@ -219,16 +220,17 @@ def _are_wide(paths: Sequence[pathlib.Path], narrow: Sequence[bool], wide: Seque
     """Whether the images are grey of 16 bits.
 
     Args:
-        narrow: which are known not to be; `wide`, which are.
+        narrow: which are known not to be.
+        wide: which are known to be.
 
     Raises:
-        DataError: some are.
+        DataError: some are, and some are not.
     """
     known = {i: wide[i] for i in range(len(paths)) if narrow[i] or wide[i]}
     unknown = [i for i in range(len(paths)) if i not in known]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = pool.map(photo.is_wide, [paths[i] for i in unknown])
-        looked = progress(found, len(unknown), "looking at images")
+        results = pool.map(photo.is_wide, [paths[i] for i in unknown])
+        looked = progress(results, len(unknown), "looking at images")
         known |= {i: w for i, w in zip(unknown, looked, strict=True) if w is not None}
     numbers = sorted(known)
     flags = np.array([known[i] for i in numbers], bool)

@@ -1,4 +1,4 @@
-"""Which column of a table names image files, and where these are."""
+"""Finds the column of a table that names image files, and the paths of these files."""
 
 import logging
 import os
@@ -14,15 +14,15 @@ from pipelines.files.shown import shown
 from pipelines.files.table_cells import TableCells
 
 _log = logging.getLogger(__name__)
-_SAMPLE = 100  # different cells that are looked at
+_SAMPLE = 100  # distinct cells that are tested
 
 
 class Pictures(NamedTuple):
     """The image file of every row that names one."""
 
-    rows: np.ndarray  # (n,) numbers of the rows
-    paths: list[pathlib.Path]  # the different files
-    files: np.ndarray  # (n,) number of each row's file in `paths`
+    rows: np.ndarray  # (n,) row numbers in the table
+    paths: list[pathlib.Path]  # the distinct files
+    files: np.ndarray  # (n,) index of each row's file in `paths`
     missing: list[str]  # a line for each row whose file does not exist
     empty: int  # rows whose cell is empty
 
@@ -34,48 +34,49 @@ def image(
     targets: Sequence[str],
     source: str,
 ) -> str:
-    """The column of image files: the one that is asked for, or the only one that may be.
+    """The column of image files: the one that the option names, or the only possible one.
 
     Args:
-        nested: column -> where it first holds a list or an object.
-        asked: what the option says; empty: the column is found.
+        nested: column -> "file:line" of its first list or object.
+        asked: value of the option; empty: the column is inferred.
         targets: columns to predict.
 
     Raises:
-        DataError: there is no such column, or several may be; or one of lists or objects is used.
+        DataError: there is no such column, several are possible, or a column that is used holds
+            lists or objects.
     """
     others = [name for name in cells.names if name not in targets]
     if asked:
-        found = table.named(cells.names, asked, "image")
-        if len(found) != 1 or found[0] in targets:
+        names = table.named(cells.names, asked, "image")
+        if len(names) != 1 or names[0] in targets:
             raise DataError(
                 f"image={shown(asked)}: expected one column that is not the target, of "
                 f"{table.listed(others)}"
             )
     else:
         by_name = dict(zip(cells.names, cells.columns, strict=True))
-        found = others if len(others) == 1 else [k for k in others if _are_files(by_name[k].counts)]
-        if len(found) == 1:
-            _log.info("%s: the images are those of %s", source, shown(found[0], table_file.NAME))
-    for name in [*found, *targets]:
+        names = others if len(others) == 1 else [k for k in others if _are_files(by_name[k].counts)]
+        if len(names) == 1:
+            _log.info("%s: the images are those of %s", source, shown(names[0], table_file.NAME))
+    for name in [*names, *targets]:
         if name in nested:
             raise DataError(
                 f"{nested[name]}: {table_file.quoted(name)} holds a list or an object, expected a "
                 "text, number or truth value"
             )
-    if len(found) == 1:
-        return found[0]
+    if len(names) == 1:
+        return names[0]
     raise DataError(
-        f"{source}: {len(found) or 'none'} of its columns {'name' if found else 'clearly names'} "
-        f"image files: choose --pipeline_options=image=<one of {table.listed(found or others)}>"
+        f"{source}: {len(names) or 'none'} of its columns {'name' if names else 'clearly names'} "
+        f"image files: choose --pipeline_options=image=<one of {table.listed(names or others)}>"
     )
 
 
 def pictures(cells: TableCells, column: str, *, skip_bad: bool) -> Pictures:
-    """The files that a column names, relative to the folder of the file in which a row stands.
+    """The files that a column names, relative to the folder of the table that has the row.
 
     Raises:
-        DataError: one does not exist, unless such rows are skipped; or no row names one.
+        DataError: a file does not exist, unless such rows are skipped; or no row names a file.
     """
     distinct, codes = cells.columns[cells.names.index(column)].coded
     numbers: dict[str, int] = {}
@@ -100,9 +101,9 @@ def pictures(cells: TableCells, column: str, *, skip_bad: bool) -> Pictures:
         rows.append(row)
         files.append(numbers.setdefault(path, len(numbers)))
     paths = [pathlib.Path(path) for path in numbers]
-    found = Pictures(np.array(rows, np.int64), paths, np.array(files, np.int64), missing, empty)
-    _check(found, column, skip_bad=skip_bad)
-    return found
+    result = Pictures(np.array(rows, np.int64), paths, np.array(files, np.int64), missing, empty)
+    _check(result, column, skip_bad=skip_bad)
+    return result
 
 
 def _plain(path: str) -> str:

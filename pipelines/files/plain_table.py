@@ -1,6 +1,6 @@
-"""The cells of a large table, read by pyarrow: the same as `table_file.rows` reads.
+"""Reads the cells of a large table with pyarrow: the same cells as `table_file.rows`.
 
-Whatever is not plain is left to that reader, which names the line of a fault.
+Tables that are not plain are left to that reader, which names the line of an error.
 """
 
 import os
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     import pyarrow
 
 _SMALLEST, _LARGEST = 2**22, 2**30  # bytes
-_CHUNK = 2**24  # bytes that are read at a time: the file and its cells are not in memory together
+_CHUNK = 2**24  # bytes read at a time, so that the file and its cells are never both in memory
 
 
 def columns(table: TableFile) -> list[Cells] | None:
     """The stripped cells of every column; None: the table is not plain.
 
-    Row i then stands in line `table.start` + 1 + i.
+    Row i of a plain table is in line `table.start` + 1 + i.
     """
     size = os.path.getsize(table.path)
     if not _SMALLEST <= size <= _LARGEST:
@@ -36,10 +36,10 @@ def columns(table: TableFile) -> list[Cells] | None:
 
     parts = []
     with open(table.path, "rb") as file:
-        for _ in range(table.start):  # the header, and what is above it
+        for _ in range(table.start):  # the header, and lines above it
             line = file.readline(LONGEST_LINE)
             if line.count(b'"') % 2 or b"\r" in line.removesuffix(b"\n").removesuffix(b"\r"):
-                return None  # it has more than one line
+                return None  # a record of more than one line
         label = f"reading {os.path.basename(table.path)}"
         for chunk in progress(_whole_lines(file), -(-size // _CHUNK), label):
             part = _cells(table, chunk)
@@ -52,13 +52,13 @@ def columns(table: TableFile) -> list[Cells] | None:
 
 
 def release_memory() -> None:
-    """Returns what pyarrow keeps of the memory of cells that are not needed any more."""
+    """Makes pyarrow release the memory of cells that are no longer used."""
     if "pyarrow" in sys.modules:
         sys.modules["pyarrow"].default_memory_pool().release_unused()
 
 
 def _whole_lines(file: BinaryIO) -> Iterator[bytes]:
-    """The rest of a file in chunks that end where a line does."""
+    """The rest of a file in chunks of whole lines."""
     rest = b""
     while chunk := file.read(_CHUNK):
         end = chunk.rfind(b"\n") + 1
@@ -104,15 +104,15 @@ def _cells(table: TableFile, content: bytes) -> "list[pyarrow.StringArray] | Non
         return None
     if read.num_rows != len(ends) + (not content.endswith(b"\n")):
         return None
-    found = [read[name].combine_chunks() for name in table.names]
+    columns = [read[name].combine_chunks() for name in table.names]
     spaces = set(SPACE) - {"\r", "\n", table.delimiter}
     if not any(space.encode() in content for space in spaces):
-        return found
-    return [pyarrow.compute.utf8_trim(column, characters=SPACE) for column in found]
+        return columns
+    return [pyarrow.compute.utf8_trim(column, characters=SPACE) for column in columns]
 
 
 def _in_lines(content: bytes) -> bool:
-    """Whether every line is a row, and ends in one of two ways."""
+    """Whether every line is a row and ends in LF or CRLF."""
     if content.startswith((b"\n", b"\r\n")) or b"\0" in content:
         return False
     if b"\n\n" in content or b"\n\r\n" in content:
@@ -121,9 +121,9 @@ def _in_lines(content: bytes) -> bool:
 
 
 def _are_around_cells(content: bytes, delimiter: str, ends: np.ndarray) -> bool:
-    """Whether all quotes are around whole cells, in one line and without quotes in between.
+    """Whether all quotes enclose whole cells, which have no line breaks or quotes in them.
 
-    The two readers differ in all else: spaces before quotes, quotes in cells.
+    The two readers differ in all other cases: spaces before quotes, quotes in cells.
     """
     byte = np.frombuffer(content, np.uint8)
     quotes = np.flatnonzero(byte == ord('"'))

@@ -1,4 +1,4 @@
-"""How the cells of a column are read: decided over the whole column, and kept in the state."""
+"""How the cells of a column are read: decided from the whole column, and kept in the state."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
@@ -16,18 +16,18 @@ class Reading(NamedTuple):
     """What the exported model has to know about the cells of one column."""
 
     kind: str  # number, date, text, or words: free text
-    form: str = ""  # of numbers: numbers.py, "": plain ones; of dates: dates.py
+    form: str = ""  # of numbers as in numbers.py, "": plain numbers; of dates as in dates.py
     words: tuple[bytes, ...] = WORDS  # that mean missing, in lower case
     sentinels: tuple[float, ...] = ()  # numbers, or seconds since 2000, that mean missing
 
 
 class Asked(NamedTuple):
-    """What the options say about one column."""
+    """The options for one column."""
 
     text: bool = False  # categories, whatever the cells look like
-    missing: tuple[str, ...] | None = None  # spellings besides the empty cell; None: by evidence
-    dates: str = ""  # of KINDS_OF_DATES
-    decimal: str = ""  # of DECIMALS
+    missing: tuple[str, ...] | None = None  # spellings besides the empty cell; None: inferred
+    dates: str = ""  # one of KINDS_OF_DATES
+    decimal: str = ""  # one of DECIMALS
     target: bool = False
 
 
@@ -40,14 +40,14 @@ def asked(
     dates: str = "",
     decimal: str = "",
 ) -> dict[str, Asked]:
-    """What is asked of each column.
+    """The options for each column.
 
     Args:
         missing: "NA|-999" for all columns, "age:-999|city:none" for some; likewise `dates`, of
             KINDS_OF_DATES, and `decimal`, of DECIMALS.
 
     Raises:
-        DataError: another value than the choices.
+        DataError: a value is not one of the choices.
     """
     words = _by_column(names, missing)
     forms = _chosen(names, dates, "dates", KINDS_OF_DATES)
@@ -67,21 +67,21 @@ def asked(
 def _chosen(
     names: Sequence[str], value: str, option: str, choices: tuple[str, ...]
 ) -> dict[str, str]:
-    given = _by_column(names, value)
-    for chosen in given.values():
+    values = _by_column(names, value)
+    for chosen in values.values():
         if len(chosen) != 1 or chosen[0] not in choices:
             raise DataError(
                 f"{option}={shown(value)}: expected {', '.join(choices)}, or <column>:{choices[0]}"
             )
-    everywhere = given.pop(None, None)
-    return {name: given.get(name, everywhere or ("",))[0] for name in names}
+    everywhere = values.pop(None, None)
+    return {name: values.get(name, everywhere or ("",))[0] for name in names}
 
 
 def _by_column(names: Sequence[str], value: str) -> Mapping[str | None, tuple[str, ...]]:
     """Column -> its values in an option; None -> those of all other columns."""
-    given: dict[str | None, tuple[str, ...]] = {}
+    values: dict[str | None, tuple[str, ...]] = {}
     for item in filter(None, value.split("|")):
         name = next((n for n in names if n and item.startswith(f"{n}:")), None)
         text = item if name is None else item[len(name) + 1 :]
-        given[name] = (*given.get(name, ()), *([text.strip()] if text.strip() else []))
-    return given
+        values[name] = (*values.get(name, ()), *([text.strip()] if text.strip() else []))
+    return values

@@ -1,8 +1,9 @@
-"""Numbers that stand for missing ones: -999, 9999, 1900-01-01.
+"""Detects sentinels, numbers that mean missing: -999, 9999, 1900-01-01.
 
 The rule has three parts: the form (a repeated digit, 10^k - 1 or its negative, or -1 among numbers
 that are never below 0), at least 1 % of the cells, and a gap to the next value that is wider than
-the whole range of the others. All three are certain; two are worth a line.
+the whole range of the others. A number that meets all three is a sentinel; if it meets two, the log
+has a line about it.
 """
 
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import numpy as np
 
 _SHARE = 0.01
 _MOST = 3  # sentinels at either end
-_FEWEST = 5  # distinct other values, below which a gap says nothing
+_FEWEST = 5  # distinct other values; with fewer, a gap means nothing
 # Seconds from 2000-01-01 to the days that programs write for "no date".
 DAYS = {
     -3_155_846_400.0: "1899-12-30",
@@ -23,7 +24,7 @@ DAYS = {
 
 
 class Found(NamedTuple):
-    """What a column holds besides its own values."""
+    """The sentinels of a column."""
 
     certain: tuple[float, ...]
     perhaps: tuple[float, ...]  # two of the three parts of the rule hold
@@ -33,28 +34,28 @@ def of_numbers(distinct: np.ndarray, counts: np.ndarray, cells: int) -> Found:
     """Sentinels among numbers.
 
     Args:
-        distinct: (n,) different ones that are not missing, sorted.
-        counts: (n,) how often each occurs.
-        cells: number of all cells, missing ones too.
+        distinct: (n,) distinct numbers that are not missing, sorted.
+        counts: (n,) occurrences of each.
+        cells: number of all cells, including missing ones.
     """
     return _found(distinct, counts, cells, _repeated)
 
 
 def of_dates(distinct: np.ndarray, counts: np.ndarray, cells: int) -> Found:
-    """Sentinels among seconds since 2000: the form is one of DAYS, the gap counts less.
+    """Sentinels among seconds since 2000: the form is one of DAYS, and a gap is not required.
 
-    A share of a hundredth is certain where no other day has a third of it. Arguments as of
-    `of_numbers`.
+    A day with at least 1 % of the cells is a sentinel if every other day has less than a third of
+    its cells. Arguments as of `of_numbers`.
     """
-    found = _found(distinct, counts, cells, lambda day, _: day in DAYS)
+    candidates = _found(distinct, counts, cells, lambda day, _: day in DAYS)
     certain = []
-    for value in found.perhaps:
+    for value in candidates.perhaps:
         others = counts[distinct != value]
         own = counts[distinct == value][0]
         if own >= _SHARE * cells and own > 3 * others.max(initial=0):
             certain.append(value)
-    perhaps = tuple(v for v in found.perhaps if v not in certain and v in DAYS)
-    return Found((*found.certain, *certain), perhaps)
+    perhaps = tuple(v for v in candidates.perhaps if v not in certain and v in DAYS)
+    return Found((*candidates.certain, *certain), perhaps)
 
 
 def _found(
@@ -97,6 +98,6 @@ def _repeated(value: float, next_above: float) -> bool:
     if value == -1:
         return next_above >= 0
     digits = f"{abs(value):.2f}".rstrip("0").rstrip(".").replace(".", "")
-    if value != np.floor(value):  # 99.99 and 999.9 alone
+    if value != np.floor(value):  # only 99.99 and 999.9
         return set(digits) == {"9"} and len(digits) >= 3
     return (len(digits) >= 2 and len(set(digits)) == 1) or digits == "9"

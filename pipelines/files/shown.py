@@ -1,7 +1,7 @@
-"""Text from outside in a message: names of files, columns and classes, cells, requests.
+"""Makes outside text safe for messages: names of files, columns and classes, cells, requests.
 
-Such a text may be a megabyte long, break the line, colour the terminal, or turn the rest of the
-line around (Unicode TR 36, section 3.3). Standard library only, so that a refusal can use it.
+Such a text may be a megabyte long, break the line, colour the terminal, or reverse the rest of the
+line (Unicode TR 36, section 3.3). Standard library only, so that early errors can use it.
 """
 
 import re
@@ -12,7 +12,7 @@ _WORDS = re.compile(rf"\S{{{LONGEST + 1},}}")
 
 
 def shown(text: object, longest: int = LONGEST) -> str:
-    r"""The text on one line: escaped, \n too, and without its middle where it is longer."""
+    r"""The text on one line: escaped, including \n, and without its middle if it is longer."""
     text = str(text)
     if len(text) > longest:
         end = longest // 3
@@ -33,9 +33,9 @@ def escaped(text: str) -> str:
 
 
 def one_line(message: str) -> str:
-    """A whole message as one line: escaped, each space once, very long words without their middle.
+    """A whole message as one line: escaped, single spaces, very long words without their middle.
 
-    So every message can hold names as they are.
+    So messages can contain names as they are.
     """
     line = " ".join(message[: 16 * _LONGEST_LINE].split())
     return shown(_WORDS.sub(lambda word: shown(word[0]), line), _LONGEST_LINE)

@@ -1,4 +1,4 @@
-"""Which folders of files are splits and which are classes; names only, no file is read."""
+"""Infers from their names which folders are splits and which are classes; reads no file."""
 
 import os
 import pathlib
@@ -17,7 +17,7 @@ _WORDS = {
     **dict.fromkeys(("validation", "validate", "validating", "valid", "val", "dev"), "validation"),
     **dict.fromkeys(("test", "testing", "tests"), "test"),
 }
-_EITHER = ("eval", "evaluation", "holdout")  # whichever of validation and test is not there
+_EITHER = ("eval", "evaluation", "holdout")  # validation or test, whichever has no other folder
 _FILLERS = {
     *("set", "sets", "data", "dataset", "split", "folder", "dir", "files", "sample", "samples"),
     *("image", "images", "img", "imgs", "photo", "photos", "pic", "pics", "picture", "pictures"),
@@ -35,20 +35,20 @@ class Layout(NamedTuple):
 
 
 class _Role(NamedTuple):
-    """What the name of a folder says."""
+    """What the name of a folder tells about it."""
 
     split: str  # "": none
     rest: tuple[str, ...]  # its other words, such as seg of seg_train
 
 
 def layout(top: pathlib.Path, kind: Kind) -> Layout:
-    """The classes of a folder, by split where it has folders for splits; no file is opened.
+    """The classes of a folder, by split if it has folders for splits; no file is opened.
 
-    A split is recognised by a usual name (train, Training, seg_train, test_set, val2017), also
-    with one more folder between it and its classes, or below each class.
+    A split is recognised by a usual name (train, Training, seg_train, test_set, val2017), also if
+    there is one more folder between it and its classes, or if each class has folders for splits.
 
     Raises:
-        DataError: the folders may be splits as well as classes.
+        DataError: it is not clear whether the folders are splits or classes.
     """
     tops = {n: p for n, p in subfolders(top).items() if n.lower() not in kind.without_label}
     below = {name: subfolders(path) for name, path in tops.items()}
@@ -59,7 +59,7 @@ def layout(top: pathlib.Path, kind: Kind) -> Layout:
     if "train" not in splits.values():
         unnamed = [n for n in tops if below[n] and n not in splits]
         like = [n for n in unnamed if any(_alike(below[n], below[m]) for m in splits)]
-        if splits and len(like) == 1:  # learn/ beside test/, of the same classes
+        if splits and len(like) == 1:  # learn/ beside test/, with the same classes
             splits[like[0]] = "train"
     train = [name for name, split in splits.items() if split == "train"]
     others = [name for name in splits if name not in train]
@@ -92,7 +92,7 @@ def explicit(chosen: Mapping[str, list[pathlib.Path]]) -> Layout:
 
 
 def without_classes(top: pathlib.Path) -> dict[str, pathlib.Path]:
-    """Split -> its folder, where all but those of other names have files alone: train/, test/."""
+    """Split -> its folder, if there are several and all hold only files: train/, test/."""
     tops = subfolders(top)
     roles = {name: role.split for name, role in _roles(tops).items() if role.split}
     flat = {split: tops[name] for name, split in roles.items() if not subfolders(tops[name])}
@@ -114,7 +114,7 @@ def _roles(tops: Folders) -> dict[str, _Role]:
     roles = {name: _role(name) for name in tops}
     named = {role.split for role in roles.values()}
     left = {"validation", "test"} - named
-    # eval/ is what is left beside train/ and test/, or train/ and validation/.
+    # eval/ is the third split beside train/ and test/, or beside train/ and validation/.
     either = left.pop() if len(left) == 1 and "train" in named else ""
     return {
         name: role._replace(split=either) if role.split == "either" else role
@@ -123,12 +123,12 @@ def _roles(tops: Folders) -> dict[str, _Role]:
 
 
 def _inner(top: pathlib.Path, known: Collection[str] = ()) -> dict[str, pathlib.Path]:
-    """The folders of classes in a split's folder, past a single one between them.
+    """The class folders in a split's folder, skipping a single folder between them.
 
-    Such as seg_train/seg_train/forest.
+    Such as the second seg_train in seg_train/seg_train/forest.
 
     Args:
-        known: classes, which are not such a folder.
+        known: names of classes, whose folders are not skipped.
     """
     classes = subfolders(top)
     while len(classes) == 1 and not set(classes) & set(known):
@@ -140,16 +140,16 @@ def _inner(top: pathlib.Path, known: Collection[str] = ()) -> dict[str, pathlib.
 
 
 def _alike(one: Folders, other: Folders) -> bool:
-    """Whether the folders in two folders carry the same names, but for a few."""
+    """Whether the folders in two folders have the same names, except for a few."""
     same = set(one) & set(other)
     least, most = sorted((len(one), len(other)))
     if most < 2 or not same:
-        return False  # cat/images, dog/images: splits of one class are none
+        return False  # cat/images, dog/images: splits have more than one class
     return 2 * len(same) >= len(set(one) | set(other)) or len(same) == least
 
 
 def _are_splits_of_classes(below: Mapping[str, Folders]) -> bool:
-    """Whether every folder has the splits in it: cat/train, cat/test, dog/train, dog/test."""
+    """Whether every folder contains the splits: cat/train, cat/test, dog/train, dog/test."""
     return len(below) > 1 and all(
         len(folders) > 1
         and all(_role(name).split in SPLITS and not _role(name).rest for name in folders)
@@ -174,7 +174,7 @@ def _check_classes(
     roles: Mapping[str, _Role],
     kind: Kind,
 ) -> None:
-    """DataError where folders that would be classes may be splits."""
+    """DataError: folders that would be classes may be splits."""
     flat = {role.split: name for name, role in roles.items() if role.split and not below[name]}
     same_rest = len({roles[name].rest for name in flat.values()}) == 1
     if "train" in flat and len(flat) > 1 and same_rest:
@@ -200,7 +200,7 @@ def _check_others(
     inner: Mapping[str, Folders],
     kind: Kind,
 ) -> tuple[str, ...]:
-    """What is said of folders beside those of splits. DataError: they may be splits or classes."""
+    """Remarks on folders beside those of splits. DataError: they may be splits or classes."""
     if len(set(splits.values())) < len(splits):
         twice = [n for n, s in splits.items() if list(splits.values()).count(s) > 1]
         raise DataError(

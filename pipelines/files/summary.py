@@ -1,4 +1,4 @@
-"""Which columns of a table are useful, and what is printed of them."""
+"""Which columns of a table are useful, and a printed summary of them."""
 
 import re
 from collections import Counter
@@ -15,12 +15,12 @@ _IDENTIFIER = re.compile(
     r"(?i:(.*[ _.-])?(id|index|key|no|nr|row)|unnamed.*|(.*[ _.-])?row ?_?(names?|num(ber)?))"
     r"|.*[a-z]I[dD]|"
 )
-_MEASURE = re.compile(  # names of columns that count in steps of 1 and still are measured
+_MEASURE = re.compile(  # names of columns that are measured although they count in steps of 1
     "(?i:x|t|(.*[ _.-])?(time|step|year|month|week|day|hour|minute|second|period|quarter|epoch|age|"
     "depth|distance|dose)s?)"
 )
-_COUNTER = 0.99  # fraction of steps by 1 from which on a column counts the rows
-_FEWEST = 20  # distinct numbers of a column that counts
+_COUNTER = 0.99  # with at least this fraction of steps of 1, a column counts the rows
+_FEWEST = 20  # distinct numbers, at least, of a column that counts the rows
 _SHOWN = 30  # columns of a wide table that are printed
 
 
@@ -40,9 +40,9 @@ def unlearnable(column: Column) -> str:
 
 
 def row_numbers(inputs: Sequence[Column], kept: Collection[str] = ()) -> dict[str, str]:
-    """Column -> why it is left out, of those that count the rows under no name of a measure.
+    """Column -> why it is left out, of those that count the rows, unless named like a measurement.
 
-    None are left out if nothing else is left to learn from.
+    Empty if no other input would be left to learn from.
     """
     named = {c.name for c in inputs if counts(c) and not _MEASURE.fullmatch(c.name)} - {*kept}
     if all(column.name in named or unlearnable(column) for column in inputs):
@@ -57,8 +57,8 @@ def row_numbers(inputs: Sequence[Column], kept: Collection[str] = ()) -> dict[st
 def counts(column: Column) -> bool:
     """Whether a column of numbers counts the rows of its file from 0 or 1 on.
 
-    Rows that occur again with the same number, and a second file that counts from the start, are no
-    contradiction; an hour or a year that occurs many times is.
+    Copies of a row with the same number, and a second file that counts from the start, are allowed;
+    numbers that occur many times, such as an hour or a year, are not.
     """
     if column.kind != "number" or column.distinct < _FEWEST:
         return False

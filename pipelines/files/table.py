@@ -38,12 +38,12 @@ class Cut(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """What the options say about the columns."""
+    """The options about the columns."""
 
     target: str  # the column to predict, or several of 0 and 1, separated by commas
     task: str = ""  # of targets.TASKS; empty: inferred
-    keep: str = ""  # columns that are used though they count the rows, separated by commas
-    labels: str = ""  # as_written: those that differ in case or spaces are different
+    keep: str = ""  # columns to use although they count the rows, separated by commas
+    labels: str = ""  # as_written: labels that differ only in case or spaces are kept apart
 
 
 def read(table: Table, options: Chosen, cut: Cut) -> tuple[dict[str, Rows], Schema]:
@@ -119,14 +119,14 @@ def _warn(source: str, lines: Iterable[str]) -> None:
 
 
 def labelled(column: Column, options: Chosen) -> Column:
-    """A target's column with one spelling of each class, unless they are to stay as written."""
+    """A target's column with one spelling per class, unless the options keep them as written."""
     if options.labels not in ("", "as_written"):
         raise DataError(f"labels={shown(options.labels)}: expected as_written, or nothing")
     return column if options.labels else labels.merged(column)
 
 
 def warn_of_classes(by_split: dict[str, Rows], schema: Schema) -> None:
-    """Says which classes training cannot learn, since no row of it has them."""
+    """Warns of classes that training cannot learn because none of its rows has them."""
     if schema.target.ids is None:
         return
     counts = {
@@ -145,7 +145,7 @@ def _by_split(
 ) -> dict[str, Rows]:
     index = {name: np.flatnonzero(parts == i) for i, name in enumerate(SPLITS)}
     by_split = {
-        # Not copied where it is all there is.
+        # Not copied if the split has all rows.
         name: splits.take(rows, index[name]) if len(index[name]) < rows.num_rows else rows
         for name in ("train", *separate)
     }
@@ -168,7 +168,7 @@ def named(known: Sequence[str], value: str, option: str) -> list[str]:
 
 
 def _rows(used: Sequence[Column], chosen: targets.Target, target: str) -> Rows:
-    """The rows that have a target, with columns named as a client sends them."""
+    """The rows that have a target, with columns named as in a client's requests."""
     table, fields, readings = {}, {}, {}
     for column in used:
         name = table_file.field_name(column.name)

@@ -1,4 +1,4 @@
-"""The cells of tables of one's own, by column: all rows of all files, as text."""
+"""The cells of a user's tables, by column: all rows of all files, as text."""
 
 import itertools
 import os
@@ -31,19 +31,19 @@ def paths(data_files: str, suffixes: Collection[str] = SUFFIXES) -> list[tuple[s
     """(split, path) of every file.
 
     Args:
-        suffixes: of those that are read of a folder.
+        suffixes: of the files that are read from a folder.
 
     Raises:
-        DataError: there are none, or they have more bytes than are read into memory.
+        DataError: there are none, or they are too large to be read into memory.
     """
-    found = [
+    files = [
         (name, path)
         for name, patterns in text_files.by_split(data_files).items()
         for pattern in patterns
         for path in text_files.expanded(pattern, suffixes)
     ]
-    text_files.check_size([path for _, path in found], RAM_BUDGET, "tables")
-    return found
+    text_files.check_size([path for _, path in files], RAM_BUDGET, "tables")
+    return files
 
 
 def separate(paths: Iterable[tuple[str, str]]) -> list[str]:
@@ -74,11 +74,11 @@ def read(paths: Sequence[tuple[str, str]], encoding: str, *, fewest: int = 2) ->
     """The cells of all files.
 
     Args:
-        paths: (split, path) of each.
-        fewest: columns that are expected.
+        paths: (split, path) of each file.
+        fewest: least number of columns that is expected.
 
     Raises:
-        DataError: a file or row that cannot be read, or files of different columns.
+        DataError: a file or row cannot be read, or files have different columns.
     """
     tables = [table_file.open_table(path, encoding) for _, path in paths]
     names = tables[0].names
@@ -95,9 +95,9 @@ def read(paths: Sequence[tuple[str, str]], encoding: str, *, fewest: int = 2) ->
             raise DataError(f"{path} has other columns than {tables[0].path}: {differing}")
         order = [opened.names.index(name) for name in names]
         first_rows.append(len(split_of))
-        numbers, found = _columns(opened)
+        numbers, cells = _columns(opened)
         lines.append(numbers)
-        parts.append([found[index] for index in order])
+        parts.append([cells[index] for index in order])
         split_of += [part] * len(numbers)
 
     def where(row: int) -> str:

@@ -19,15 +19,15 @@ from pipelines.files.shown import shown
 
 _log = logging.getLogger(__name__)
 
-MISSING = (  # in any case: what pandas writes and reads, and Excel's errors
+MISSING = (  # in upper or lower case: what pandas writes and reads, and Excel's errors
     *("", "?", "n/a", "na", "nan", "none", "null", "-nan", "<na>", "#n/a", "#na", "#n/a n/a"),
     *("1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"),
     *("#div/0!", "#name?", "#null!", "#num!", "#ref!", "#value!"),
 )
 SPACE = " \t\n\v\f\r"  # the characters that tf.strings.strip removes in the exported model
 NAME = 60  # characters of a name of a column or class in a message
-LARGEST = 1e38  # number; the limit of float32 is 3.4e38
-EXACT = 2.0**53  # up to here float64 tells all whole numbers apart
+LARGEST = 1e38  # absolute value of a number; the limit of float32 is 3.4e38
+EXACT = 2.0**53  # up to here float64 represents every integer
 _MOST_COLUMNS = 100_000  # each is a field of the exported model
 _NUMBER = re.compile(r"[+-]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
@@ -39,9 +39,9 @@ class TableFile(NamedTuple):
     encoding: str
     delimiter: str
     names: tuple[str, ...]  # of the columns, as in the header
-    start: int = 1  # line of the header; what is above it is no part of the table
+    start: int = 1  # line of the header; lines above it are not part of the table
     quote: str = '"'
-    open_end: bool = False  # whether lines end with a delimiter, behind which nothing is
+    open_end: bool = False  # whether lines end with a delimiter that has no cell after it
 
 
 def open_table(path: str, encoding: str = "") -> TableFile:
@@ -55,8 +55,8 @@ def open_table(path: str, encoding: str = "") -> TableFile:
     """
     encoding = text_files.encoding_of(path, encoding)
     heads, fault = [], None
-    told, start = _told_delimiter(path, encoding)
-    for delimiter in told or (",", ";", "\t", "|"):
+    named, start = _told_delimiter(path, encoding)
+    for delimiter in named or (",", ";", "\t", "|"):
         table = TableFile(path, encoding, delimiter, (), start)
         try:
             sample = _sample(table)
@@ -86,8 +86,8 @@ def rows(table: TableFile) -> Iterator[tuple[int, list[str]]]:
     """(line, stripped cells) of every row; blank lines are skipped.
 
     Raises:
-        DataError: a row with more or fewer cells than the header, bytes that are not text, quotes
-            that are not closed.
+        DataError: a row has more or fewer cells than the header, bytes are not text, or a quote is
+            not closed.
     """
     width, records = len(table.names), _records(table)
     next(records)  # the header
@@ -139,9 +139,9 @@ def _wrong_width(table: TableFile, line: int, cells: Sequence[str]) -> str:
     width = len(table.names)
     above = f" in line {table.start}" if table.start > 1 else ""
     fault = f"{len(cells)} cells, the header{above} has {width} columns"
-    found = itertools.islice(text_files.lines(table.path, table.encoding), table.start - 1, line)
-    header = next(found)
-    [last] = collections.deque(found, 1)
+    lines = itertools.islice(text_files.lines(table.path, table.encoding), table.start - 1, line)
+    header = next(lines)
+    [last] = collections.deque(lines, 1)
     if last.endswith("\r") and header.endswith("\n"):  # pandas writes such cells without quotes
         return (
             f"{fault}: a carriage return in a cell ends the line, where others end in a line feed; "
@@ -157,14 +157,14 @@ def _wrong_width(table: TableFile, line: int, cells: Sequence[str]) -> str:
 
 
 def _told_delimiter(path: str, encoding: str) -> tuple[str, int]:
-    """The delimiter that Excel's first line "sep=;" names, and the line after it."""
+    """The delimiter that Excel's first line "sep=;" names, and the next line; else "" and 1."""
     first = next(text_files.lines(path, encoding), "").strip(SPACE).strip('"')
-    told = re.fullmatch(r"(?i)sep=(.)", first) or re.fullmatch(r"(?i)sep=(\t?)", first)
-    return ((told[1] or "\t"), 2) if told else ("", 1)
+    match = re.fullmatch(r"(?i)sep=(.)", first) or re.fullmatch(r"(?i)sep=(\t?)", first)
+    return ((match[1] or "\t"), 2) if match else ("", 1)
 
 
 def _sample(table: TableFile) -> list[tuple[int, list[str]]]:
-    """The first records; those before a fault, unless the first one has it."""
+    """The first records, up to an error; an error in the very first one is raised."""
     sample = []
     try:
         for record in itertools.islice(_records(table), table_head.SAMPLE):
@@ -214,7 +214,7 @@ def _check_header(table: TableFile) -> None:
     for i, name in enumerate(names):
         if not name and i:  # the first column without a name is the row number that pandas writes
             raise DataError(f"{where}: column {i + 1} has no name")
-        field = field_name(name).lower()  # TensorFlow's names differ in more than their case
+        field = field_name(name).lower()  # TensorFlow's names must differ in more than case
         if field in known:
             same = f"beside {quoted(known[field])}: both are {shown(field, NAME)} to a server"
             same = "twice" if known[field] == name else same

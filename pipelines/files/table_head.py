@@ -1,4 +1,4 @@
-"""The first lines of a table: where its header is, or that it has none. Standard library only."""
+"""Finds the header in the first lines of a table, or that there is none. Standard library only."""
 
 import itertools
 import re
@@ -12,13 +12,13 @@ _TITLES = 20  # records above a header, at most
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _NONE = ("", "?", "n/a", "na", "nan", "none", "null")
 _YEARS = range(1800, 2101)
-_ROWS = 5  # fewer are not compared with the first line
+_ROWS = 5  # fewer rows are not compared with the first line
 
 Cells = Sequence[str]
 
 
 def header_at(records: Sequence[Cells]) -> int:
-    """The position of the header: behind titles, which have fewer cells than the rows below."""
+    """The index of the header: it follows titles, which have fewer cells than the rows below."""
     widths = [len(trimmed(cells)) for cells in records]
     if len(records) < 4 or widths[0] == max(widths):
         return 0
@@ -43,14 +43,14 @@ def trimmed(cells: Cells) -> tuple[str, ...]:
 
 
 def has_single_quotes(names: Cells, rows: Sequence[Cells]) -> bool:
-    """Whether all cells of some column are in single quotes, and none is in part."""
+    """Whether all cells of some column are in single quotes, and no cell is only partly."""
     quoted = [
         all(re.fullmatch("'.*'", row[i]) for row in rows if row[i]) and any(row[i] for row in rows)
         for i in range(len(names))
         if all(len(row) > i for row in rows)
     ]
     others = [cell for row in rows for cell in row if cell.startswith("'")]
-    # One row alone may be of texts that have them; then the names tell.
+    # A single row may be texts that have such quotes; then the names decide.
     sure = len(rows) > 1 or all(re.fullmatch("'.+'", name) for name in names)
     return sure and any(quoted) and all(cell.endswith("'") for cell in others)
 
@@ -75,7 +75,7 @@ def _is_row(names: Cells, columns: Sequence[Cells]) -> bool:
             numbers.append((name, cells))
         elif 2 * len(set(cells)) <= len(cells):
             texts.append(name in cells)
-    if not numbers:  # of texts alone: each occurs again in its column
+    if not numbers:  # only texts: each name occurs again in its column
         return len(texts) == len(names) and all(texts)
     if (texts and not any(texts)) or any(not _may_be_number(name) for name, _ in numbers):
         return False

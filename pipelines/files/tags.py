@@ -16,29 +16,29 @@ _MOST = 1000  # different labels
 
 
 def mark_of(cells: Cells, asked: str) -> str:
-    """What stands between several labels in a cell; empty: cells are not taken apart.
+    """The separator of several labels in a cell; empty: cells are not split.
 
     Args:
-        asked: what the option says; empty: | where it is one, by how the labels recur.
+        asked: value of the option; empty: | if recurring labels show that it is the separator.
     """
     return asked or (_MARK if separator(cells) == _MARK else "")
 
 
 def columns(name: str, cells: Cells, mark: str, rows: np.ndarray) -> list[Column]:
-    """A column of 0 and 1 for each label, in alphabetical order, of some rows (M,).
+    """A column of 0 and 1 for each label, in alphabetical order, for these `rows` (M,).
 
     An empty cell is missing in all of them; `none`, `-` and `[]` are rows without a label.
 
     Raises:
-        DataError: there is no label, or too many are different.
+        DataError: there are no labels, or too many different ones.
     """
     distinct, codes = cells.coded
     used = set(codes[rows].tolist())
-    found = [
+    labels_of = [
         set() if cell.lower() in NONE else set(parts_of(cell, mark)) if i in used else set()
         for i, cell in enumerate(distinct)
     ]
-    labels = sorted(set().union(*found))
+    labels = sorted(set().union(*labels_of))
     if not labels:
         raise DataError(f"the target {quoted(name)} has no labels between {mark!r}")
     if len(labels) > _MOST:
@@ -48,11 +48,11 @@ def columns(name: str, cells: Cells, mark: str, rows: np.ndarray) -> list[Column
             f"{some}"
         )
     empty = np.array([not cell for cell in distinct])
-    return [_column(label, found, empty, codes[rows]) for label in labels]
+    return [_column(label, labels_of, empty, codes[rows]) for label in labels]
 
 
 def remark(name: str, mark: str, labels: Sequence[Column], by_option: bool) -> str:
-    """What to say of a target that was taken apart."""
+    """A line for the log about a target whose cells were split into labels."""
     undo = "" if by_option else "; task=classification makes each combination a class"
     return (
         f"{shown(name, NAME)}: cells are taken as labels separated by {shown(mark, 10)}, "

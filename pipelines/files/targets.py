@@ -1,4 +1,4 @@
-"""The target of a table: numbers, classes or labels of 0 and 1, and the task they make."""
+"""The target of a table: numbers, classes or labels of 0 and 1; and its task."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -13,10 +13,10 @@ from pipelines.files.table_file import NAME
 from pipelines.steps.tabular import robust
 from zoo.spec import Field
 
-_MOST_HINTED = 100  # distinct integers up to which the other task is named
+_MOST_HINTED = 100  # with at most this many distinct integers, the other task is mentioned
 _MOST_CLASSES = 1000
-_VISIBLE = 1e-4  # of the interquartile range
-_NEAR = 1000  # interquartile ranges from the median, beyond which nothing is visible
+_VISIBLE = 1e-4  # of the interquartile range: larger rounding errors are too large
+_NEAR = 1000  # interquartile ranges from the median; rounding of farther values does not matter
 _FLAGS = {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0, "no": 0.0, "yes": 1.0}
 
 
@@ -52,9 +52,9 @@ class Target(NamedTuple):
 
 
 def floats(values: np.ndarray) -> np.ndarray:
-    """Numbers in float32, or in float64 where float32 would round them visibly.
+    """Numbers in float32, or in float64 if float32 would round them too much.
 
-    Visibly is 1e-4 of what they are scaled by: seconds since 1970 are rounded to 128.
+    Too much is 1e-4 of their interquartile range: seconds since 1970 are rounded to 128.
     """
     centre, scale = robust(values)
     rounded = values.astype(np.float32)
@@ -67,8 +67,8 @@ def choose(columns: Sequence[Column], task: str = "") -> Target:
     """The target from one column, or from several columns of 0 and 1.
 
     Inferred tasks: two distinct values are binary; numbers are a regression, unless they are at
-    most 20 distinct integers; the rest are classes, in the order of their values. More integers
-    that may be either, 1 to K each about as often, are refused.
+    most 20 distinct integers; all others are classes, in the order of their values. More integers
+    that may be either (1 to K, about equally often) are an error.
 
     Args:
         task: one of TASKS; empty: inferred.
@@ -90,7 +90,7 @@ def choose(columns: Sequence[Column], task: str = "") -> Target:
 
 
 def _hint(columns: Sequence[Column], task: str) -> str:
-    """How to choose the other task where whole numbers are either."""
+    """How to choose the other task, if whole numbers allow both."""
     [column, *_] = columns
     other = {
         "regression": "; task=classification takes them as classes",
@@ -155,7 +155,7 @@ def _classes(task: str, columns: Sequence[Column], present: np.ndarray) -> Targe
             f"rows, too many for classes: {_some(distinct)}"
         )
     shown_as = _text
-    if len({*map(_text, distinct)}) < len(distinct):  # alike in 15 digits
+    if len({*map(_text, distinct)}) < len(distinct):  # equal in 15 digits
         shown_as = repr
     names = column.classes or tuple(map(shown_as, distinct))
     ids = {name: i for i, name in enumerate(names)}

@@ -1,4 +1,4 @@
-"""Which column of a table has the texts, and which the labels."""
+"""Finds the columns of a table that have the texts and the labels."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -30,42 +30,43 @@ def text(
     targets: Sequence[str],
     source: str,
 ) -> str:
-    """The column of texts: the one that is asked for, or the only one that may be.
+    """The column of texts: the one that the option names, or the only possible one.
 
     Args:
-        nested: column -> where it first holds a list or an object.
-        asked: what the option says; empty: the column is found.
+        nested: column -> "file:line" of its first list or object.
+        asked: value of the option; empty: the column is inferred.
         targets: columns to predict.
 
     Raises:
-        DataError: there is no such column, or several may be; or one of lists or objects is used.
+        DataError: there is no such column, several are possible, or a column that is used holds
+            lists or objects.
     """
     others = [name for name in cells.names if name not in targets]
     if asked:
-        found = table.named(cells.names, asked, "text")
-        if len(found) != 1 or found[0] in targets:
+        names = table.named(cells.names, asked, "text")
+        if len(names) != 1 or names[0] in targets:
             raise DataError(
                 f"text={shown(asked)}: expected one column that is not the target, of "
                 f"{table.listed(others)}"
             )
     else:
-        found = others if len(others) == 1 else _free(cells, others)
-        if len(found) == 1:
-            _log.info("%s: the texts are those of %s", source, shown(found[0], table_file.NAME))
-    for name in [*found, *targets]:
+        names = others if len(others) == 1 else _free(cells, others)
+        if len(names) == 1:
+            _log.info("%s: the texts are those of %s", source, shown(names[0], table_file.NAME))
+    for name in [*names, *targets]:
         if name in nested:
             raise DataError(
                 f"{nested[name]}: {table_file.quoted(name)} holds a list or an object, expected a "
                 "text, number or truth value"
             )
-    if len(found) == 1:
-        return found[0]
+    if len(names) == 1:
+        return names[0]
     counts = dict(zip(cells.names, cells.columns, strict=True))
     words = {name: free_text.mean_words(counts[name].counts) for name in others[:_SHOWN]}
     listed = (f"{shown(name, table_file.NAME)} ({words[name]:.1f})" for name in words)
-    likely = max(words, key=lambda name: (name in found, words[name]), default="...")
+    likely = max(words, key=lambda name: (name in names, words[name]), default="...")
     raise DataError(
-        f"{source}: {len(found) or 'none'} of its columns {'are' if found else 'is clearly'} free "
+        f"{source}: {len(names) or 'none'} of its columns {'are' if names else 'is clearly'} free "
         f"text: choose --pipeline_options=text={shown(likely)} or another of, with their words on "
         f"average, {', '.join(listed)}"
     )

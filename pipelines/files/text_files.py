@@ -33,8 +33,8 @@ def by_split(data_files: str) -> dict[str, list[str]]:
     Raises:
         DataError: an unknown split, a split before some paths only, or no path for train.
     """
-    # Also where its name has a comma or an equals sign. pathlib raises for a list of many files,
-    # which is too long for a name.
+    # A single path may have commas or equals signs in it. Not pathlib, which raises for a list of
+    # files that is too long for a name.
     if os.path.exists(data_files):
         return {"train": [data_files]}
     paths: dict[str, list[str]] = {}
@@ -90,7 +90,7 @@ def lines(path: str, encoding: str) -> Iterator[str]:
 
     Raises:
         DataError: a byte that cannot be decoded, a NUL, or a line of more than `LONGEST_LINE`
-            characters, with file and line.
+            characters; the message names file and line.
     """
     try:
         with open(path, encoding=encoding, newline="") as file:
@@ -113,7 +113,7 @@ def lines(path: str, encoding: str) -> Iterator[str]:
 
 
 def filled(path: str, encoding: str) -> Iterator[tuple[int, str]]:
-    """(number, line) of those that are not blank, under the encoding that the file has.
+    """(number, line) of every line that is not blank, decoded as `encoding_of` determines.
 
     Raises:
         DataError: as of `encoding_of` and `lines`.
@@ -124,12 +124,12 @@ def filled(path: str, encoding: str) -> Iterator[tuple[int, str]]:
 
 
 def whole(path: str, encoding: str) -> str:
-    """The text of a file under the encoding that it has, without space around it.
+    """The text of a file, decoded as `encoding_of` determines, without white space around it.
 
-    Line ends of any system are line feeds. Raises a DataError as `encoding_of` and `lines` do.
+    Line ends of any system become line feeds. Raises a DataError as `encoding_of` and `lines` do.
     """
-    found = lines(path, encoding_of(path, encoding))
-    return "\n".join(line.rstrip("\r\n") for line in found).strip()
+    content = lines(path, encoding_of(path, encoding))
+    return "\n".join(line.rstrip("\r\n") for line in content).strip()
 
 
 def sizes(paths: Iterable[str]) -> list[int]:
@@ -142,12 +142,12 @@ def sizes(paths: Iterable[str]) -> list[int]:
 
 def check_size(paths: Sequence[str], most: int, what: str) -> None:
     """DataError: the files have more bytes than are read into memory, or cannot be read."""
-    found = sizes(paths)
-    if sum(found) > most:
-        largest = paths[found.index(max(found))]
+    num_bytes = sizes(paths)
+    if sum(num_bytes) > most:
+        largest = paths[num_bytes.index(max(num_bytes))]
         raise DataError(
-            f"{largest} has {max(found) / 2**30:.1f} GiB of {sum(found) / 2**30:.1f} in all; "
-            f"{what} of up to {most / 2**30:.0f} GiB are read"
+            f"{largest} has {max(num_bytes) / 2**30:.1f} GiB of {sum(num_bytes) / 2**30:.1f} in "
+            f"all; {what} of up to {most / 2**30:.0f} GiB are read"
         )
 
 
@@ -170,7 +170,7 @@ def _undecodable(path: str, encoding: str) -> str:
 
 
 def _first_fault(path: str, encoding: str) -> tuple[int, int] | None:
-    """The line and the value of the first byte that cannot be decoded, a megabyte at a time."""
+    """The line and value of the first byte that cannot be decoded; reads a megabyte at a time."""
     decoder = codecs.getincrementaldecoder(encoding)()
     newlines, line = io.IncrementalNewlineDecoder(None, translate=True), 1
     with open(path, "rb") as file:

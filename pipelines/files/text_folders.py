@@ -1,4 +1,4 @@
-"""Folders in which each file is a text: which files there are, of which class and split."""
+"""Folders with one text per file: lists the files with their classes and splits."""
 
 import logging
 import os
@@ -23,10 +23,10 @@ TEXTS = Kind(
     ("unsup", "unsupervised", "unlabeled", "unlabelled"),
 )
 _Chosen = pathlib.Path | Mapping[str, list[pathlib.Path]]
-MORE = "more"  # in place of a split: of texts in folders without labels
-_HELD = 1000  # texts without a label that are for validation, and for test, at most
-_FEW, _SEVERAL = 3, 20  # files of one class, or in all: too few for the splits; few
-_LONG = 20  # lines of a file in the mean, from which on each may be a text
+MORE = "more"  # instead of a split: for texts in folders without labels
+_HELD = 1000  # most texts without a label in validation, and in test
+_FEW, _SEVERAL = 3, 20  # files per class; fewer are too few for the splits, or suspiciously few
+_LONG = 20  # mean lines per file; from here on, each line may be a text
 _TABLES = (".csv", ".tsv", ".jsonl", ".json", ".ndjson")
 
 _log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ def labelled(data_files: str) -> Found:
     """The files of each class and split.
 
     Raises:
-        DataError: as `class_folders.scan`; or there are files alone, and what to write.
+        DataError: as `class_folders.scan`; or there are files, but no folders of classes.
     """
     chosen = _chosen(data_files)
     if isinstance(chosen, pathlib.Path):
@@ -70,7 +70,7 @@ def unlabelled(data_files: str) -> Found:
     """All files by split, whatever their class, and those of folders without labels.
 
     Raises:
-        DataError: there are none, or the folders may be splits as well as classes.
+        DataError: there are none, or it is not clear whether the folders are splits or classes.
     """
     folders, remarks = _folders(_chosen(data_files))
     others: Counter = Counter()
@@ -91,7 +91,7 @@ def unlabelled(data_files: str) -> Found:
 
 
 def _folders(chosen: _Chosen) -> tuple[dict[str, list[pathlib.Path]], tuple[str, ...]]:
-    """Split -> folders of texts, of any class or without labels; and what is said of them."""
+    """Split -> folders of texts, of any class or without labels; and remarks for the log."""
     if isinstance(chosen, pathlib.Path):
         chosen = {k: [v] for k, v in split_folders.without_classes(chosen).items()} or chosen
     if not isinstance(chosen, pathlib.Path) or not subfolders(chosen):
@@ -101,22 +101,22 @@ def _folders(chosen: _Chosen) -> tuple[dict[str, list[pathlib.Path]], tuple[str,
             for split, paths in tops.items()
         }, ()
     layout = split_folders.layout(chosen, TEXTS)
-    found = {
+    folders = {
         split: [path for paths in of_split.values() for path in paths]
         for split, of_split in layout.classes.items()
     }
     beside = filter(_has_no_label, subfolders(chosen).values())
-    found["train"] += [path for path in beside if path not in found["train"]]
-    return found, layout.remarks
+    folders["train"] += [path for path in beside if path not in folders["train"]]
+    return folders, layout.remarks
 
 
 def rows_without_labels(
     found: Texts, source: str, cut: Cut, remarks: Iterable[str]
 ) -> tuple[dict[str, Rows], Schema]:
-    """The rows of every split, as `texts.unlabelled` makes them where no text is of `MORE`.
+    """The rows of every split, as from `texts.unlabelled` if there are no texts of `MORE`.
 
-    Else these are trained on as well, and validation and test are some of them. What a classifier
-    is validated or tested on is left out, and so are copies of it.
+    Otherwise those are used for training too, and validation and test are taken from them. Texts
+    that a classifier is validated or tested on are left out, and so are copies of them.
     """
     is_more = np.array(found.split_of) == MORE
     if not is_more.any():
@@ -141,23 +141,23 @@ def rows_without_labels(
 
 
 def check_lines(source: str, found: Texts) -> list[str]:
-    """What is said where a few files with many lines are the texts.
+    """A remark if the texts are a few files with many lines: each line may be meant as a text.
 
     Raises:
-        DataError: they are too few to be.
+        DataError: there are too few files for the splits.
     """
     number, names = len(found.contents), set(found.labels)
     lines = sum(content.count(b"\n") + 1 for content in found.contents.tolist())
     if number >= _SEVERAL * len(names) or lines < _LONG * number:
         return []
     folder = "put the files into one folder, each with the name of its class, and "
-    said = (
+    message = (
         f"{shown(source)}: {number} files with {lines} lines are {number} texts: if each line is a "
         f"text, {'' if names == {''} else folder}write --pipeline=text_lines"
     )
     if number < _FEW * len(names):
-        raise DataError(said)
-    return [said]
+        raise DataError(message)
+    return [message]
 
 
 def _part(found: Texts, chosen: np.ndarray) -> tuple[Rows, Texts]:

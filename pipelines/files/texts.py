@@ -1,4 +1,4 @@
-"""Texts of one's own as rows, with classes or without, and what is said of them."""
+"""A user's texts as rows, with or without classes, and a summary of them."""
 
 import logging
 from array import array
@@ -16,13 +16,13 @@ from pipelines.files.table_file import NAME
 from zoo.spec import Field
 
 _log = logging.getLogger(__name__)
-FIELD = "text"  # what a client of the exported model sends, where no column has another name
-_DIGEST = "\0digest"  # a column of rows that are being split
-_SHOWN = 20  # classes whose numbers are named
+FIELD = "text"  # what a client of the exported model sends, unless a column has another name
+_DIGEST = "\0digest"  # a temporary column of rows that are being split
+_SHOWN = 20  # classes whose counts are printed
 
 
 class Text(NamedTuple):
-    """One text with its class and its place."""
+    """One text with its class and its location."""
 
     split: str
     label: str  # empty: there is none
@@ -38,15 +38,15 @@ class Texts(NamedTuple):
     digest: np.ndarray  # (N,) int64, of the contents
     labels: Sequence[str]  # of each
     split_of: Sequence[str]  # of each
-    where: Callable[[int], str]  # number of a text -> "file:line"
+    where: Callable[[int], str]  # index of a text -> "file:line"
     separate: tuple[str, ...]  # splits besides train that have files of their own
 
 
 def gathered(found: Iterable[Text], separate: Collection[str], *, keep: bool = True) -> Texts:
-    """The texts by column, with less memory than one object for each.
+    """The texts by column, which takes less memory than one object per text.
 
     Args:
-        keep: whether the contents are kept in memory; otherwise the path of each.
+        keep: whether contents are kept in memory; otherwise only the path of each.
     """
     contents, labels, split_of, paths, lines = [], [], [], [], array("q")
 
@@ -71,13 +71,13 @@ def gathered(found: Iterable[Text], separate: Collection[str], *, keep: bool = T
 def labelled(
     texts: Texts, source: str, cut: Cut, remarks: Iterable[str] = ()
 ) -> tuple[dict[str, Rows], Schema]:
-    """The rows of every split with their classes, those of the training texts; logs a summary.
+    """The rows of every split with the classes of the training texts; logs a summary.
 
     Args:
         remarks: further lines of the summary.
 
     Raises:
-        DataError: only one class, or a label that no training text has.
+        DataError: there is only one class, or no training text has some label.
     """
     pairs = zip(texts.labels, texts.split_of, strict=True)
     names = tuple(sorted({label for label, split in pairs if split == "train"}))
@@ -100,8 +100,8 @@ def unlabelled(
 ) -> tuple[dict[str, Rows], Schema]:
     """The rows of every split without labels; logs a summary.
 
-    A text is in the split in which `labelled` has it: one that a classifier is tested on is not
-    trained on here either.
+    Each text is in the same split as in `labelled`: texts that a classifier is tested on are not
+    used for training here either.
     """
     rows, digest = by_split(bare(texts.contents, field), texts, cut)
     _log.info("\n".join([*summary(texts, source, digest), *remarks]))
@@ -119,7 +119,7 @@ def without_target(field: str = FIELD) -> Schema:
 
 
 def by_split(rows: Rows, texts: Texts, cut: Cut) -> tuple[dict[str, Rows], dict[str, np.ndarray]]:
-    """The rows of each split, of its own files or cut from train by content, and their digests."""
+    """The rows of each split, from its files or cut from train by content hash; their digests."""
     whole = rows._replace(table={**rows.table, _DIGEST: texts.digest})
     split_of = np.array(texts.split_of)
     parts = {
@@ -154,10 +154,10 @@ def summary(texts: Texts, source: str, digest: Mapping[str, np.ndarray]) -> Iter
 def copies(
     digest: np.ndarray, labels: Sequence[str], where: Callable[[int], str], what: str = "texts"
 ) -> Iterator[str]:
-    """A line where texts occur again, and one where some of these have two labels.
+    """A line about texts that occur again, and one about those that have two labels.
 
     Args:
-        what: they are, in the plural.
+        what: the name of the examples, in the plural.
     """
     first: dict[int, int] = {}
     double: dict[int, tuple[int, int]] = {}
