@@ -167,9 +167,9 @@ def write_scalars(folder: pathlib.Path, judged: Mapping[str, Any]) -> None:
 
 def is_judged(report: Mapping[str, Any], settings: Settings, judge: Judge) -> bool:
     """Whether a report has this judge's results on the same number of images."""
-    past = report.get("judged") or {}
-    same = past.get("weights") == judge.weights and past.get("asked") == settings.judge_samples
-    return bool(same)
+    results = report.get("judged") or {}
+    same_judge = results.get("weights") == judge.weights
+    return bool(same_judge and results.get("asked") == settings.judge_samples)
 
 
 def frechet_distance(one: np.ndarray, other: np.ndarray) -> float:

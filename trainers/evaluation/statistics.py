@@ -140,6 +140,6 @@ def of_classes(logits: np.ndarray) -> np.ndarray:
 
 
 def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """The quotient; 0 where `whole` is 0, as in Keras's metrics."""
+    """The quotient; 0 where `whole` is not positive, as in Keras's metrics."""
     part, whole = np.asarray(part, np.float64), np.asarray(whole, np.float64)
     return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)

@@ -204,7 +204,7 @@ def data_fingerprint(prepared: "Prepared") -> str:
 
 def _begun(folder: pathlib.Path) -> dict[str, Any] | None:
     """The run.json of a run with results that could be lost; None: there is none."""
-    facts = _recorded(folder)  # refuses one that is not ours, which is so never replaced
+    facts = _recorded(folder)  # refuses a run.json that is not ours: it is never replaced
     return facts if is_begun(folder) else None
 
 

@@ -72,7 +72,7 @@ def plan(seeds: Sequence[int], run_flags: Sequence[str]) -> list[Settings] | Non
 def spread(values: Sequence[float]) -> dict[str, Any]:
     """Mean, sample standard deviation, range and the interval of the mean (Student's t).
 
-    With one value, or one that is not finite, the standard deviation and the interval are None.
+    With a single value, or if one is not finite, standard deviation and interval are None.
     """
     import scipy.stats  # half a second that `--help` does not need
 

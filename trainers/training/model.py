@@ -93,7 +93,7 @@ class TrainedModel(keras.Model):
         return loss
 
     def update(self, gradients, before) -> None:
-        """Sums gradients over replicas, clips and applies them; skips it if one is not finite.
+        """Sums gradients over replicas, measures, clips and applies them, unless one is not finite.
 
         Args:
             before: values of `statistics` before the step.

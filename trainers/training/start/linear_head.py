@@ -1,4 +1,4 @@
-"""A linear layer fitted on features: logistic regression for classes, ridge for numbers."""
+"""A linear layer fitted on features: logistic regression (classes, labels) or ridge (numbers)."""
 
 from typing import NamedTuple
 
