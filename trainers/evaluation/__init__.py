@@ -1,1 +1,1 @@
-"""What a model is worth: metrics, intervals and baselines."""
+"""Evaluating models: metrics, intervals and baselines."""

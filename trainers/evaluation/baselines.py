@@ -1,7 +1,7 @@
-"""What the model has to beat on the same rows: a constant answer, and a simple model's.
+"""Baselines that the model has to beat on the same rows: a constant answer, and a simple model.
 
 A simple model is a run like any other, in a folder of its own under `baselines/` of the main run,
-unless it is a linear model of a table, which is solved.
+except a linear model of a table, which is solved directly.
 """
 
 import dataclasses
@@ -28,23 +28,23 @@ from trainers.training.compile import build
 from zoo.spec import Recipe
 
 _SPLITS = ("validation", "test")
-# The small recipe: 1000 to 3000 steps where there are as many rows, in at most 60 epochs, each of
-# which is validated and saved.
+# The small recipe: 1000 to 3000 steps if there are enough rows, in at most 60 epochs, each of which
+# is validated and saved.
 _EPOCHS, _STEPS, _PATIENCE = 60, 3000, 4
 _LARGEST_BATCH, _SMALLEST_BATCH, _EPOCH_STEPS = 128, 8, 50
 _TARGETS, _CHUNK = 5000, 250  # targets read for the constant where rows are not in memory
-# How large a rate of Adam should be depends on how many numbers a row has: the first suits tens of
-# them, the second thousands.
+# Adam's best learning rate depends on how many numbers a row has: the first suits tens of them, the
+# second thousands.
 _RATES = (1e-2, 1e-3)
 _NGRAMS = "ngrams"  # the input form of texts as n-grams
-_NGRAM_EPOCH_STEPS = 500  # at most, by larger batches
+_NGRAM_EPOCH_STEPS = 500  # at most; a larger batch size keeps to it
 _DATA = ("dataset", "data_files", "data_dir", "target", "pipeline_options")  # fields of Settings
 
 logger = logging.getLogger(__name__)
 
 
 class Answers(NamedTuple):
-    """What a baseline answers to every row of each split."""
+    """A baseline's answers to every row of each split."""
 
     key: str  # in report.json
     name: str
@@ -53,21 +53,21 @@ class Answers(NamedTuple):
 
 
 class Baselines(NamedTuple):
-    """The baselines of a run, the one that it is compared with first."""
+    """The baselines of a run; the first is the one that it is compared with."""
 
     answers: list[Answers]
-    missing: str  # why there is none but the constant; "": there is
+    missing: str  # why there is only the constant; "": there are others
 
     def described(self) -> dict[str, dict[str, str]]:
-        """Name and meaning of each by its key, as report.json has them."""
+        """The name and meaning of each by its key, for report.json."""
         return {one.key: {"name": one.name, "meaning": one.meaning} for one in self.answers}
 
 
 def linear(meaning: str) -> Baseline:
-    """The zoo's linear model, once with each of two rates.
+    """The zoo's linear model, once with each of two learning rates.
 
     Args:
-        meaning: what such a model is called where it learns this task.
+        meaning: what such a model is called for this task.
     """
     recipes = {f"linear-{rate:g}": {"learning_rate": rate} for rate in _RATES}
     meaning = f"{meaning} on the same rows, without augmentation"
@@ -75,7 +75,7 @@ def linear(meaning: str) -> Baseline:
 
 
 def suited(baseline: Baseline, prepared: Prepared) -> Baseline:
-    """The baseline; for rows that are texts the model of n-grams in place of the linear one.
+    """The baseline; for texts the n-gram model instead of the linear one.
 
     A linear model of the pieces that an encoder takes is too easy to beat: on SMS spam its accuracy
     is 0.93, that of n-grams 0.99.
@@ -94,9 +94,9 @@ def suited(baseline: Baseline, prepared: Prepared) -> Baseline:
 def baselines(
     settings: Settings, prepared: Prepared, folder: pathlib.Path, fitted: Callable
 ) -> Baselines:
-    """Trains the task's baselines, and asks them and the constant about every row.
+    """Trains the task's baselines; their answers, and the constant one, to every row.
 
-    A baseline that cannot be trained loses no finished run: it is left out, with the reason.
+    A baseline that cannot be trained does not fail the run: it is left out, with the reason.
 
     Args:
         settings: of the main run, as are `prepared` and `folder`.
@@ -105,7 +105,7 @@ def baselines(
 
     Raises:
         InterruptedRunError: a signal or the time limit; the same command continues.
-        OSError: disk full, or the folder of the run is gone; likewise.
+        OSError: disk full, or the folder of the run is gone; the same command continues.
     """
     task = registry.get(prepared.task)
     answers, missing = [], "" if task.baselines else f"task {prepared.task} has none"
@@ -120,7 +120,7 @@ def baselines(
             answers.append(_trained(baseline, settings, prepared, folder, fitted))
         except OSError:
             raise
-        except Exception as error:  # whatever it is, the run itself is trained
+        except Exception as error:  # in any case the run itself is trained
             missing = " ".join(f"{error}".split())[:300] or type(error).__name__
             logger.warning("no %s beside the model: %s", baseline.name, missing)
     constant = constant_answer(prepared)
@@ -186,7 +186,7 @@ def _trained(
     folder: pathlib.Path,
     fitted: Callable,
 ) -> Answers:
-    """The answers of the optimum, or of the recipe whose validation loss is the lowest."""
+    """The answers of the solved model, or of the recipe with the lowest validation loss."""
     own = _own(baseline, prepared)
     smalls = [small_settings(baseline, name, settings, own, folder) for name in baseline.recipes]
     optimum = solved.weights(smalls[0], own) if baseline.model == "linear" else None
@@ -217,7 +217,7 @@ def _own(baseline: Baseline, prepared: Prepared) -> Prepared:
 
 
 def _fewer(rows: Rows, number: int) -> Rows:
-    """Evenly spaced ones of the rows."""
+    """A number of evenly spaced rows."""
     index = np.linspace(0, rows.num_rows - 1, number).astype(np.int64)
     return subset(rows, index, f"{rows.identity}/{number}")
 
@@ -225,7 +225,7 @@ def _fewer(rows: Rows, number: int) -> Rows:
 def _answers(
     settings: Settings, prepared: Prepared, weights: Mapping[str, np.ndarray], split: str
 ) -> Evaluation:
-    """What a model with these weights answers, asked as its export would be."""
+    """The answers of a model with these weights, by the signature that its export would have."""
     task, entry = registry.get(prepared.task), zoo.get(settings.model)
     model = build(settings, prepared, "float32")
     for variable in model.weights:

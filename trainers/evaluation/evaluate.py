@@ -1,4 +1,4 @@
-"""Metrics of an exported model: the file that a server would load, asked about every row."""
+"""Metrics of an exported model, the file that a server would load, over every row."""
 
 import dataclasses
 import pathlib
@@ -26,7 +26,7 @@ from trainers.training.compile import build
 
 
 class Evaluation(NamedTuple):
-    """What a model answers to every example of a split, in stored order."""
+    """A model's outputs for every example of a split, in stored order, and their metrics."""
 
     metrics: dict[str, float]  # the task's, by name
     row: np.ndarray  # (N,) row numbers in the split
@@ -39,7 +39,7 @@ def evaluate(
 ) -> Evaluation:
     """One pass of a SavedModel over every example of a split.
 
-    The task's `measured` signature is asked, with the arguments that it makes of each batch: raw
+    The task's `measured` signature is called with the arguments that it makes from each batch: raw
     rows as a client sends them, or x as the pipeline's `example` returns it.
 
     Args:
@@ -66,11 +66,11 @@ def measured_signature(task: Task, settings: Settings, prepared: Prepared) -> Si
 def ask(
     function: Callable, signature: Signature, settings: Settings, prepared: Prepared, split: str
 ) -> Evaluation:
-    """Metrics and answers of a function over every example of a split.
+    """Metrics and outputs of a function over every example of a split.
 
     Args:
         function: takes what `signature.arguments` makes and returns tensors by name.
-        settings: their batch size and seed are those of the validation during training.
+        settings: with the batch size and seed of the validation during training.
     """
     task = registry.get(prepared.task)
     metrics = measures(task, prepared)
@@ -99,7 +99,7 @@ def evaluate_views(
 
     Raises:
         ArtefactError: the export is damaged.
-        UsageError: the data has no views, or the task no scores of single examples.
+        UsageError: the data has no views, or the task has no scores of single examples.
     """
     task = registry.get(prepared.task)
     if prepared.pipeline.tta_views is None:
@@ -119,13 +119,13 @@ def evaluate_views(
 
 
 def evaluate_run(folder: pathlib.Path, split: str, *, views: bool = False) -> dict[str, float]:
-    """Metrics of a finished run's newest export on one split, of all views of it on request.
+    """Metrics of a finished run's newest export on one split, averaged over views on request.
 
     Warns of values of the split that training never had.
 
     Raises:
         ArtefactError: the folder holds no run, or one that has exported nothing.
-        DataError: the data of the run is not there any more.
+        DataError: the data of the run no longer exists.
         UsageError: there is no such split.
     """
     settings, _ = run_folder.settings_of(folder)
@@ -146,7 +146,7 @@ def evaluate_run(folder: pathlib.Path, split: str, *, views: bool = False) -> di
 def _batches(
     signature: Signature, settings: Settings, prepared: Prepared, split: str
 ) -> Iterator[tuple]:
-    """(row numbers, targets, (arguments, y, weight)) of every batch; none is filled up."""
+    """(row numbers, targets, (arguments, y, weight)) of every batch, without padding rows."""
     rows = prepared.rows[split]
     if prepared.pipeline.arrange is not None:
         rows = prepared.inputs_of(split)

@@ -1,9 +1,9 @@
-"""Images that an export makes, and what another run's classifier says of them.
+"""Images that an export generates, and how another run's classifier judges them.
 
-The Frechet distance compares two clouds of features as if both were normal (Heusel et al. 2017,
-arXiv 1706.08500, section 2.2): it is 0 where means and covariances agree, and large where images
-are unlike real ones or less varied. It shrinks as more images are compared, so that two values mean
-something beside each other for the same number of images and the same classifier alone.
+The Frechet distance compares two sets of features as if both were normally distributed (Heusel et
+al. 2017, arXiv 1706.08500, section 2.2): it is 0 where means and covariances agree, and large where
+images are unlike real ones or less varied. It shrinks as more images are compared, so two values
+can be compared only for the same number of images and the same classifier.
 """
 
 import os
@@ -31,9 +31,9 @@ from trainers.store.finished import Finished, finished
 from trainers.training.compile import build
 
 CLASSES, PER_CLASS = 10, 10  # of the images that the report and TensorBoard show
-_ROWS = 250  # asked together
-_FIRST_SEED = 1_000_000  # of judged images: others than those that are shown
-_ENOUGH = 10  # rows for each feature, with which a covariance is taken as it is
+_ROWS = 250  # per batch
+_FIRST_SEED = 1_000_000  # of judged images, which are not those that are shown
+_ENOUGH = 10  # rows per feature; with fewer, something is added to the variances
 
 
 class Judge(NamedTuple):
@@ -41,13 +41,13 @@ class Judge(NamedTuple):
 
     folder: pathlib.Path
     name: str  # of its model
-    weights: str  # their fingerprint
+    weights: str  # fingerprint of its weights
     prepared: Prepared  # without rows
     ask: Callable  # images (B, H, W, C) as its network takes them -> (classes (B,), features)
 
 
 class Seen(NamedTuple):
-    """What a judge says of some images."""
+    """A judge's classes and features of some images."""
 
     classes: np.ndarray  # (N,)
     features: np.ndarray  # (N, width) float64
@@ -62,14 +62,14 @@ def shown(generate: Callable, num_classes: int) -> dict[str, np.ndarray]:
 
 
 def shown_by(exported: pathlib.Path, prepared: Prepared) -> dict[str, np.ndarray]:
-    """The same of an export. ArtefactError: it is damaged."""
+    """The same as `shown`, made by an export. ArtefactError: it is damaged."""
     model = saved_model.load(exported)  # owns the variables that its signature reads
     with exact_float32():
         return shown(model.signatures["generate"], len(prepared.class_names))
 
 
 def judge_of(settings: Settings, prepared: Prepared) -> Judge:
-    """The run that --judge names.
+    """The classifier of the run that --judge names.
 
     Raises:
         UsageError: its model is not one for these images and classes, or names no features; or
@@ -106,7 +106,7 @@ def judge_of(settings: Settings, prepared: Prepared) -> Judge:
 def judged(
     generate: Callable, settings: Settings, prepared: Prepared, judge: Judge
 ) -> dict[str, Any]:
-    """What the judge says of as many generated images as there are test rows, at most.
+    """The judge's results on generated images, at most as many as there are test rows.
 
     Generated images have the classes of the test rows. The floor is the mean distance of two
     halves of the training rows from the test rows: no generator can be expected to be nearer.
@@ -118,7 +118,7 @@ def judged(
     Returns:
         `accuracy`: fraction of the images in which the judge sees the class that was asked for;
         `frechet_distance` and its `floor`; `spread`: how far features of a class lie apart, as a
-        fraction of those of real images, 0 where the judge sees no difference between these;
+        fraction of that of real images, 0 if the judge sees no difference between real images;
         `accuracy_of_real`: of the judge on the test rows; and what was compared.
     """
     test, train = prepared.rows["test"], prepared.rows["train"]
@@ -158,7 +158,7 @@ def _number(settings: Settings, prepared: Prepared) -> int:
 
 
 def write_scalars(folder: pathlib.Path, judged: Mapping[str, Any]) -> None:
-    """The judge's figures as scalars of TensorBoard, in the folder of a run."""
+    """Writes the judge's results as TensorBoard scalars into the folder of a run."""
     with tf.summary.create_file_writer(str(folder / "tensorboard" / "judge")).as_default(step=0):
         for name, value in judged.items():
             if isinstance(value, float):
@@ -166,17 +166,17 @@ def write_scalars(folder: pathlib.Path, judged: Mapping[str, Any]) -> None:
 
 
 def is_judged(report: Mapping[str, Any], settings: Settings, judge: Judge) -> bool:
-    """Whether a report has what this judge says of as many images."""
-    found = report.get("judged") or {}
-    same = found.get("weights") == judge.weights and found.get("asked") == settings.judge_samples
-    return bool(same)
+    """Whether a report has this judge's results on the same number of images."""
+    results = report.get("judged") or {}
+    same_judge = results.get("weights") == judge.weights
+    return bool(same_judge and results.get("asked") == settings.judge_samples)
 
 
 def frechet_distance(one: np.ndarray, other: np.ndarray) -> float:
     """|m - n|^2 + trace(A + B - 2 (A B)^(1/2)) of means m, n and covariances A, B; float64.
 
-    Where there are few rows for the width, a millionth is added to the variances, so that no
-    direction has none.
+    If there are few rows for the width, a millionth is added to the variances, so that none is 0
+    in any direction.
 
     Args:
         one, other: (N, width).
@@ -208,7 +208,7 @@ def spread(features: np.ndarray, target: np.ndarray, num_classes: int) -> float:
 
 
 def _asking(past: Finished, layer: str) -> Callable:
-    """Classes and features of images, by the network of a finished run in float32."""
+    """A function from images to classes and features: a finished run's network in float32."""
     model = build(past.settings, past.prepared, "float32")
     for variable in model.weights:
         variable.assign(past.weights[variable.path])
@@ -236,7 +236,7 @@ def _made(generate: Callable, seeds: np.ndarray, classes: np.ndarray) -> Iterato
 
 
 def _real(rows: Rows, index: np.ndarray, judge: Judge) -> tuple[Seen, np.ndarray]:
-    """What a judge says of stored rows, and their classes."""
+    """A judge's classes and features of stored rows, and their true classes."""
     targets = []
 
     def images() -> Iterator[tf.Tensor]:
@@ -258,5 +258,5 @@ def _seen(images: Iterator[tf.Tensor], judge: Judge) -> Seen:
 
 
 def _drawn(num_rows: int, number: int) -> np.ndarray:
-    """Different row numbers, always the same ones; rows of a class may lie together."""
+    """Distinct random row numbers, always the same: rows of a class may be stored together."""
     return np.random.default_rng(0).permutation(num_rows)[:number]

@@ -1,4 +1,4 @@
-"""What a task measures while it trains and after: Keras metrics that count real examples alone."""
+"""What a task measures during and after training: Keras metrics that count only real examples."""
 
 from collections.abc import Callable
 
@@ -13,8 +13,8 @@ AUC_BUCKETS = 1024
 def measures(task: Task, prepared) -> list[keras.metrics.Metric]:
     """The reported loss and the task's own metrics, new and all zero.
 
-    The loss is without smoothing and penalties, as the weighted mean over real examples. It takes
-    the position of Keras's own `loss`, which counts the examples that fill up the last batch.
+    The loss is the weighted mean over real examples, without smoothing and penalties. It replaces
+    Keras's own `loss`, which also counts the examples that pad the last batch.
     """
     loss = task.loss(prepared)
 
@@ -27,7 +27,7 @@ def measures(task: Task, prepared) -> list[keras.metrics.Metric]:
 class ElementMean(keras.metrics.Mean):
     """The weighted mean of a function of (y, output) over all elements of all batches.
 
-    Keras takes the mean of each row first: a token would weigh less in a batch of long texts.
+    Keras takes the mean of each row first, so a token would weigh less in a batch of long texts.
     """
 
     def __init__(self, function: Callable, name: str):
@@ -35,7 +35,7 @@ class ElementMean(keras.metrics.Mean):
         self._function = function
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        """Counts a batch; the weights are (B,), or one for each element."""
+        """Adds a batch; the weights are (B,), or one for each element."""
         values = self._function(y_true, y_pred)
         if sample_weight is not None and len(sample_weight.shape) == len(values.shape) > 1:
             sample_weight = tf.broadcast_to(sample_weight, tf.shape(values))
@@ -44,23 +44,23 @@ class ElementMean(keras.metrics.Mean):
 
 
 class F1(keras.metrics.F1Score):
-    """F1 of logits, one column a label: over all labels together ("micro") or their mean."""
+    """F1 of logits, one column per label: over all labels together ("micro") or their mean."""
 
     def __init__(self, average: str):
         super().__init__(average=average, threshold=0.5, name="f1")
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        """Counts a batch: targets (B,) or (B, labels), logits (B, labels)."""
+        """Adds a batch: targets (B,) or (B, labels), logits (B, labels)."""
         y_true = tf.reshape(tf.cast(y_true, tf.float32), tf.shape(y_pred))
         super().update_state(y_true, tf.sigmoid(y_pred), sample_weight)
 
 
 class AUC(keras.metrics.Metric):
-    """The area under the ROC curve of logits (B, 1): how often a second class is above a first one.
+    """The area under the ROC curve of logits (B, 1): how often class 1 is ranked above class 0.
 
-    From counts in buckets of the logit; within one they are ties, of which half are right. Keras's
-    has 200 thresholds that are even in the probability: where a class is rare, most rows are
-    between two of them.
+    It is computed from counts in buckets of the logit; rows in the same bucket are ties and count
+    half. Keras's AUC has 200 thresholds, evenly spaced in the probability: where a class is rare,
+    most rows lie between two of them.
     """
 
     def __init__(self):
@@ -69,7 +69,7 @@ class AUC(keras.metrics.Metric):
         self.positive = self.add_variable((AUC_BUCKETS,), "zeros", name="positive")
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        """Counts a batch: classes 0 or 1 (B,) or (B, 1)."""
+        """Adds a batch: classes 0 or 1, (B,) or (B, 1)."""
         true = tf.reshape(tf.cast(y_true, tf.float32), [-1])
         weight = tf.ones_like(true) if sample_weight is None else sample_weight
         weight = tf.reshape(tf.cast(weight, tf.float32), [-1])
@@ -79,7 +79,7 @@ class AUC(keras.metrics.Metric):
             counts.assign_add(tf.math.unsorted_segment_sum(weight * of_class, bucket, AUC_BUCKETS))
 
     def result(self):
-        """0 without a row of one of the classes."""
+        """The area; 0 if one of the classes has no rows."""
         negative, positive = self.negative.value, self.positive.value
         below = tf.cumsum(negative) - negative / 2.0
         pairs = tf.reduce_sum(negative) * tf.reduce_sum(positive)
@@ -87,9 +87,9 @@ class AUC(keras.metrics.Metric):
 
 
 def auc_bucket(logit, math):
-    """Numbers of the buckets of logits (B,) float32: 32 for each unit, from -16 to 16.
+    """Bucket indices of logits (B,) float32: 32 buckets per unit, from -16 to 16.
 
     Args:
-        math: NumPy or TensorFlow, whose bits are the same.
+        math: NumPy or TensorFlow, which give the same bits.
     """
     return math.minimum(math.maximum(math.floor((logit + 16.0) * 32.0), 0.0), AUC_BUCKETS - 1.0)

@@ -1,4 +1,4 @@
-"""Which words of a text moved the model's answer most: the text is asked again without each."""
+"""Which words of a text changed the model's answer most: it predicts again without each."""
 
 import pathlib
 import re
@@ -15,9 +15,9 @@ from trainers.tasks.registry import Task
 
 _MOST = 200  # different words of a text that are left out in turn, the longest ones
 _SHOWN = 5
-_BATCH = 64  # texts that are asked at once
-_LEAST = 0.005  # change of the probability that is shown
-# Combining characters within words, which \w is not: of Latin, Hebrew, Arabic, Indian scripts.
+_BATCH = 64  # texts per call
+_LEAST = 0.005  # smallest change of the probability that is shown
+# Combining characters within words, which \w lacks: of Latin, Hebrew, Arabic, Indian scripts.
 _MARKS = (
     r"\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed"
     r"\u0900-\u0963\u0966-\u0dff\u200c\u200d"
@@ -36,15 +36,15 @@ def beside_mistakes(
     kept: Mapping[str, np.ndarray],
     test: Evaluation,
 ) -> dict[str, np.ndarray]:
-    """`moved` (n,) for the examples that a run keeps: the words that moved each mistake.
+    """`moved` (n,) for the examples that a run keeps: the words that changed each mistake most.
 
     Args:
-        exported: a version's directory, whose model is asked.
+        exported: the directory of the version to predict with.
         kept: from `records.examples`.
         test: answers to the test split.
 
     Returns:
-        Nothing where rows are no single texts of one class each, or answers no probabilities.
+        An empty dictionary unless rows are single texts of one class and answers probabilities.
     """
     fields = records.fields(kept)
     [name, *others] = prepared.raw
@@ -67,9 +67,9 @@ def beside_mistakes(
 
 
 def described(ask: Callable[[list[bytes]], np.ndarray], text: bytes) -> str:
-    """The words without which the answer's probability changes most, with the change.
+    """The words whose removal changes the answer's probability most, with the change.
 
-    A plus is a word that speaks for the answer that was given.
+    A plus marks a word that supports the answer.
 
     Args:
         ask: texts to logits (B, classes), or (B, 1) of the second of two.
@@ -86,4 +86,4 @@ def described(ask: Callable[[list[bytes]], np.ndarray], text: bytes) -> str:
 
 def _without(written: str, word: str) -> str:
     """A text without all occurrences of a word."""
-    return _WORD.sub(lambda found: " " if found.group() == word else found.group(), written)
+    return _WORD.sub(lambda match: " " if match.group() == word else match.group(), written)

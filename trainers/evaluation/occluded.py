@@ -1,4 +1,4 @@
-"""Which parts of an image moved the model's answer: it is asked again with each part hidden."""
+"""Occlusion maps: how the model's answer changes with each part of an image hidden."""
 
 import pathlib
 from collections.abc import Callable, Mapping
@@ -13,8 +13,8 @@ from trainers.store import saved_model
 from trainers.tasks.registry import Task
 
 CELLS = 7  # parts per side, odd so that one is in the middle
-_MOST = 12  # mistakes, the most confident ones: each is the work of 50 images
-_LARGEST = 512  # pixels per side of what is asked so
+_MOST = 12  # mistakes, the most confident ones: each takes 50 predictions
+_LARGEST = 512  # pixels per side; larger images get no maps
 
 
 def beside_mistakes(
@@ -27,12 +27,12 @@ def beside_mistakes(
     """`occluded` (n, 7, 7) float32 for the examples that a run keeps, NaN for right answers.
 
     Args:
-        exported: a version's directory, whose model is asked.
+        exported: the directory of the version to predict with.
         kept: from `records.examples`.
         test: answers to the test split.
 
     Returns:
-        Nothing where rows are no single images of one class each, or answers no probabilities.
+        An empty dictionary unless rows are single images of one class and answers probabilities.
     """
     fields, name = records.fields(kept), records.image_field(prepared)
     if (
@@ -60,8 +60,8 @@ def beside_mistakes(
 def changes(ask: Callable[[np.ndarray], np.ndarray], image: np.ndarray) -> np.ndarray:
     """How much less probable the answer is with a grey square over each part, (7, 7).
 
-    The square is a quarter of each side, so that neighbours overlap (Zeiler and Fergus 2013, arXiv
-    1311.2901, section 4.2).
+    A square is a quarter of each side long, so that neighbours overlap (Zeiler and Fergus 2013,
+    arXiv 1311.2901, section 4.2).
 
     Args:
         ask: images to logits (B, classes), or (B, 1) of the second of two.
@@ -74,7 +74,7 @@ def changes(ask: Callable[[np.ndarray], np.ndarray], image: np.ndarray) -> np.nd
 
 
 def hidden(image: np.ndarray) -> np.ndarray:
-    """The image once for each part, whose pixels have the image's mean colour: (49, H, W, C)."""
+    """A copy of the image for each part, with that part in the mean colour: (49, H, W, C)."""
     height, width, _ = image.shape
     grey = np.round(image.mean(axis=(0, 1))).astype(image.dtype)
     copies = np.repeat(image[None], CELLS**2, axis=0)

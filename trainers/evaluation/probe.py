@@ -1,4 +1,4 @@
-"""What features are worth to a task that they were not trained for: neighbours, a linear model."""
+"""Evaluates features on labels that they were not trained with: neighbours, a linear model."""
 
 import pathlib
 from collections.abc import Iterator
@@ -19,21 +19,21 @@ from trainers.devices.precision import exact_float32
 from trainers.store import saved_model
 from trainers.store.finished import SPLITS
 
-# Wu et al. 2018, arXiv 1805.01978, section 3.4, of which C. He et al. and others took the numbers.
+# Wu et al. 2018, arXiv 1805.01978, section 3.4; C. He et al. and others use the same numbers.
 _NEIGHBOURS, _TEMPERATURE = 200, 0.1
-_PENALTIES = (0.01, 0.1, 1.0)  # scikit-learn's C, of which validation chooses
-_MOST = 50_000  # training rows that are asked for their features
+_PENALTIES = (0.01, 0.1, 1.0)  # scikit-learn's C; validation chooses one
+_MOST = 50_000  # training rows whose features are computed
 _STEPS = 500  # of the linear model's optimizer, at most
 
 
 def probe(exported: pathlib.Path, settings: Settings, prepared: Prepared) -> dict[str, Any] | None:
-    """Accuracies of two simple models of the exported features, where rows have labels.
+    """Accuracies of two simple models on the exported features, if rows have labels.
 
-    Both are fitted on training rows without augmentation. Rows without a label, which have -1, are
-    left out in every split: TFDS hides those of some test splits.
+    Both are fitted on training rows without augmentation. Rows without a label (-1) are left out in
+    every split: TFDS hides the labels of some test splits.
 
     Returns:
-        `rows` and `neighbours`, their numbers, and for validation and test `knn` and `linear`;
+        The numbers of `rows` and `neighbours`, and for validation and test `knn` and `linear`;
         None: there are no labels of two classes, or none in validation or test.
 
     Raises:
@@ -65,7 +65,7 @@ def probe(exported: pathlib.Path, settings: Settings, prepared: Prepared) -> dic
 
 
 def neighbours(features: np.ndarray, labels: np.ndarray) -> KNeighborsClassifier:
-    """The classifier by the 200 nearest rows, each weighing e to the tenfold cosine.
+    """A classifier by the 200 nearest rows, each with the weight exp(10 cosine).
 
     Args:
         features: (N, width).
@@ -84,8 +84,8 @@ def linear(features: np.ndarray, labels: np.ndarray, others: np.ndarray, true: n
     """Logistic regression on standardised features.
 
     Args:
-        features: (N, width), as are `others`, those of validation, which chooses the penalty.
-        labels: (N,), as is `true`.
+        features: (N, width); `others` are those of validation, which chooses the penalty.
+        labels: (N,); `true` are those of validation.
     """
     tried = [
         make_pipeline(StandardScaler(), LogisticRegression(C=penalty, max_iter=_STEPS))
@@ -106,7 +106,7 @@ def _has_classes(rows: Rows) -> bool:
 def _features(
     serve, prepared: Prepared, split: str, size: int, index: np.ndarray
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """(features, labels) of the rows at `index`, so many at a time."""
+    """(features, labels) of the rows at `index`, `size` at a time."""
     rows = prepared.rows[split]
     for first in range(0, len(index), size):
         stored = take(rows, index[first : first + size])

@@ -1,4 +1,4 @@
-"""What a model that guesses hidden patches makes of example images, as pictures."""
+"""Example images as rebuilt by a model that predicts hidden patches, as pictures."""
 
 import math
 import pathlib
@@ -16,7 +16,7 @@ from trainers.serving.generate import as_pixels
 from trainers.store import saved_model
 from trainers.tasks.registry import Task
 
-_INPUTS = {"image", "masked_positions"}  # of a model that guesses patches
+_INPUTS = {"image", "masked_positions"}  # of a model that predicts patches
 
 
 def beside_examples(
@@ -26,17 +26,17 @@ def beside_examples(
     kept: Mapping[str, np.ndarray],
     test: Evaluation,
 ) -> dict[str, np.ndarray]:
-    """`rebuilt` (n, 3, H, W, C) uint8: what is seen of each example, the guess, and the image.
+    """`rebuilt` (n, 3, H, W, C) uint8: the visible part of each example, the prediction, the image.
 
-    A guess has the mean and deviation of the patch that is hidden, since it is made of what remains
-    without them.
+    The model predicts normalised patches; here each gets the mean and standard deviation of the
+    hidden patch.
 
     Args:
-        exported: a version's directory, whose model is asked.
+        exported: the directory of the version to predict with.
         kept: from `records.examples`.
 
     Returns:
-        Nothing where no patches are hidden.
+        An empty dictionary if no patches are hidden.
     """
     del test
     if not set(prepared.spec.inputs) >= _INPUTS:
@@ -50,22 +50,22 @@ def beside_examples(
 
 
 def pictures(image: tf.Tensor, hidden: tf.Tensor, guessed: tf.Tensor) -> np.ndarray:
-    """(n, 3, H, W, C) uint8: with hidden patches grey, with the guesses in them, and as it is.
+    """(n, 3, H, W, C) uint8: hidden patches grey, predictions in their place, and the image itself.
 
     Args:
         image: (n, H, W, C) from -1 to 1.
-        hidden: (n, M) numbers of the hidden patches.
-        guessed: (n, M, pixels) of them, each of mean 0 and deviation 1.
+        hidden: (n, M) indices of the hidden patches.
+        guessed: (n, M, pixels) predictions of them, each of mean 0 and standard deviation 1.
     """
     shape = tuple(image.shape[1:])
     patch = math.isqrt(guessed.shape[-1] // shape[-1])
     every = patches.patches(image, patch)
-    mean, deviation = (tf.gather(v, hidden, batch_dims=1) for v in patches.scale_of(every))
+    mean, std = (tf.gather(v, hidden, batch_dims=1) for v in patches.scale_of(every))
     rows = tf.range(len(hidden))[:, None] + tf.zeros_like(hidden)
     index = tf.stack([rows, hidden], axis=-1)  # (n, M, 2)
     made = [
         tf.tensor_scatter_nd_update(every, index, values)
-        for values in (tf.zeros_like(guessed), guessed * deviation + mean)
+        for values in (tf.zeros_like(guessed), guessed * std + mean)
     ]
     drawn = [*(patches.joined(pixels, patch, shape) for pixels in made), image]
     return as_pixels(tf.stack(drawn, axis=1)).numpy()

@@ -1,4 +1,4 @@
-"""What a finished run keeps of its rows: examples, and the predictions of every row."""
+"""What a finished run keeps of its rows: examples, and the predictions for every row."""
 
 from collections.abc import Mapping
 
@@ -17,7 +17,7 @@ Arrays = Mapping[str, np.ndarray]
 
 
 def answers_are_of_classes(prepared: Prepared, task: Task) -> bool:
-    """Whether the task shows mistakes, and its logits are those of one class a row."""
+    """Whether the task shows mistakes, and its logits are for one class per row."""
     target = prepared.schema.target
     one_class = bool(prepared.class_names) and target is not None and not target.shape
     return one_class and task.mistakes is not None and task.scored == "logits"
@@ -27,7 +27,7 @@ def examples(prepared: Prepared, task: Task, test: Evaluation | None) -> dict[st
     """Rows of the test split as stored: the first ones, and the mistakes that the report shows.
 
     Args:
-        test: answers to the test split; None: the first rows alone.
+        test: answers to the test split; None: only the first rows.
 
     Returns:
         `row` (n,), `target` where the data has one, and `fields/<name>` of each stored field.
@@ -57,7 +57,7 @@ def predictions(evaluation: Evaluation, baselines: Baselines, split: str) -> dic
 
     Returns:
         `row` (N,), `target` where the data has one, `outputs/<name>` (N, ...) of the model, and
-        `<key>/<name>` of each baseline: (N, ...), or (1, ...) where it answers every row alike.
+        `<key>/<name>` of each baseline: (N, ...), or (1, ...) if it is the same for every row.
     """
     kept = {"row": evaluation.row}
     if evaluation.target is not None:
@@ -101,7 +101,7 @@ def image_field(prepared: Prepared) -> str | None:
 
 
 def visible(pixels: np.ndarray) -> np.ndarray:
-    """Images as uint8 to look at; of 16 bits, the brightest value in them becomes white."""
+    """Images as uint8 to look at; in images of 16 bits the brightest value becomes white."""
     if pixels.dtype == np.uint8:
         return pixels
     return (pixels * (255.0 / max(int(pixels.max()), 1))).astype(np.uint8)

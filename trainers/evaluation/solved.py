@@ -1,4 +1,4 @@
-"""The linear baseline of a table, solved for its optimum, which takes a second in place of ten."""
+"""The linear baseline of a table, solved for its optimum, which takes one second instead of ten."""
 
 from collections.abc import Mapping
 
@@ -10,15 +10,15 @@ from trainers.config.settings import Settings
 from trainers.training.compile import build
 from trainers.training.start import linear_head, statistics
 
-_FEATURES, _CELLS = 300, 10_000_000  # of the training rows: a few seconds
+_FEATURES, _CELLS = 300, 10_000_000  # limits on the training rows: a few seconds
 _BATCH = 1000  # rows that are read together
 
 
 def weights(settings: Settings, prepared: Prepared) -> Mapping[str, np.ndarray] | None:
     """The weights of the zoo's linear model at their optimum, by path.
 
-    None: it is trained, since it has more than a linear layer, as over texts, or reads many
-    numbers, as of images, or rows from disk.
+    None: it has to be trained, since it has more than a linear layer (texts), reads many numbers
+    (images), or reads rows from disk.
 
     Args:
         settings: of the baseline's run.

@@ -1,4 +1,4 @@
-"""What predictions are worth beyond their metrics: intervals, calibration, mistakes. NumPy only."""
+"""Statistics of predictions besides their metrics: intervals, calibration, mistakes. NumPy only."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -7,11 +7,11 @@ import numpy as np
 import scipy.special
 
 RESAMPLES = 1000
-_CELLS = 2**21  # of the table of resamples and rows that is in memory at once
+_CELLS = 2**21  # entries of the (resamples, rows) table in memory at once
 
 
 class Statistics(NamedTuple):
-    """A task's metrics as functions of means over rows: a resample then costs one product."""
+    """A task's metrics as functions of means over rows: a resample costs one matrix product."""
 
     columns: np.ndarray  # (N, K) float64, quantities of one row each
     groups: np.ndarray  # (N,) int64, kind of each row, for metrics that need a histogram
@@ -20,7 +20,7 @@ class Statistics(NamedTuple):
 
 
 class Calibration(NamedTuple):
-    """How often what had a probability came true, by bins of the probability."""
+    """How often predictions came true, by bins of their probability."""
 
     count: np.ndarray  # (bins,) rows in each
     confidence: np.ndarray  # (bins,) their mean probability; 0 where there are none
@@ -40,14 +40,14 @@ def bootstrap(
 ) -> dict[str, np.ndarray]:
     """The metrics of resamples of the rows, drawn with replacement: name -> (resamples,).
 
-    The same seed and number of rows draw the same resamples, so that two models on the same rows
-    can be subtracted, resample by resample. Efron and Tibshirani 1993, chapter 13.
+    The same seed and number of rows draw the same resamples, so that the metrics of two models on
+    the same rows can be subtracted, resample by resample. Efron and Tibshirani 1993, chapter 13.
     """
     num_rows, num_columns = statistics.columns.shape
     random = np.random.default_rng(seed)
     means = np.empty((resamples, num_columns))
     fractions = np.empty((resamples, int(statistics.groups.max()) + 1))
-    together = max(1, _CELLS // num_rows)  # few large products: many small ones wait for threads
+    together = max(1, _CELLS // num_rows)  # many small products would wait for threads
     for first in range(0, resamples, together):
         chunk = range(first, min(first + together, resamples))
         times = np.empty((len(chunk), num_rows))  # how often each row was drawn
@@ -61,7 +61,7 @@ def bootstrap(
 
 def interval(values: np.ndarray) -> tuple[float, float] | None:
     """The middle 95 % of bootstrapped values (percentile interval); None: no resample has one."""
-    values = values[np.isfinite(values)]  # a resample may miss a class, and has no AUC then
+    values = values[np.isfinite(values)]  # a resample without one class has no AUC
     if not len(values):
         return None
     low, high = np.quantile(values, [0.025, 0.975])
@@ -118,12 +118,12 @@ def of_ratios(columns: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Statistic
 
 
 def class_counts(target: np.ndarray, num_classes: int) -> np.ndarray:
-    """Rows of each class and one more: no class is impossible (Laplace). (num_classes,)."""
+    """Rows of each class plus one, so that none is impossible (Laplace): (num_classes,)."""
     return np.bincount(target, minlength=num_classes) + 1
 
 
 def cross_entropy(logits: np.ndarray, true: np.ndarray) -> np.ndarray:
-    """Of independent labels, one value each: log(1 + exp(logits)) - logits * true."""
+    """The loss of independent labels, one value each: log(1 + exp(logits)) - logits * true."""
     return np.logaddexp(0, logits) - logits * true
 
 
@@ -140,6 +140,6 @@ def of_classes(logits: np.ndarray) -> np.ndarray:
 
 
 def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """The quotient; 0 where there is nothing to divide by, as Keras's metrics have it."""
+    """The quotient; 0 where `whole` is not positive, as in Keras's metrics."""
     part, whole = np.asarray(part, np.float64), np.asarray(whole, np.float64)
     return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)

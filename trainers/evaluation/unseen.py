@@ -1,4 +1,4 @@
-"""Which values of a split training never had: a test file may spell its categories otherwise."""
+"""Finds values of a split that training never had: its categories may be spelt differently."""
 
 import logging
 from collections.abc import Collection
@@ -12,18 +12,18 @@ from pipelines.core.rows import chunks, spaced
 from pipelines.storage.progress import progress
 from trainers.serving import unseen
 
-_MANY = 0.03  # fraction of the rows of a split from which on a column is warned of
-_FEWEST = 3  # rows
-_LOOKED_AT = 20_000  # evenly spaced rows of a split, which a run looks at before its first step
+_MANY = 0.03  # least fraction of a split's rows for a warning about a column
+_FEWEST = 3  # least number of rows for a warning
+_LOOKED_AT = 20_000  # evenly spaced rows of a split, which a run checks before its first step
 
 _LOG = logging.getLogger(__name__)
 
 
 def count(prepared: Prepared, split: str, index: np.ndarray | None = None) -> unseen.Counts:
-    """The values of a split that training never had, by column; empty where the form has none.
+    """The values of a split that training never had, by column; empty if the form cannot tell.
 
     Args:
-        index: the rows that are looked at; None: all.
+        index: the rows to check; None: all.
     """
     counts: unseen.Counts = {}
     rows = prepared.rows[split]
@@ -35,23 +35,23 @@ def count(prepared: Prepared, split: str, index: np.ndarray | None = None) -> un
     number = iter(index.tolist())
     for chunk in progress(chunks(rows, index), None, f"{split}: values that training had"):
         columns = {name: chunk[name] for name in prepared.raw}
-        found = find({k: tf.constant(columns[k], f.dtype) for k, f in prepared.raw.items()})
-        faults = dict(zip(unseen.FAULTS, (value.numpy() for value in found), strict=True))
+        masks = find({k: tf.constant(columns[k], f.dtype) for k, f in prepared.raw.items()})
+        faults = dict(zip(unseen.FAULTS, (mask.numpy() for mask in masks), strict=True))
         where = [f"row {next(number)}" for _ in faults["unknown"]]
         unseen.add(counts, faults, columns, where)
     return counts
 
 
 def warn(prepared: Prepared, splits: Collection[str]) -> None:
-    """Logs a warning for each column of which a few per cent of a split's rows are unseen.
+    """Logs a warning for each column with unseen values in a few per cent of a split's rows.
 
-    Of many rows it looks at some.
+    If there are many rows, it checks some of them.
     """
     for split in splits:
         index = spaced(prepared.rows[split].num_rows, _LOOKED_AT)
         counts = count(prepared, split, index)
         least = max(_FEWEST, _MANY * len(index))
-        many = {key: found for key, found in counts.items() if found.number >= least}
+        many = {key: one for key, one in counts.items() if one.number >= least}
         _log(prepared, split, many, len(index))
 
 

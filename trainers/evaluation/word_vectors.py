@@ -1,6 +1,6 @@
-"""What word vectors are worth: nearest neighbours, similarities that people gave, analogies.
+"""Evaluates word vectors: nearest neighbours, similarities rated by people, analogies.
 
-The last two are read from gensim's test data where it is installed: WordSim-353 (Finkelstein et al.
+The last two are read from gensim's test data if it is installed: WordSim-353 (Finkelstein et al.
 2002) and the analogies of Mikolov et al. 2013.
 """
 
@@ -12,11 +12,11 @@ from typing import NamedTuple
 import numpy as np
 import scipy.stats
 
-_TOGETHER = 512  # words or analogies whose neighbours are looked for at once
+_TOGETHER = 512  # analogies that are answered at once
 
 
 class Answered(NamedTuple):
-    """The result of a list of questions, and how many of them have known words alone."""
+    """The result of a list of questions, and how many of them have only known words."""
 
     name: str
     value: float  # Spearman's correlation, or the fraction that is right
@@ -25,14 +25,14 @@ class Answered(NamedTuple):
 
 
 def nearest(vectors: np.ndarray, index: np.ndarray, number: int) -> tuple[np.ndarray, np.ndarray]:
-    """The other words of the largest cosine with each of some words.
+    """The other words with the largest cosine to each of some words.
 
     Args:
         vectors: (words, width).
-        index: (n,) positions among them.
+        index: (n,) positions of these words in `vectors`.
 
     Returns:
-        Positions and cosines, the nearest first: (n, number) each; fewer of few words.
+        Positions and cosines, the nearest first: (n, number) each; fewer if there are few words.
     """
     unit = _unit(vectors)
     cosine = unit[index] @ unit.T
@@ -49,34 +49,34 @@ def similarity(words: Sequence[str], vectors: np.ndarray) -> Answered | None:
         return None
     lines = path.read_text(encoding="utf-8").splitlines()
     pairs = [line.lower().split("\t") for line in lines if not line.startswith("#")]
-    place, unit = {word: i for i, word in enumerate(words)}, _unit(vectors)
-    known = [(place[a], place[b], float(c)) for a, b, c in pairs if a in place and b in place]
-    if len(known) < 3:  # two always agree
+    index, unit = {word: i for i, word in enumerate(words)}, _unit(vectors)
+    known = [(index[a], index[b], float(c)) for a, b, c in pairs if a in index and b in index]
+    if len(known) < 3:  # the correlation of two is always 1 or -1
         return Answered("WordSim-353", float("nan"), len(known), len(pairs))
     a, b, people = (np.array(column) for column in zip(*known, strict=True))
-    found = scipy.stats.spearmanr(np.sum(unit[a] * unit[b], axis=1), people)
-    return Answered("WordSim-353", float(found.statistic), len(known), len(pairs))
+    correlation = scipy.stats.spearmanr(np.sum(unit[a] * unit[b], axis=1), people)
+    return Answered("WordSim-353", float(correlation.statistic), len(known), len(pairs))
 
 
 def analogies(words: Sequence[str], vectors: np.ndarray) -> list[Answered]:
-    """Of each section how many "a is to b as c to d" are right; none: gensim is not installed.
+    """The fraction of right "a is to b as c is to d" by section; empty: gensim is not installed.
 
-    The answer is the word other than a, b and c of the largest cosine with b - a + c.
+    The answer is the word other than a, b and c with the largest cosine to b - a + c.
     """
     path = _test_data("questions-words.txt")
     if path is None:
         return []
-    place, unit = {word: i for i, word in enumerate(words)}, _unit(vectors)
-    found = []
+    index, unit = {word: i for i, word in enumerate(words)}, _unit(vectors)
+    results = []
     for name, questions in _sections(path):
-        known = [[place[w] for w in q] for q in questions if all(w in place for w in q)]
+        known = [[index[w] for w in q] for q in questions if all(w in index for w in q)]
         right = sum(
             int(_right(unit, np.array(known[i : i + _TOGETHER])).sum())
             for i in range(0, len(known), _TOGETHER)
         )
         value = right / len(known) if known else float("nan")
-        found.append(Answered(name, value, len(known), len(questions)))
-    return found
+        results.append(Answered(name, value, len(known), len(questions)))
+    return results
 
 
 def _right(unit: np.ndarray, asked: np.ndarray) -> np.ndarray:

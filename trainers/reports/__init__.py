@@ -1,1 +1,1 @@
-"""The page that a finished run leaves."""
+"""The HTML report of a finished run."""

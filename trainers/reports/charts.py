@@ -11,7 +11,7 @@ _WIDTH, _HEIGHT = 460, 280
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 14, 38, 44
 _TICKS = 5
 _POINTS = 2000  # of a scatter; more only make the file large
-_MARKED = 40  # so many points of a line are shown one by one
+_MARKED = 40  # lines with at most this many points show each of them
 
 Range = tuple[float, float]
 Points = Sequence[tuple[float, float]]
@@ -32,7 +32,7 @@ def lines(
     Args:
         series: name -> (x, y) pairs; pairs that are not finite are left out.
         diagonal: whether to draw x = y.
-        mark: an x and what it is, drawn as an upright line.
+        mark: an x and its label, drawn as a vertical line.
     """
     kept = {
         name: [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)]
@@ -67,7 +67,7 @@ def lines(
 
 
 def scatter(x: np.ndarray, y: np.ndarray, x_label: str, y_label: str) -> Html:
-    """Points over equal axes with the diagonal; at most 2000 of them, evenly taken."""
+    """Points over equal axes with the diagonal; at most 2000 of them, evenly spaced."""
     index = np.linspace(0, len(x) - 1, min(len(x), _POINTS)).astype(np.int64)
     both = _span([*map(float, x), *map(float, y)])
     across, up = _scales(both, both)
@@ -193,7 +193,7 @@ def _frame(
 
 
 def _labels(values: Sequence[float]) -> list[str]:
-    """Numbers at an axis with as many decimals as one of them needs: 0.90, 0.95; 10k, 20k."""
+    """Labels of an axis, all with as many decimals as one of them needs: 0.90, 0.95; 10k, 20k."""
     largest = max(map(abs, values))
     for size, unit, letter in ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k")):
         if largest >= size:
@@ -207,7 +207,7 @@ def _labels(values: Sequence[float]) -> list[str]:
 
 
 def _told_apart(values: Sequence[float]) -> list[str]:
-    """In six digits, or in as many more as tell them apart."""
+    """Numbers in six digits, or in as many more as they need to differ."""
     shown = []
     for digits in range(6, 17):
         shown = [f"{value:.{digits}g}" for value in values]

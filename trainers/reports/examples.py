@@ -1,4 +1,4 @@
-"""Rows of a split to look at: images as PNG data URIs, texts, or the columns of a table."""
+"""Shows rows of a split: images as PNG data URIs, texts, or the columns of a table."""
 
 import base64
 import io
@@ -23,7 +23,7 @@ _OCCLUDED = (
     "less probable with that part hidden, blue where it is more probable."
 )
 _FOR, _AGAINST = (214, 39, 40), (31, 119, 180)
-_FAINT = 0.05  # change of the probability up to which all colours are pale
+_FAINT = 0.05  # if no change of the probability is larger, all colours are pale
 _MOVED = (
     "Words that moved it: how much less probable the answer is without all occurrences of a word. "
     "A minus is a word that spoke against the answer."
@@ -39,7 +39,7 @@ def mistakes_section(
     """The rows of a task's mistakes, as many of them as the run has kept.
 
     Args:
-        row: (N,) row numbers of the evaluation that `mistakes` was made of.
+        row: (N,) row numbers of the evaluation that `mistakes` was made from.
         kept: the run's examples, from `records.examples`.
     """
     if not len(mistakes.index):
@@ -72,13 +72,13 @@ def gallery(
     columns: Sequence[str],
     maps: np.ndarray | None = None,
 ) -> Html:
-    """Rows with what was answered for each.
+    """Rows with the answers to each.
 
     Args:
         fields: stored fields of the rows, (n, ...) each.
         numbers: of the rows in their split.
-        entries: for each row what stands beside it, one for each of `columns`.
-        maps: (n, cells, cells) of `occluded`, of images; not a number where there is none.
+        entries: for each row the texts beside it, one for each of `columns`.
+        maps: (n, cells, cells), the `occluded` maps of images; NaN where there is none.
     """
     image = image_field(prepared)
     if image in fields:
@@ -102,7 +102,7 @@ def gallery(
 
 
 def png(pixels: np.ndarray) -> str:
-    """An image (H, W, 1, 3 or 4) uint8 as a data URI, made smaller where it is large."""
+    """An image (H, W, 1, 3 or 4) uint8 as a data URI, scaled down if it is large."""
     picture = Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)
     picture.thumbnail((_LARGEST_SIDE, _LARGEST_SIDE))
     file = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Sections of the page about generated images: some of each class, and what a judge says."""
+"""Sections of the page about generated images: some of each class, and a judge's results."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ def sections(
     judged: Mapping[str, Any],
     settings: Settings,
 ) -> list[Html]:
-    """The samples, and the judge's figures or the command that adds them.
+    """The samples, and the judge's results or the command that adds them.
 
     Args:
         samples: `image` (classes, n, H, W, C) uint8 and `label` (classes,).

@@ -9,9 +9,9 @@ from markupsafe import Markup as Html
 
 from pipelines.files.shown import escaped, shown
 
-_LONG = 60  # rows of a table that scrolls by itself
-# Control characters, those that turn the text around them, and halves of a character, which UTF-8
-# does not have. Joiners and spaces stay: scripts and emoji need them.
+_LONG = 60  # rows; a longer table scrolls by itself
+# Control characters, those that change the direction of text, and surrogates, which UTF-8 cannot
+# encode. Joiners and spaces stay: scripts and emoji need them.
 _UNSAFE = re.compile(
     r"[\0-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
@@ -19,16 +19,16 @@ _LONG_WORD = re.compile(r"\S{401,}")
 
 
 def escape(text: Any) -> Html:
-    """Text as HTML: nothing in it is a tag, turns the line around or makes it endless."""
+    """Text as HTML: it cannot add a tag, change the direction of a line or make it endless."""
     if isinstance(text, Html):
         return text
-    plain = _UNSAFE.sub(lambda found: escaped(found[0]), str(text))
+    plain = _UNSAFE.sub(lambda match: escaped(match[0]), str(text))
     return markupsafe.escape(_LONG_WORD.sub(lambda word: shown(word[0]), plain))
 
 
 def whole(text: str) -> Html:
     """As `escape`, but long words stay as they are: a command is copied."""
-    return markupsafe.escape(_UNSAFE.sub(lambda found: escaped(found[0]), text))
+    return markupsafe.escape(_UNSAFE.sub(lambda match: escaped(match[0]), text))
 
 
 def join(parts: Iterable[Any], between: str = "\n") -> Html:
@@ -50,7 +50,7 @@ def section(title: str, *content: Any) -> Html:
 
 
 def note(*content: Any) -> Html:
-    """A remark in a quiet voice."""
+    """A remark in a less prominent style."""
     return element("p", *content, class_="note")
 
 
@@ -87,7 +87,7 @@ def number(value: float) -> str:
     """A measured value in few digits: 0.9421, 12.35, 1 002.35, 48 213, 2.059e+08."""
     size = abs(value)
     if 0.99995 <= size < 1:
-        return f"{int(value * 1e6) / 1e6:.6f}"  # never all of what is not quite all
+        return f"{int(value * 1e6) / 1e6:.6f}"  # below 1 is never shown as 1
     if size >= 1e7:
         return f"{value:.4g}"
     if size >= 10:
@@ -97,7 +97,7 @@ def number(value: float) -> str:
 
 
 def signed(difference: float, of: float) -> str:
-    """A difference with its sign, +0.2050; 0 where it is the rounding of values like `of`."""
+    """A difference with its sign, +0.2050; 0 if it is only rounding of values like `of`."""
     if abs(difference) <= 1e-6 * abs(of):
         return "0"
     return f"{'+' if difference > 0 else ''}{number(difference)}"

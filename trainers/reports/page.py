@@ -1,4 +1,4 @@
-"""The page: one HTML file that needs no network and runs no script."""
+"""The report's page: one HTML file that needs no network and runs no script."""
 
 from collections.abc import Iterable, Mapping
 from importlib import resources
@@ -12,7 +12,7 @@ from trainers.store import logs
 from trainers.store.finished import Finished
 from trainers.tasks import registry
 
-# A browser that obeys it loads nothing and runs nothing, whatever a class is called.
+# With this policy a browser loads nothing and runs nothing, whatever a class is called.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 Report = Mapping[str, Any]  # report.json with `intervals` and `baseline`
@@ -104,7 +104,7 @@ def _head(past: Finished, report: Report, title: str) -> Html:
 
 
 def _range(report: Mapping[str, Any], split: str, metric: str) -> Html:
-    """A metric's interval, set small."""
+    """A metric's interval in small print."""
     interval = report["intervals"][split].get(metric)
     shown = f" {number(interval[0])} to {number(interval[1])}" if interval else ""
     return element("span", shown, class_="interval")
@@ -158,8 +158,8 @@ def epochs(lines: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, An
 def _exported_epoch(past: Finished, validation: list[dict[str, Any]]) -> int:
     """The epoch whose weights were exported.
 
-    That of the exported step. Where the report or the log lacks it, the last one, or the first of
-    the best value.
+    It is that of the exported step. If the report or the log lacks it, it is the last epoch, or the
+    first with the best value.
     """
     settings = past.settings
     step = past.report.get("steps", {}).get(settings.keep)
@@ -209,9 +209,9 @@ def _metrics(past: Finished, report: Report) -> Html:
 
 
 def not_beaten(task: str, report: Report) -> str:
-    """What there is to say where the model is not better than its first baseline; else nothing.
+    """A sentence if the model is not better than its first baseline; else empty.
 
-    Better is an interval of the difference in the main metric that lies on the better side of zero.
+    It is better if the interval of the difference in the main metric is on the better side of zero.
     """
     main, beside = registry.describe(task).main_metric, next(iter(report["baseline"].values()), {})
     if main not in beside.get("difference", {}):
@@ -225,7 +225,7 @@ def not_beaten(task: str, report: Report) -> str:
 
 
 def both(task: str, report: Report) -> str:
-    """What the mean of the model's logits and its first baseline's would be; else nothing."""
+    """A sentence on the mean of the model's and its first baseline's logits; empty if unknown."""
     main, beside = registry.describe(task).main_metric, next(iter(report["baseline"].values()), {})
     figures = beside.get("both", {})
     if main not in figures.get("difference", {}):
@@ -239,7 +239,7 @@ def both(task: str, report: Report) -> str:
 
 
 def _measured(report: Mapping[str, Any], split: str, metric: str) -> Html:
-    """A metric and its interval; one that no resample has is undefined, as AUC of one class."""
+    """A metric and its interval; undefined if no resample has one, as AUC of one class."""
     intervals = report["intervals"][split]
     if intervals and metric not in intervals:
         return html.escape("undefined")
@@ -251,7 +251,7 @@ def _of(baseline: Mapping[str, Any], metric: str) -> str:
 
 
 def _difference(baseline: Mapping[str, Any], metric: str, value: float) -> Html:
-    """How much more the model has than a baseline, with the interval of that."""
+    """The model's metric minus a baseline's, with the interval of the difference."""
     if metric not in baseline["difference"] or metric not in baseline["test"]:
         return Html("")
     low, high = (html.signed(end, value) for end in baseline["difference"][metric])

@@ -1,4 +1,4 @@
-"""The section of the page about hidden patches: what was seen, guessed and there."""
+"""The section of the page about hidden patches: visible parts, predictions and images."""
 
 import numpy as np
 

@@ -14,7 +14,7 @@ from trainers.store.finished import Finished
 
 
 def recipe(settings: Settings) -> Html:
-    """The recipe, with what differs from the model's own marked."""
+    """The recipe; values that differ from the model's own recipe are marked."""
     current = values(settings)
 
     def flag(name: str) -> tuple[Any, ...]:
@@ -50,7 +50,7 @@ def _plain(value: Any) -> str:
 
 
 def reproduce(past: Finished, report: Mapping[str, Any]) -> Html:
-    """The command that repeats the run, and on what it ran."""
+    """The command that repeats the run, and the data and machine of the run."""
     facts, exported = past.facts, past.folder / report["export"]
     exact = dataclasses.replace(past.settings.recipe, precision=facts["precision"])
     replicas = past.settings.replicas or (facts["replicas"] if facts["replicas"] > 1 else 0)
@@ -94,5 +94,5 @@ def reproduce(past: Finished, report: Mapping[str, Any]) -> Html:
 
 
 def _shell(parts: Sequence[str]) -> str:
-    """A command on several lines, to be copied as it stands."""
+    """A command on several lines that can be copied unchanged."""
     return " \\\n  ".join(parts)

@@ -10,7 +10,7 @@ from trainers.reports import charts, html
 from trainers.reports.html import Html, count, element, number
 from trainers.tasks.registry import Mistakes
 
-_LARGEST_MATRIX = 20  # classes; of more only the pairs are shown that are confused most
+_LARGEST_MATRIX = 20  # classes; with more, only the pairs confused most often are shown
 _PAIRS = 20
 _ROC_POINTS = 400
 
@@ -18,7 +18,7 @@ _ROC_POINTS = 400
 def confusion(
     target: np.ndarray, answered: np.ndarray, names: Sequence[str], *beside: Html
 ) -> Html:
-    """Which class was answered for which.
+    """The confusion matrix, or the most confused pairs of many classes.
 
     Args:
         target: (N,) int, as is `answered`.
@@ -51,7 +51,7 @@ def per_class(target: np.ndarray, answered: np.ndarray, names: Sequence[str]) ->
         (name, *(_bar(value) for value in values), count(int(support)))
         for name, *values, support in zip(names, *columns, strict=True)
     ]
-    # As scikit-learn's own mean: a class that neither occurs nor is answered has no score.
+    # Like scikit-learn's own mean: a class that neither occurs nor is answered has no score.
     occur = np.union1d(target, answered).astype(np.int64)
     means = [float(np.mean(column[occur])) for column in columns[:3]]
     of = "mean of classes" if len(occur) == len(names) else f"mean of the {len(occur)} that occur"
@@ -85,10 +85,10 @@ def labels(true: np.ndarray, probability: np.ndarray, names: Sequence[str]) -> H
 
 
 def calibration(reliability: statistics.Calibration, probability: str, fraction: str) -> Html:
-    """How far probabilities can be believed.
+    """How reliable the probabilities are.
 
     Args:
-        probability: what is on the horizontal axis, as `fraction` on the other.
+        probability: label of the horizontal axis; `fraction` is that of the vertical one.
     """
     bins = len(reliability.count)
     figures = html.figures(
@@ -155,7 +155,7 @@ def wrong_classes(
 
 
 def percent(fraction: float) -> str:
-    """A fraction in percent; never 100 % of what is not quite all."""
+    """A fraction in percent; a fraction below 1 is never shown as 100 %."""
     if 0.9995 <= fraction < 1:
         return f"{int(fraction * 1e5) / 1e3:.3f} %"
     return f"{100 * fraction:.1f} %"
@@ -171,7 +171,7 @@ def _matrix(counts: np.ndarray, fractions: np.ndarray, names: Sequence[str]) -> 
             element(
                 "td",
                 counts[i, j] or "",
-                # The root makes few but telling confusions visible.
+                # The square root makes rare confusions visible.
                 style=f"--share:{np.sqrt(fractions[i, j]):.2f}",
                 class_=("right" if i == j else "wrong")
                 + (" strong" if fractions[i, j] > 0.3 else ""),

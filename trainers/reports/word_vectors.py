@@ -11,11 +11,11 @@ from trainers.reports import html
 from trainers.reports.html import Html, count, number
 
 _ASKED, _NEAREST = 20, 8
-_MOST_FREQUENT = 100  # words that are left out: most stand beside every other
+_MOST_FREQUENT = 100  # words that are left out: most of them occur beside every other word
 
 
 def sections(known: Sequence[str], vectors: np.ndarray) -> list[Html]:
-    """Neighbours of some frequent words, and what lists of questions give.
+    """Neighbours of some frequent words, and the results on lists of questions.
 
     Args:
         known: words, most frequent first.

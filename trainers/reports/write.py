@@ -1,4 +1,4 @@
-"""report.html: what a finished run is worth, on one page that needs no network."""
+"""Writes report.html: the results of a finished run, on one page that needs no network."""
 
 import logging
 import pathlib
@@ -22,9 +22,9 @@ logger = logging.getLogger(__name__)
 
 
 def finish(folder: pathlib.Path) -> dict[str, Any]:
-    """Writes the page of a run whose report.json is written; the report with what it adds.
+    """Writes the page of a run whose report.json is written; returns the completed report.
 
-    A defect here loses no finished run: it is one warning. The same command tries again.
+    A failure here does not fail the run: it logs one warning, and the same command tries again.
 
     Raises:
         OSError: disk full or not writable.
@@ -33,7 +33,7 @@ def finish(folder: pathlib.Path) -> dict[str, Any]:
         return write(finished(folder))
     except (OSError, MemoryError):
         raise
-    except Exception as error:  # whatever it is, the run is finished
+    except Exception as error:  # in any case the run is finished
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         again = f"python -m trainers.report --workdir={folder}"
         logger.warning("no report.html (%s); %s tries again", reason, again)
@@ -41,12 +41,12 @@ def finish(folder: pathlib.Path) -> dict[str, Any]:
 
 
 def is_drawn(folder: pathlib.Path, report: Mapping[str, Any]) -> bool:
-    """Whether `write` came to its end: it adds to the report last."""
+    """Whether `write` has completed: it adds to the report last."""
     return "intervals" in report and (folder / "report.html").exists()
 
 
 def write_again(folder: pathlib.Path) -> pathlib.Path:
-    """Writes the page of the run in a folder, without its data; the page's path.
+    """Writes the page of the run in a folder, without its data; returns the page's path.
 
     Raises:
         ArtefactError: the folder holds no finished run, or its export is gone.
@@ -84,7 +84,7 @@ def _compared(
     entry: Mapping[str, Any],
     of_model: Mapping[str, np.ndarray],
 ) -> dict[str, Any]:
-    """A baseline's metrics, their intervals, and those of how much more the model has."""
+    """A baseline's metrics, their intervals, and the intervals of the model's minus these."""
     described = {name: entry[name] for name in ("name", "meaning")}
     if task.statistics is None:
         return described | {"test": entry.get("test", {}), "intervals": {}, "difference": {}}
@@ -105,7 +105,7 @@ def _compared(
 def _both(
     task: Task, past: Finished, logits: np.ndarray, of_model: Mapping[str, np.ndarray]
 ) -> dict[str, Any]:
-    """Metrics of the mean of the model's logits and these, and how much more that has."""
+    """Metrics of the mean of the model's logits and these, and their gain over the model's."""
     answers = records.evaluation_of(past.predictions["test"], {})
     mean = (np.asarray(answers.outputs["logits"], np.float64) + logits) / 2
     measured = task.statistics({**answers.outputs, "logits": mean}, answers.target)

@@ -1,1 +1,1 @@
-"""What leaves a run: exported models and how they are asked."""
+"""Exporting models, and predicting with exported models."""

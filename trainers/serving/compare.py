@@ -1,4 +1,4 @@
-"""Asks an export in another process, as a server would, and compares its answers."""
+"""Runs an export in another process, as a server would, and compares its outputs."""
 
 import os
 import pathlib
@@ -13,10 +13,10 @@ from trainers.errors import ArtefactError
 from trainers.store import saved_model
 
 _TOLERANCE = 1e-5  # of max(1, |a|): a reloaded float32 model differs by 2e-6
-_LEVELS = 1  # of 255: pixels are rounded from such numbers
-# Runs where neither our packages nor keras can be imported, as on a server. Keys are
+_LEVELS = 1  # of 255: pixels are rounded from numbers with this tolerance
+# Run where neither our packages nor keras can be imported, as on a server. Keys are
 # <signature>/<argument> and <signature>/<output>. Other packages are found where this process finds
-# them: `-I` alone would not look among those of `pip install --user`.
+# them: `-I` alone would ignore those of `pip install --user`.
 _STRANGER = """
 import sys
 sys.path[:] = sys.argv[4:]
@@ -48,7 +48,7 @@ Answers = Mapping[str, Mapping[str, np.ndarray]]  # signature -> name -> array
 
 
 def elsewhere(exported: pathlib.Path, arguments: Answers) -> dict[str, dict[str, np.ndarray]]:
-    """What the signatures of a SavedModel return in a process that has TensorFlow alone.
+    """What the signatures of a SavedModel return in a process that has only TensorFlow.
 
     Args:
         arguments: of each signature.
@@ -77,14 +77,14 @@ def elsewhere(exported: pathlib.Path, arguments: Answers) -> dict[str, dict[str,
 
 
 def check_equal(expected: Answers, received: Answers, exact: Collection[str] = ()) -> None:
-    """Refuses an export that answers otherwise than the model in memory.
+    """Refuses an export whose outputs differ from those of the model in memory.
 
     Numbers may differ by 1e-5 max(1, |a|), pixels (uint8) by one level. Classes, flags and texts
-    are compared in the signatures of `exact` alone: elsewhere they follow from scores that may tie,
-    and the scores are compared.
+    are compared only in the signatures of `exact`: in others they follow from scores, which may tie
+    and are compared themselves.
 
     Raises:
-        ArtefactError: it names the signature and the output.
+        ArtefactError: an output differs; the message names the signature and the output.
     """
     for signature, outputs in expected.items():
         others = received.get(signature, {})
@@ -125,7 +125,7 @@ def _flat(arguments: Answers) -> dict[str, np.ndarray]:
 
 
 def _storable(column: np.ndarray) -> np.ndarray:
-    """Texts as bytes of equal size: NumPy drops zero bytes at their end, so a dot stands there."""
+    """Texts as bytes of equal size, each with a dot at its end: NumPy drops zero bytes there."""
     if column.dtype != object:
         return column
     return np.array([text + b"." for text in column.ravel().tolist()], "S").reshape(column.shape)

@@ -1,7 +1,7 @@
-"""Files as batches of the examples that a model takes: images, tables, texts, JSON requests.
+"""Reads files as batches of the examples that a model takes: images, tables, texts, JSON requests.
 
-Files are read as their batches are asked for. What comes before a fault is a batch before it, so
-that its answers are printed.
+Files are read when their batches are needed. The examples before a faulty one are in an earlier
+batch, so that their answers are printed.
 """
 
 import decimal
@@ -22,8 +22,8 @@ from trainers.serving import request
 from zoo.spec import Field
 
 TABLES = (".csv", ".tsv")
-ROWS = 256  # of a batch: from here on asking about more at once is not faster per row
-_BYTES = 32 * 2**20  # of a batch, unless one row has more
+ROWS = 256  # per batch: larger batches are not faster per row
+_BYTES = 32 * 2**20  # per batch, unless one row has more
 _LARGEST_IMAGE = 512 * 2**20  # bytes; the pixels that Pillow opens are at most 268 MB in colour
 
 logger = logging.getLogger(__name__)
@@ -39,8 +39,8 @@ class Batch(NamedTuple):
 class _Row(NamedTuple):
     where: str
     values: Sequence[Any]  # of each field: an array, or a cell or line as text
-    shape: Hashable  # rows of other shapes are not in one batch
-    size: int  # bytes, about
+    shape: Hashable  # rows of different shapes are not in one batch
+    size: int  # approximate bytes
 
 
 def batches(
@@ -49,8 +49,9 @@ def batches(
     """The examples in the files, in order.
 
     Args:
-        signature: that a request may name.
-        encoding: of tables and texts that are neither UTF-8 nor have a mark, as in training.
+        signature: the only one that a request may name.
+        encoding: of tables and texts that are not UTF-8 and have no byte order mark, as in
+            training.
 
     Raises:
         UsageError: a file does not hold what the model takes.
@@ -83,12 +84,12 @@ def batches(
 
 
 def _batches_of(rows: Sequence[_Row], fields: Mapping[str, Field]) -> Iterator[Batch]:
-    """One batch; if a cell is at fault, one for each row before it."""
+    """One batch; if a cell is faulty, one batch for each row before it."""
     try:
-        found: Iterable[Batch] = [_batch(rows, fields)]
+        made: Iterable[Batch] = [_batch(rows, fields)]
     except UsageError:
-        found = (_batch([row], fields) for row in rows)
-    yield from found
+        made = (_batch([row], fields) for row in rows)
+    yield from made
 
 
 def _batch(rows: Sequence[_Row], fields: Mapping[str, Field]) -> Batch:
@@ -126,7 +127,7 @@ def _parsed(where: Sequence[str], name: str, cells: Sequence[str], field: Field)
 def _whole(cell: str, value: float) -> int | None:
     """The whole number in a cell that is a number; None: it is missing, or has a fraction.
 
-    From its digits: float64 does not tell whole numbers beyond 2^53 apart, such as seeds.
+    Large numbers, such as seeds, are read from their digits: float64 is not exact beyond 2^53.
     """
     if not value.is_integer():  # nor is NaN
         return None
@@ -152,7 +153,7 @@ def _read(
 
 
 def _encoding(path: pathlib.Path, of_training: str) -> str:
-    """That of training where a file is not UTF-8, as hardly any text in one of 8 bits is."""
+    """The encoding of training if a file is not UTF-8; text in an 8-bit encoding hardly ever is."""
     if of_training:
         try:
             for _ in text_files.lines(str(path), text_files.encoding_of(str(path))):

@@ -38,7 +38,7 @@ def export(
     examples: Mapping[str, np.ndarray],
     folder: pathlib.Path,
 ) -> pathlib.Path:
-    """Exports a run's weights in float32 as the next version of its model; the version's directory.
+    """Exports a run's weights in float32 as its model's next version; returns the directory.
 
     Args:
         prepared: with or without rows.
@@ -47,7 +47,7 @@ def export(
         folder: of the run.
 
     Raises:
-        ArtefactError: the reloaded model answers otherwise than the one in memory.
+        ArtefactError: the reloaded model's outputs differ from those of the model in memory.
     """
     model = build(settings, prepared, "float32")
     for variable in model.weights:
@@ -76,7 +76,7 @@ def export(
 
 
 def export_run(folder: pathlib.Path, keep: str = "") -> pathlib.Path:
-    """Exports a finished run once more; the new version's directory.
+    """Exports a finished run again; returns the new version's directory.
 
     Args:
         keep: 'last' or 'best', the weights of that step; empty: those that the run exported.
@@ -106,7 +106,7 @@ def example_arguments(
     examples: Mapping[str, np.ndarray],
     seed: int,
 ) -> dict[str, dict[str, np.ndarray]]:
-    """The arguments that each signature makes of the first examples."""
+    """The arguments that each signature makes from the first examples."""
     stored = records.fields(examples)
     first = {name: column[: records.COMPARED] for name, column in stored.items()}
     target = examples.get("target")
@@ -141,18 +141,18 @@ def publish(
     folder: pathlib.Path,
     facts: Mapping[str, Any],
 ) -> pathlib.Path:
-    """Writes the next version under `folder`, compares it from another process, then shows it.
+    """Writes the next version under `folder`, compares it in another process, then publishes it.
 
     Args:
         model: float32, with the weights to export.
         prepared: its `preprocess` becomes part of the export.
-        signatures: all that the export has; the first, or `serving_default`, is for clients.
+        signatures: all of the export's; `serving_default`, or else the first, is for clients.
         arguments: of each signature, for the comparison and as an example request.
         folder: gets one directory per version, each appearing whole by a rename.
-        facts: what model.json beside the export says besides inputs and outputs.
+        facts: entries of the export's model.json besides inputs and outputs.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    clear(folder)  # of what a process that was killed had half written
+    clear(folder)  # removes what a killed process left half written
     temporary = pathlib.Path(tempfile.mkdtemp(prefix=".writing-", dir=folder))
     try:
         functions = traced(signatures)
@@ -165,7 +165,7 @@ def publish(
         compare.check_equal(expected, compare.elsewhere(temporary, arguments), exact)
         _describe(temporary, signatures, arguments, expected, facts)
         saved_model.seal(temporary)
-        # mkdtemp's folders are for the owner alone; a server is another user.
+        # Only the owner can read mkdtemp's folders; a server runs as another user.
         temporary.chmod(0o755)
         for path in temporary.rglob("*"):
             if path.is_file():
@@ -181,7 +181,7 @@ def publish(
 
 
 def _answers(functions: Mapping[str, Any], arguments: Mapping[str, Any]) -> dict[str, dict]:
-    """What the model in memory answers, each output with one entry a row."""
+    """The outputs of the model in memory, each with one entry per row."""
     answers = {}
     with exact_float32():
         for name, function in functions.items():

@@ -1,6 +1,6 @@
 """The signature of tasks that make images: `generate(seed (B,), label (B,))`.
 
-The class is called `label`: Python has another use for the word, so that no function takes it.
+The argument for the class is `label`, since `class` is a keyword of Python.
 """
 
 import dataclasses
@@ -26,11 +26,11 @@ def over_images(
     """The pipeline of images with one class each, without augmentation.
 
     Args:
-        no_class: whether the labels that a model sees begin with one for no class.
-        **steps: of the pipeline, such as `make_example`.
+        no_class: whether the model's labels begin with one that means no class.
+        **steps: steps of the pipeline to replace, such as `make_example`.
 
     Raises:
-        UsageError: the data is not one image with one class a row.
+        UsageError: a row of the data is not one image with one class.
     """
     target = schema.target
     if _FORM not in pipeline.forms or target is None or not target.ids or target.shape:
@@ -47,7 +47,7 @@ def over_images(
     pipeline = dataclasses.replace(
         pipeline,
         forms={_FORM: dataclasses.replace(form, fields=fields)},
-        # What is learnt would be the distribution of augmented images.
+        # With it the model would learn the distribution of augmented images.
         augment=None,
         mix=None,
         augment_until=1.0,
@@ -68,8 +68,8 @@ def image_shape(pipeline: Pipeline, schema: Schema, state) -> tuple[int, int, in
 def signature(make: Callable, class_names: tuple[str, ...]) -> Signature:
     """`generate`: an image and the name of its class for each seed and class.
 
-    `image` is (B, H, W, C) uint8, `class_name` (B,). An image depends on its seed and class and on
-    nothing else, up to the rounding of a product over another number of rows.
+    `image` is (B, H, W, C) uint8, `class_name` (B,). An image depends only on its seed and class,
+    up to the rounding of products, which differs between batch sizes.
 
     Args:
         make: make(keys, label (B,) int32) -> images (B, H, W, C) in -1..1; `keys.index` are seeds.
@@ -96,11 +96,11 @@ def as_pixels(images: tf.Tensor) -> tf.Tensor:
 
 
 def heun(velocity: Callable, noise: tf.Tensor, steps: int) -> tf.Tensor:
-    """The image at time 0 of noise (B, ...) at time 1, along a velocity, in equal steps.
+    """Integrates a velocity in equal steps from noise (B, ...) at time 1 to images at time 0.
 
-    Heun's method of second order, as in Karras et al. 2022 (arXiv 2206.00364, algorithm 1): the
-    mean of the velocities at both ends of a step; at time 0 none is asked for, so that the last
-    step is Euler's. `2 steps - 1` calls.
+    Heun's method of second order, as in Karras et al. 2022 (arXiv 2206.00364, algorithm 1), uses
+    the mean of the velocities at both ends of a step. The velocity at time 0 is not computed, so
+    the last step is Euler's. It takes `2 steps - 1` calls.
 
     Args:
         velocity: velocity(x (B, ...), time (B,)) -> (B, ...).
@@ -121,10 +121,10 @@ def heun(velocity: Callable, noise: tf.Tensor, steps: int) -> tf.Tensor:
 
 
 def guided(velocity: Callable, label: tf.Tensor, guidance: float) -> Callable:
-    """A velocity (x, time) from one of (x, time, label) whose label 0 is no class.
+    """Classifier-free guidance: a velocity (x, time) from one of (x, time, label); 0 is no class.
 
-    With a guidance of 1 it is that of the class; with more it goes further from that of no class
-    (Ho and Salimans 2022, arXiv 2207.12598).
+    With a guidance of 1 it is the velocity of the class; a larger guidance moves it further away
+    from the velocity of no class (Ho and Salimans 2022, arXiv 2207.12598).
     """
     if guidance == 1.0:
         return functools.partial(_of_class, velocity, label)

@@ -1,8 +1,8 @@
-"""The signature of image files as they are: bytes instead of pixels, decoded by the model.
+"""The signature for image files: bytes instead of pixels, decoded by the model.
 
-TensorFlow's decoders know JPEG, PNG and GIF, of which the first frame is taken. They ignore the
-orientation that a camera writes into EXIF, and what is transparent: where these matter, decode
-before and send pixels.
+TensorFlow's decoders read JPEG, PNG and the first frame of GIF. They ignore the orientation that a
+camera writes into EXIF, and transparency: where these matter, decode the file yourself and send
+pixels.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ from trainers.tasks.registry import Batch, Signature
 from zoo.spec import Field
 
 SIGNATURE = "image_bytes"
-_ARGUMENT = "image_bytes"  # TensorFlow Serving takes {"b64": ...} for names that end so
+_ARGUMENT = "image_bytes"  # TensorFlow Serving takes {"b64": ...} for names in _bytes
 
 
 def signature(

@@ -12,8 +12,8 @@ from trainers.tasks.registry import Signature
 def signatures(encode: Callable, prepared) -> dict[str, Signature]:
     """`serving_default`, the features of each image and the same with length 1, and `image_bytes`.
 
-    The product of two directions is the cosine of the angle between them: how alike two images are
-    to the network. Where images are of any size, `image_bytes` takes their files instead.
+    The dot product of two directions is the cosine of the angle between them: how similar two
+    images are to the network. If images have any size, `image_bytes` takes their files instead.
 
     Args:
         encode: what `preprocess` returns -> features (B, width).

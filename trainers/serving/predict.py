@@ -1,4 +1,4 @@
-"""Asks an exported model about files: images, tables, texts and JSON requests."""
+"""Predicts from files with an exported model: images, tables, texts and JSON requests."""
 
 import codecs
 import logging
@@ -26,7 +26,7 @@ _SHOWN = 5  # classes whose probability is printed; columns that are named
 
 
 class _Export(NamedTuple):
-    """What an export says of itself, and its signatures."""
+    """An export's description of itself, and its signatures."""
 
     class_names: list[str]
     fields: Mapping[str, Field]
@@ -34,21 +34,21 @@ class _Export(NamedTuple):
     serve: Callable
     faults: Callable | None  # which values training never had; None: the export does not tell
     expected: Mapping[str, str]  # field -> what training had there
-    encoding: str  # of training's files; empty: UTF-8, or as a mark says
+    encoding: str  # of the training files; empty: UTF-8, or by their byte order mark
 
 
 def predict(
     exported: pathlib.Path, files: list[pathlib.Path], *, strict: bool = False
 ) -> Iterator[dict[str, Any]]:
-    """One dictionary of answers for each example in the files, asked in batches.
+    """One dictionary of answers for each example in the files, predicted in batches.
 
-    In the end it warns of values that training never had, or that cannot be read.
+    At the end it warns of values that training never had, or that cannot be read.
 
     Args:
-        strict: refuse them, before the first answer. The files are then read twice.
+        strict: refuse such values before the first answer. The files are then read twice.
 
     Raises:
-        UsageError: a file does not hold what the model takes; after the answers before it.
+        UsageError: a file does not hold what the model takes; raised after the answers before it.
         DataError: `strict`, and a value is unknown to training or cannot be read.
         ArtefactError: the export cannot be loaded.
     """
@@ -71,12 +71,12 @@ def predict(
 
 
 def _asked(export: _Export, batch: Batch, raw: Mapping[str, tf.Tensor]) -> dict[str, np.ndarray]:
-    """UsageError: the model refuses a value, as a generator does a class that it does not have."""
+    """The outputs. UsageError: the model refuses a value, as a generator does an unknown class."""
     try:
         return {name: value.numpy() for name, value in export.serve(**raw).items()}
     except tf.errors.InvalidArgumentError as error:
-        found = _REFUSED.search(error.message)
-        why = shown(found[1] if found else " ".join(error.message.split()), 200)
+        match = _REFUSED.search(error.message)
+        why = shown(match[1] if match else " ".join(error.message.split()), 200)
         last = f" to {batch.where[-1]}" if len(batch.where) > 1 else ""
         raise UsageError(
             f"{batch.where[0]}{last}: the model refuses these values: {why}"
@@ -112,7 +112,7 @@ def _raw(export: _Export, batch: Batch) -> dict[str, tf.Tensor]:
 
 
 def _refuse_unseen(export: _Export, exported: pathlib.Path, files: Sequence[pathlib.Path]) -> None:
-    """DataError: a value in the files is unknown to training or cannot be read."""
+    """Raises DataError if a value in the files is unknown to training or cannot be read."""
     if export.faults is None:
         raise UsageError(
             f"--strict: {exported} does not tell which values training had; it is for tables, "
@@ -133,9 +133,9 @@ def _refuse_unseen(export: _Export, exported: pathlib.Path, files: Sequence[path
 def _add(
     counts: unseen.Counts, export: _Export, batch: Batch, raw: Mapping[str, tf.Tensor]
 ) -> None:
-    found = {name: value.numpy() for name, value in export.faults(**raw).items()}
+    faults = {name: value.numpy() for name, value in export.faults(**raw).items()}
     columns = {name: batch.columns[name] for name in export.fields}
-    unseen.add(counts, found, columns, batch.where)
+    unseen.add(counts, faults, columns, batch.where)
 
 
 def _answers(
@@ -144,7 +144,8 @@ def _answers(
     """The answer for each row, without the logits.
 
     Raises:
-        UsageError: there is no answer: a number is missing, or counts as missing, or is too large.
+        UsageError: there is no answer, since a number is missing, counts as missing or is too
+            large.
     """
     finite = _each_finite(outputs, len(batch.where))
     readable = {

@@ -1,8 +1,7 @@
-"""Requests as TensorFlow Serving's REST interface takes them: the example beside an export, and
-the instances of a JSON file with each value checked against its field.
+"""Requests of TensorFlow Serving's REST interface: writes an export's example, reads JSON files.
 
-Stricter than TensorFlow Serving where it would answer about another value than was sent: it takes
-300 for a uint8 and keeps the lower eight bits.
+Each value in a file is checked against its field. This is stricter than TensorFlow Serving, which
+may use another value than was sent: it takes 300 for a uint8 and keeps the lower eight bits.
 """
 
 import base64
@@ -17,7 +16,7 @@ from pipelines.files.shown import shown
 from trainers.errors import UsageError
 from zoo.spec import Field
 
-LARGEST_REQUEST = 64 * 2**20  # bytes; 50 images of 320x320 pixels. Parsed, the worst takes 1.8 GB.
+LARGEST_REQUEST = 64 * 2**20  # bytes; 50 images of 320x320 pixels. Parsed, at most 1.8 GB.
 
 
 def request(signature: str, arguments: Mapping[str, np.ndarray], rows: int = 1) -> dict[str, Any]:
@@ -34,7 +33,7 @@ def _in_json(value: Any) -> Any:
     try:
         return value.decode()
     except UnicodeDecodeError:
-        return {"b64": base64.b64encode(value).decode()}  # as TensorFlow Serving has it
+        return {"b64": base64.b64encode(value).decode()}  # TensorFlow Serving's form
 
 
 def instances(
@@ -43,8 +42,8 @@ def instances(
     """("file:number", a value for each field) of every instance in a JSON file.
 
     Raises:
-        UsageError: the file is too large, is not a request, asks another signature, or holds a
-            value that its field cannot hold; with instance and field.
+        UsageError: the file is too large, is not a request, names another signature, or holds a
+            value that its field cannot hold; the message names instance and field.
     """
     for i, instance in enumerate(_parsed(path, signature)):
         where = f"{path}:{i}"
@@ -63,15 +62,15 @@ def instances(
 def tensor(where: str, value: Any, field: Field) -> np.ndarray:
     """A value of parsed JSON in the type and shape of its field.
 
-    A text is a string or {"b64": ...}; a whole number is written without a point, as TensorFlow
-    Serving has them. NaN is a number that is missing.
+    As in TensorFlow Serving, a text is a string or {"b64": ...}, and a whole number is written
+    without a decimal point. NaN is a missing number.
 
     Raises:
         UsageError: the field cannot hold it.
     """
     shape, leaves = _flat(where, value)
     as_expected = len(shape) == len(field.shape) and all(
-        size in (None, found) for size, found in zip(field.shape, shape, strict=True)
+        declared in (None, size) for declared, size in zip(field.shape, shape, strict=True)
     )
     if not as_expected:
         raise UsageError(f"{where} has shape {shown(shape, 60)}, expected {field.shape}")
@@ -111,16 +110,16 @@ def _parsed(path: pathlib.Path, signature: str) -> list[Any]:
 
 
 def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    parsed = dict(pairs)
+    if len(parsed) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"{shown(repr(twice), 40)} is twice in one object")
-    return found
+    return parsed
 
 
 def _flat(where: str, value: Any) -> tuple[tuple[int, ...], list[Any]]:
-    """The shape of nested lists, and what they hold."""
+    """The shape of nested lists, and their values in order."""
     shape, level = [], [value]
     while level and all(isinstance(part, list) for part in level):
         if len({len(part) for part in level}) > 1:
@@ -133,7 +132,7 @@ def _flat(where: str, value: Any) -> tuple[tuple[int, ...], list[Any]]:
 
 
 def _rule(dtype: np.dtype) -> tuple[Any, str]:
-    """Whether a value of parsed JSON is one of this type, as a function and in words."""
+    """Which values of parsed JSON this type can hold: a function to check one, and as text."""
     if dtype.kind == "b":
         return lambda leaf: isinstance(leaf, bool), "true or false"
     if dtype.kind in "iu":

@@ -13,10 +13,10 @@ from trainers.tasks.registry import Batch, Signature
 
 
 def from_raw(outputs: Callable) -> Callable:
-    """A task's `signatures` with `serving_default`, which a client asks with raw rows.
+    """A task's `signatures` with `serving_default`, which takes raw rows from a client.
 
-    Where the data tells which values training never had, their number is its output `unknown` (B,)
-    int32, and the signature `unseen` says which they are, in the order of the raw fields. Where the
+    If the data can tell which values training never had, the output `unknown` (B,) int32 is their
+    number, and the signature `unseen` says which they are, in the order of the raw fields. If the
     data is one image of any size, the signature `image_bytes` takes its file instead.
 
     Args:
@@ -37,13 +37,13 @@ def from_raw(outputs: Callable) -> Callable:
         def serving_default(**raw: tf.Tensor) -> dict[str, tf.Tensor]:
             answers = answer(cut_to_need(prepared.preprocess(raw), prepared.padded), of_floats)
             if prepared.unseen is not None:
-                found = sum(tf.cast(one, tf.int32) for one in faults(**raw).values())
-                answers["unknown"] = tf.reduce_sum(found, axis=1)  # of the row's values
+                counts = sum(tf.cast(one, tf.int32) for one in faults(**raw).values())
+                answers["unknown"] = tf.reduce_sum(counts, axis=1)  # of the row's values
             return answers
 
         def faults(**raw: tf.Tensor) -> dict[str, tf.Tensor]:
-            found = prepared.unseen.find({name: raw[name] for name in prepared.raw})
-            return dict(zip(unseen.FAULTS, found, strict=True))
+            masks = prepared.unseen.find({name: raw[name] for name in prepared.raw})
+            return dict(zip(unseen.FAULTS, masks, strict=True))
 
         made = {"serving_default": Signature(serving_default, dict(prepared.raw), raw_fields)}
         if prepared.unseen is not None:
@@ -57,10 +57,10 @@ def from_raw(outputs: Callable) -> Callable:
 
 
 def _nan_where_not_finite(output: tf.Tensor, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
-    """The output (B, ...), NaN for rows of which a number is missing that nothing has replaced.
+    """The output (B, ...), with NaN for rows that still have a number that is not finite.
 
-    Not left to the network: the ReLU that oneDNN fuses with a product makes 0 of NaN, and the row
-    would be answered.
+    This is not left to the network: a ReLU that oneDNN fuses with a product turns NaN into 0, and
+    the row would get an answer.
     """
     for value in inputs.values():
         if not value.dtype.is_floating:
@@ -73,7 +73,7 @@ def _nan_where_not_finite(output: tf.Tensor, inputs: Mapping[str, tf.Tensor]) ->
 
 
 def raw_fields(batch: Batch) -> dict[str, tf.Tensor]:
-    """The raw fields as they are: `arguments` of a signature that a client asks."""
+    """The raw fields, unchanged: the `arguments` of a signature for clients."""
     return dict(batch.raw)
 
 
@@ -104,17 +104,17 @@ def arguments_of(
     target: np.ndarray | None,
     are_inputs: bool = False,
 ) -> Callable:
-    """A function from stored rows, their targets and their numbers to (arguments, y, weight).
+    """A function from stored rows, their targets and row numbers to (arguments, y, weight).
 
     x, y and weight are those of validation: of epoch 0, without augmentation unless the pipeline
     always augments. What a signature does not use, such as x where it takes raw fields, is not
     computed.
 
     Args:
-        some: a few rows as they are stored. Images are stored of one size, which augmentation needs
+        some: a few rows as they are stored. Stored images have one size, which augmentation needs
             and raw fields leave open.
-        seed: of the draws of the pipeline's `example`.
-        target: their targets, whose type the function takes; None: the data has none.
+        seed: of the random draws in the pipeline's `example`.
+        target: the targets of `some`, for their type; None: the data has none.
         are_inputs: whether rows are stored as inputs, so that there are no raw fields.
     """
     fields = prepared.serving_inputs if are_inputs else prepared.raw

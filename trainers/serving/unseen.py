@@ -1,4 +1,4 @@
-"""How many values of each column training never had, or nobody can read: counted and in words."""
+"""Counts the values of each column that training never had or that are unreadable, as text."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -9,7 +9,7 @@ from pipelines.files.shown import shown
 from pipelines.files.table_file import NAME
 
 SIGNATURE = "unseen"  # of an export; its outputs are FAULTS, (B, inputs) bool each
-FAULTS = {"unknown": "unknown to training", "unreadable": "unreadable"}  # in words
+FAULTS = {"unknown": "unknown to training", "unreadable": "unreadable"}  # as text
 _INSTEAD = {"unknown": "training had", "unreadable": "expected"}
 _LINES = 20  # columns that are named
 _EXAMPLE = 60  # characters of a value
@@ -20,7 +20,7 @@ class Count(NamedTuple):
 
     number: int
     example: str  # the first of them
-    where: str  # it is: file and line, or row
+    where: str  # the place of `example`: file and line, or row
 
 
 Counts = dict[tuple[str, str], Count]  # by column and fault, in the order of their occurrence
@@ -35,9 +35,9 @@ def add(
     """Adds the values of a batch.
 
     Args:
-        found: of each of FAULTS: (B, columns) bool.
+        found: which values have each of FAULTS: (B, columns) bool.
         columns: (B,) values each, in the same order.
-        where: of each row.
+        where: file and line, or row number, of each row.
     """
     for fault in FAULTS:
         for (name, values), wrong in zip(columns.items(), found[fault].T, strict=True):
@@ -52,7 +52,7 @@ def lines(counts: Counts, rows: int, expected: Mapping[str, str]) -> list[str]:
     """A line for each column and fault.
 
     Args:
-        rows: that were counted.
+        rows: number of rows that were counted.
         expected: column -> what training had there.
     """
     described = []

@@ -19,7 +19,7 @@ def signatures(words, table: Callable[[], tf.Tensor], first: Callable) -> dict[s
     Args:
         words: pipelines.steps.running_words.Words.
         table: () -> (ids, width), the vector of each word.
-        first: (inputs of a batch) -> (B,) ids of words to ask about.
+        first: (inputs of a batch) -> (B,) ids of example words.
     """
 
     def embed(word: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -34,10 +34,10 @@ def signatures(words, table: Callable[[], tf.Tensor], first: Callable) -> dict[s
         every = tf.range(tf.shape(unit)[0])[None]
         cosine = tf.where((every == ids[:, None]) | (every == 0), -2.0, cosine)
         cosine, index = tf.math.top_k(cosine, min(_NEAREST, unit.shape[0] - 1))
-        found = (ids[:, None] > 0) & (cosine > -2.0)
+        valid = (ids[:, None] > 0) & (cosine > -2.0)
         return {
-            "words": tf.where(found, words.texts_of(index), ""),
-            "cosine": tf.where(found, cosine, 0.0),
+            "words": tf.where(valid, words.texts_of(index), ""),
+            "cosine": tf.where(valid, cosine, 0.0),
         }
 
     def asked(batch: Batch) -> dict[str, tf.Tensor]:

@@ -1,4 +1,4 @@
-"""Named arrays in a file: written whole, read without trust. No pickle, nothing to execute.
+"""Named arrays in a file: written whole, read as untrusted. No pickle, nothing to execute.
 
 An array of texts (Python bytes, dtype object) is kept as two members: `<name>.bytes`, all texts
 joined, and `<name>.ends`, where each ends, in the shape of the array.
@@ -21,11 +21,11 @@ _BYTES, _ENDS = ".bytes", ".ends"
 
 
 def write(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Writes an .npz file whole or not at all, and waits until the disk has it.
+    """Writes an .npz file whole or not at all, and syncs it to disk.
 
     Raises:
-        OSError: disk full or not writable; what stood at `path` is untouched.
-        ValueError: a name with a back slash, or with "..", which `read` refuses.
+        OSError: disk full or not writable; an earlier file at `path` is unchanged.
+        ValueError: a name has a backslash or "..", which `read` refuses.
     """
     members: dict[str, np.ndarray] = {}
     for name, array in arrays.items():
@@ -40,12 +40,11 @@ def write(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
 def read(path: pathlib.Path) -> dict[str, np.ndarray]:
     """All arrays of an .npz file as `write` makes them.
 
-    A file from a stranger costs no more memory than a small multiple of its bytes: compressed
-    members, and arrays that declare another size than they have, are refused before anything is
-    allocated.
+    An untrusted file takes no more memory than a small multiple of its bytes: compressed members,
+    and arrays that declare another size than they have, are refused before anything is allocated.
 
     Raises:
-        ValueError: not such a file; it says which member and why.
+        ValueError: not such a file; the message says which member and why.
         OSError: it cannot be read.
     """
     arrays: dict[str, np.ndarray] = {}
@@ -96,10 +95,10 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
             raise ValueError(f"{member.filename!r} has no header: {reason}") from error
         if dtype.hasobject:
             raise ValueError(f"{member.filename!r} holds Python objects, which only pickle reads")
-        size = int(np.prod(shape, dtype=object)) * dtype.itemsize  # of Python's own integers
+        size = int(np.prod(shape, dtype=object)) * dtype.itemsize  # cannot overflow
         if min(shape, default=0) < 0 or size != member.file_size - file.tell():
             raise ValueError(
                 f"{member.filename!r}: header says {shape} {dtype}, but the data has another size"
             )
-        content = bytearray(file.read())  # the end of a member is checked against its CRC
+        content = bytearray(file.read())  # reading to the end checks the CRC
     return np.frombuffer(content, dtype).reshape(shape, order="F" if in_columns else "C")

@@ -3,10 +3,10 @@
 Written to a temporary folder, synced, renamed; hashes, keys and shapes are checked on load. NumPy
 arrays and JSON only: nothing in a checkpoint can execute.
 
-One that is saved again is first renamed to `.replaced-step-00001200`, and counts as that step's
-until the new one has the name. One that was found damaged is renamed to `.damaged-step-00001200`,
-counts no more, and stays until the next save. What is removed is renamed first: a process that is
-killed leaves no half of a checkpoint under a name that counts.
+A checkpoint that is saved again is first renamed to `.replaced-step-00001200`, and counts as that
+step's until the new one has its name. One that was found damaged is renamed to
+`.damaged-step-00001200`, no longer counts, and stays until the next save. A checkpoint is renamed
+before it is removed, so that a killed process leaves no part of it under a name that counts.
 """
 
 import contextlib
@@ -26,12 +26,12 @@ from trainers.errors import ArtefactError
 from trainers.store import arrays as array_file
 from trainers.store import files, untrusted
 
-FORMAT = 2  # of meta.json; 1: the same without this number
+FORMAT = 2  # of meta.json; 1: the same without `format`
 _LOG = logging.getLogger(__name__)
 _REPLACED, _DAMAGED = ".replaced-", ".damaged-"
 _STEP = re.compile(rf"(?:{re.escape(_REPLACED)})?step-(\d{{8,}})")
-# Before the key of a metric's variable: what each replica has counted, (replicas, ...). The sum of
-# these alone would be added to in another order, and a logged mean would end in another digit.
+# Prefix of a metric variable's key for the values of each replica, (replicas, ...). If only their
+# sum were saved, the order of additions and so the last digit of a logged mean would change.
 SHARES = "shares/"
 _LAST = 2  # checkpoints kept besides the best
 
@@ -66,7 +66,7 @@ def variables_of(model) -> dict[str, Any]:
 
 
 def begin(folder: pathlib.Path) -> None:
-    """Makes the folder, and ends what processes that were killed had half done in it."""
+    """Creates the folder, and completes or removes what killed processes left in it."""
     folder.mkdir(exist_ok=True)
     files.clear(folder)
     for replaced in folder.glob(f"{_REPLACED}*"):
@@ -78,10 +78,10 @@ def begin(folder: pathlib.Path) -> None:
 
 
 def save(folder: pathlib.Path, checkpoint: Checkpoint, *, best_step: int | None) -> None:
-    """Writes one checkpoint and removes all but it, the one before and the best.
+    """Writes one checkpoint and removes all except it, the one before and the best.
 
     Args:
-        folder: exists (`begin`): one that was removed under a run is not made again.
+        folder: has to exist (`begin`): if it was removed during the run, it is not created again.
 
     Raises:
         OSError: disk full, not writable or gone; the earlier checkpoints are untouched.
@@ -90,7 +90,7 @@ def save(folder: pathlib.Path, checkpoint: Checkpoint, *, best_step: int | None)
     temporary = files.aside(final)
     try:
         temporary.mkdir()
-        # NumPy reads bfloat16 back as raw bytes: stored as integers, the type beside them.
+        # NumPy reads bfloat16 back as raw bytes: it is stored as integers, its type in meta.json.
         array_file.write(
             temporary / "state.npz", {key: _plain(a) for key, a in checkpoint.arrays.items()}
         )
@@ -111,7 +111,7 @@ def save(folder: pathlib.Path, checkpoint: Checkpoint, *, best_step: int | None)
         raise
     saved = steps(folder)
     last = [step for step in saved if step <= checkpoint.step][-_LAST:]
-    # The one before is for when the newest is damaged: its best has to be there too.
+    # The one before is used if the newest is damaged: its best has to be there too.
     kept = {*last, best_step, *(_best_of(folder, step) for step in last)}
     for step in saved:
         if step not in kept:
@@ -121,10 +121,10 @@ def save(folder: pathlib.Path, checkpoint: Checkpoint, *, best_step: int | None)
 
 
 def meta_of(folder: pathlib.Path, step: int) -> Mapping[str, Any] | None:
-    """What a checkpoint says of the run, its arrays unread; None: it is damaged."""
+    """The meta.json of a checkpoint, without reading its arrays; None: it is damaged."""
     path = _path(folder, step)
     try:
-        path = path if path.exists() else _replaced(path)  # its process was killed in between
+        path = path if path.exists() else _replaced(path)  # killed between the two renames
         meta = untrusted.read_json(path / "meta.json")
         return meta if meta.pop("meta_sha256") == _digest(meta) else None
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
@@ -132,7 +132,7 @@ def meta_of(folder: pathlib.Path, step: int) -> Mapping[str, Any] | None:
 
 
 def _best_of(folder: pathlib.Path, step: int) -> int | None:
-    """The best step as of a checkpoint; None where it has none, or is damaged."""
+    """The best step that a checkpoint records; None: it has none, or is damaged."""
     try:
         return untrusted.read_json(_path(folder, step) / "meta.json")["progress"]["best_step"]
     except (OSError, ValueError, LookupError, TypeError):
@@ -143,10 +143,10 @@ def load(folder: pathlib.Path, step: int) -> Checkpoint:
     """Reads one checkpoint and checks it against its hashes.
 
     Raises:
-        ArtefactError: it is missing or damaged; it says which file and how.
+        ArtefactError: it is missing or damaged; the message says which file and how.
     """
     path = _path(folder, step)
-    if not path.exists() and _replaced(path).exists():  # its process was killed in between
+    if not path.exists() and _replaced(path).exists():  # killed between the two renames
         path = _replaced(path)
     try:
         meta = untrusted.read_json(path / "meta.json")
@@ -166,7 +166,7 @@ def load(folder: pathlib.Path, step: int) -> Checkpoint:
 
 
 def load_newest(folder: pathlib.Path) -> Checkpoint | None:
-    """The newest checkpoint that is whole; None where there is none at all.
+    """The newest checkpoint that is not damaged; None where there is none at all.
 
     Damaged ones are skipped with a warning.
 
@@ -187,7 +187,7 @@ def load_newest(folder: pathlib.Path) -> Checkpoint | None:
 
 
 def set_aside(folder: pathlib.Path, *, after: int) -> None:
-    """Takes the checkpoints of later steps, which were found damaged, out of the count.
+    """Renames the checkpoints of later steps, which were found damaged, so that none counts.
 
     Otherwise they would be two of "the last two", and a new one would be removed as it is saved.
     """
@@ -199,7 +199,7 @@ def set_aside(folder: pathlib.Path, *, after: int) -> None:
 
 
 def check_run(folder: pathlib.Path, saved: Checkpoint, number: str) -> None:
-    """ArtefactError where a checkpoint in the folder is not of the run with this number."""
+    """Raises ArtefactError if a checkpoint in the folder is not of the run with this number."""
     if saved.meta.get("run") != number:
         raise ArtefactError(
             f"the checkpoint of step {saved.step} in {folder} is of another run: remove it"
@@ -210,7 +210,7 @@ def restore(variables: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> N
     """Puts saved arrays into variables of the same names, shapes and types; all of them, or none.
 
     Raises:
-        ArtefactError: as of `check_fits`.
+        ArtefactError: as for `check_fits`.
     """
     check_fits(variables, arrays)
     for key, variable in variables.items():
@@ -218,12 +218,12 @@ def restore(variables: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> N
 
 
 def check_fits(variables: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-    """Compares saved arrays with variables, as they will be restored.
+    """Checks that saved arrays fit the variables that they are to be restored to.
 
     Shares of metrics are left out: the number of replicas may have changed.
 
     Raises:
-        ArtefactError: names, shapes or types differ; it lists them.
+        ArtefactError: names, shapes or types differ; the message lists them.
     """
     arrays = {key: array for key, array in arrays.items() if not key.startswith(SHARES)}
     missing, unknown = sorted(set(variables) - set(arrays)), sorted(set(arrays) - set(variables))
@@ -255,7 +255,7 @@ def _replaced(final: pathlib.Path) -> pathlib.Path:
 
 
 def _put(temporary: pathlib.Path, final: pathlib.Path) -> None:
-    """Gives a checkpoint its name; one that had it, of the same step, goes only then."""
+    """Gives a checkpoint its name; an older one of the same step is removed only afterwards."""
     replaced, again = _replaced(final), final.exists()
     if again:
         os.rename(final, replaced)
@@ -271,14 +271,14 @@ def _put(temporary: pathlib.Path, final: pathlib.Path) -> None:
 
 
 def _remove(path: pathlib.Path) -> None:
-    """Removes a checkpoint in two moves, so that no half of it counts if the second is cut off."""
+    """Renames a checkpoint, then removes it: if the process is killed, no part of it counts."""
     removed = files.aside(path)
     os.rename(path, removed)
     files.remove(removed)
 
 
 def _digest(meta: Mapping[str, Any]) -> str:
-    """Hash of what a meta.json says, however it is laid out."""
+    """Hash of the content of a meta.json, whatever its layout."""
     return hashlib.sha256(json.dumps(meta, sort_keys=True).encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""The folder of a run belongs to one process at a time, and to nothing but runs."""
+"""A run's folder is used by one process at a time, and contains nothing but runs."""
 
 import contextlib
 import fcntl
@@ -14,11 +14,11 @@ _MARKER = "run.json"
 
 @contextlib.contextmanager
 def claim(folder: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Holds the run's folder for this process; the kernel lets go of it however the process ends.
+    """Locks the run's folder for this process; the kernel unlocks it however the process ends.
 
     Raises:
         UsageError: the folder has other things in it.
-        BusyError: another process holds it.
+        BusyError: another process has locked it.
         ArtefactError: it holds more than plain files and folders (`untrusted.check_plain`).
         OSError: it cannot be written.
     """
@@ -49,7 +49,7 @@ def claim(folder: pathlib.Path) -> Iterator[pathlib.Path]:
 
 
 def _others(folder: pathlib.Path) -> list[str]:
-    """What is in a folder without a record that no run has left there which was cut off."""
+    """The files in a folder without a record that are not left over from an interrupted run."""
     own = {".lock", *(path.name for path in files.unfinished(folder))}
     fitted = folder / "pipeline"
     if fitted.is_dir():

@@ -1,4 +1,4 @@
-"""Where a run's exports are: `export/<model>/<version>/`, each version appearing whole."""
+"""The exports of a run: `export/<model>/<version>/`; a version appears only when it is whole."""
 
 import pathlib
 import re
@@ -8,7 +8,7 @@ from typing import Any
 from trainers.errors import ArtefactError
 from trainers.store import report_file, saved_model, untrusted
 
-CARD = pathlib.Path("assets.extra", "model.json")  # what an export says about itself
+CARD = pathlib.Path("assets.extra", "model.json")  # describes an export
 _VERSION = re.compile(r"[1-9][0-9]{0,8}")
 
 
@@ -43,7 +43,7 @@ def newest(folder: pathlib.Path) -> pathlib.Path:
 
 
 def check_of_report(folder: pathlib.Path, model: str, report: Mapping[str, Any]) -> None:
-    """Checks the version that a run's report was made of.
+    """Checks the version that a run's report was measured on.
 
     Raises:
         ArtefactError: it is gone or damaged, or the report names a folder that is not an export of
@@ -60,7 +60,7 @@ def check_of_report(folder: pathlib.Path, model: str, report: Mapping[str, Any])
 
 
 def weights_of(version: pathlib.Path) -> str:
-    """The fingerprint of the weights that an export names; empty: none.
+    """The fingerprint of the weights that an export records; empty: none.
 
     Raises:
         ArtefactError: its description is missing or damaged.
@@ -72,7 +72,7 @@ def weights_of(version: pathlib.Path) -> str:
 
 
 def _check_weights(version: pathlib.Path, report: Mapping[str, Any]) -> None:
-    """ArtefactError where an export has the weights of none of the run's steps."""
+    """Raises ArtefactError if an export's weights are not those of the run's steps."""
     own = report.get("weights")
     if own is not None and weights_of(version) not in own.values():
         raise ArtefactError(

@@ -1,4 +1,4 @@
-"""Files that are whole or absent, and the one hash of a file and of named arrays."""
+"""Files that are whole or absent, and the hashes of files and of named arrays."""
 
 import contextlib
 import errno
@@ -16,25 +16,25 @@ import numpy as np
 from trainers.errors import ArtefactError
 
 _ASIDE = ".writing-"
-_NOT_PLAIN = (errno.ELOOP, errno.ENXIO, errno.EISDIR)  # of opening a link, a socket, a folder
+_NOT_PLAIN = (errno.ELOOP, errno.ENXIO, errno.EISDIR)  # opening a link, a socket, a folder
 
 
 def aside(path: pathlib.Path) -> pathlib.Path:
-    """A new name beside `path`, random, under which it is written before it is renamed."""
+    """A random name in the folder of `path`, for a file that is renamed once it is written."""
     return path.with_name(f"{_ASIDE}{secrets.token_hex(8)}")
 
 
 def replace_whole(path: pathlib.Path, content: bytes | Callable[[BinaryIO], object]) -> None:
-    """Writes a file aside, waits until the disk has it, and renames it to `path`.
+    """Writes a file under another name, syncs it to disk, and renames it to `path`.
 
     Args:
         content: the bytes, or a function that writes them to an open file.
 
     Raises:
-        OSError: disk full or not writable; what stood at `path` is untouched.
+        OSError: disk full or not writable; an earlier file at `path` is unchanged.
     """
     new = aside(path)
-    # O_EXCL refuses whatever somebody put there, and a link as such.
+    # O_EXCL refuses anything that already has this name, also a link.
     handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
     try:
         with open(handle, "wb") as file:
@@ -63,7 +63,7 @@ def clear(folder: pathlib.Path) -> None:
 
 
 def remove(path: pathlib.Path) -> None:
-    """Removes a file or a folder with its content; of a link the link, never its target."""
+    """Removes a file, or a folder with its content; never the target of a link."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -71,14 +71,14 @@ def remove(path: pathlib.Path) -> None:
 
 
 def open_plain(path: pathlib.Path) -> BinaryIO:
-    """Opens a file to read it and to append to it; makes it where there is none.
+    """Opens a file for reading and appending; creates it if there is none.
 
     Raises:
-        ArtefactError: a link, a file with other names (hard links), or not a file at all: to write
-            there would change something else.
+        ArtefactError: it is a link, has other names (hard links), or is not a file: writing to it
+            would change something else.
         OSError: not writable.
     """
-    # O_NONBLOCK: a FIFO without a reader would keep us waiting.
+    # O_NONBLOCK: opening a FIFO without a reader would block.
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
     try:
         handle = os.open(path, flags, 0o666)
@@ -86,8 +86,8 @@ def open_plain(path: pathlib.Path) -> BinaryIO:
         if error.errno not in _NOT_PLAIN:
             raise
         raise ArtefactError(f"{path} is not a plain file: remove it") from error
-    found = os.fstat(handle)
-    if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
         os.close(handle)
         raise ArtefactError(f"{path} is not a plain file of one name: remove it")
     return open(handle, "ab+")
@@ -114,7 +114,7 @@ def fingerprint(arrays: Mapping[str, np.ndarray]) -> str:
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
         digest.update(f"{name}:{array.dtype}:{array.shape};".encode())
-        if array.dtype == object:  # texts: its bytes would be addresses
+        if array.dtype == object:  # texts: the array's own bytes are addresses
             for text in array.ravel().tolist():
                 digest.update(len(text).to_bytes(8, "little") + text)
         else:

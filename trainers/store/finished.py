@@ -22,10 +22,10 @@ SPLITS = ("validation", "test")  # whose predictions are kept
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Finished:
-    """What a run left; each file is read when it is first asked for.
+    """The files of a finished run; each is read when it is first used.
 
     Raises:
-        ArtefactError: from any of them, where its file is missing or damaged.
+        ArtefactError: from any attribute whose file is missing or damaged.
     """
 
     folder: pathlib.Path
@@ -36,7 +36,7 @@ class Finished:
 
     @functools.cached_property
     def weights(self) -> dict[str, np.ndarray]:
-        """Values by variable path: averages where the run averaged, in float32."""
+        """Values by variable path, in float32: running averages if the run keeps them."""
         return _read(self, _weights_file(self))
 
     @functools.cached_property
@@ -66,14 +66,14 @@ class Finished:
 
     @functools.cached_property
     def state(self) -> State:
-        """What the run's pipeline fitted; empty: nothing."""
+        """What the run's pipeline fitted; empty if it fits nothing."""
         fitted = state.load(self.folder, self.form) or {}
         run_folder.check_state(self.folder, self.facts, fitted)
         return fitted
 
     @functools.cached_property
     def prepared(self) -> Prepared:
-        """The pipeline with its state, and without rows: what is served."""
+        """The pipeline with its state and without rows, as it is served."""
         options = self.settings.task_options
         pipeline, _ = tasks.over(self.schema.task, self._declared(), self.schema, options)
         return served(pipeline, self.schema, form=self.form, state=self.state)
@@ -111,7 +111,7 @@ def finished(folder: pathlib.Path, keep: str = "") -> Finished:
 
 
 def serving(folder: pathlib.Path, facts: Mapping[str, Any]) -> tuple[Schema, str]:
-    """Schema and input form that a run.json holds. ArtefactError: it holds none."""
+    """The schema and the input form in a run.json. ArtefactError: it has none."""
     content = facts.get("serving")
     try:
         if not isinstance(content, dict) or not isinstance(content.get("form"), str):
@@ -122,7 +122,7 @@ def serving(folder: pathlib.Path, facts: Mapping[str, Any]) -> tuple[Schema, str
 
 
 def _weights_file(past: Finished) -> str:
-    """The file of the wanted step's weights: one holds both where the last step is the best."""
+    """The file with the wanted step's weights: one file if the last step is the best."""
     steps = past.report.get("steps")
     one = isinstance(steps, dict) and steps.get("last") == steps.get("best")
     return "weights.npz" if one or past.keep == past.settings.keep else f"weights-{past.keep}.npz"

@@ -1,9 +1,9 @@
-"""Opens Keras's own files (.keras), which anybody may have made; nothing else does.
+"""Opens Keras files (.keras), which may come from anybody. No other module opens them.
 
-Keras builds whatever config.json describes, so it is asked last, in safe mode, of a file that has
-been checked to hold nothing but known layers and as many numbers as they need. The list of what is
-kept out is tests/security/test_keras_files.py. None of this is a sandbox: TensorFlow and HDF5 still
-parse the file.
+Keras builds whatever config.json describes. So Keras loads a file last, in safe mode, after it was
+checked to hold only known layers and as many numbers as they need. What is refused is listed in
+tests/security/test_keras_files.py. None of this is a sandbox: TensorFlow and HDF5 still parse the
+file.
 """
 
 import collections
@@ -54,7 +54,7 @@ _KNOWN = {  # module as Keras writes it: its classes; None: all of them
     "keras.src.ops.nn": None,
     "keras.src.ops.numpy": None,
 }
-# Registered as zoo>Recurrence and so on, where their files are imported.
+# Registered as zoo>Recurrence and so on when their files are imported.
 _OURS = {
     "zoo.layers": {"Bias"},
     "zoo.mae": {"Waves"},
@@ -69,10 +69,10 @@ _MAX_CALLS = 200_000  # objects times their calls: ResNet152V2 has 2 663
 
 
 def load(path: pathlib.Path) -> dict[str, np.ndarray]:
-    """The weights of a model that Keras 3 saved, by variable path; those that share one left out.
+    """The weights of a model that Keras 3 saved, by variable path; shared paths are left out.
 
     Raises:
-        ArtefactError: another kind of file, or one with more than known layers and weights.
+        ArtefactError: the file is of another kind, or has more than known layers and weights.
     """
     if path.suffix != SUFFIX or not path.is_file():
         raise ArtefactError(
@@ -87,19 +87,19 @@ def load(path: pathlib.Path) -> dict[str, np.ndarray]:
                 raise ValueError(f"expected {expected}; missing or extra: {others}")
             content = {name: archive.read(name) for name in names}  # checks each against its CRC
         config = untrusted.parse_json(content["config.json"], "config.json")
-        config.pop("compile_config", None)  # the optimizer's and losses': never asked for
+        config.pop("compile_config", None)  # optimizer and losses: never built
         if config.get("class_name") not in _KNOWN["keras"]:
             raise ValueError("config.json does not describe a model of connected layers")
         _check_config(config)
         stored = _check_weights(content["model.weights.h5"])
         return _load(path, config, stored)
-    except Exception as error:  # whatever a library makes of a broken file
+    except Exception as error:  # on a broken file a library may raise anything
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ArtefactError(f"{path} is refused: {reason[:300]}") from error
 
 
 def _check_config(value: Any, depth: int = 0) -> int:
-    """How many objects a part of config.json makes, each as often as it is called."""
+    """The number of objects that a part of config.json creates, each times its calls."""
     if depth > _MAX_DEPTH:
         raise ValueError(f"config.json is more than {_MAX_DEPTH} levels deep")
     if isinstance(value, list):
@@ -144,7 +144,7 @@ def _check_object(described: dict[str, Any]) -> None:
     if described.get("compile_config"):
         raise ValueError(f"config.json compiles the {kind} inside: save it uncompiled")
     for node in described.get("inbound_nodes") or ():
-        # Without an input of the model, Keras would compute it here and now, at any size.
+        # A call without an input of the model would be computed at once, at any size.
         if not _takes_a_tensor(node):
             raise ValueError(f"config.json calls {kind} on no tensor of Keras 3")
 
@@ -162,7 +162,7 @@ def _takes_a_tensor(value: Any, depth: int = 0) -> bool:
 
 
 def _check_weights(content: bytes) -> int:
-    """How many bytes of numbers an HDF5 file has, all of them plain and within it."""
+    """The bytes of all numbers in an HDF5 file, each stored plainly and within the file."""
     import h5py
 
     with h5py.File(io.BytesIO(content), "r") as file:
@@ -170,7 +170,7 @@ def _check_weights(content: bytes) -> int:
         while pending:
             group = pending.pop()
             for name in group:
-                link = type(group.get(name, getlink=True))  # asked before it is followed
+                link = type(group.get(name, getlink=True))  # checked before it is followed
                 if link is not h5py.HardLink:
                     raise ValueError(f"{group.name}/{name} is a {link.__name__}")
                 item = group[name]
@@ -213,7 +213,7 @@ def _load(path: pathlib.Path, config: dict[str, Any], stored: int) -> dict[str, 
 
     for module in _OURS:
         importlib.import_module(module)
-    # In a graph variables have shapes and no values: what the model needs, at no cost.
+    # In a graph variables have shapes but no values: the size is known without allocating it.
     with tf.Graph().as_default():
         model = keras.saving.deserialize_keras_object(config, safe_mode=True)
         needed = sum(math.prod(v.shape) * tf.as_dtype(v.dtype).size for v in model.weights)
@@ -223,7 +223,7 @@ def _load(path: pathlib.Path, config: dict[str, Any], stored: int) -> dict[str, 
         warnings.simplefilter("always")
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     for warning in warned:
-        if str(warning.message).startswith("Skipping"):  # weights that stayed as they were drawn
+        if str(warning.message).startswith("Skipping"):  # weights that keep random values
             raise ValueError(str(warning.message))
     count = collections.Counter(variable.path for variable in model.weights)
     return {v.path: v.numpy() for v in model.weights if count[v.path] == 1}

@@ -1,4 +1,4 @@
-"""Logs of a run, read although a part of them is damaged: metrics.jsonl and TensorBoard's files."""
+"""Reads a run's logs even if parts are damaged: metrics.jsonl and TensorBoard's files."""
 
 import json
 import mmap
@@ -17,8 +17,8 @@ _LONGEST = 2**16  # bytes of a line of metrics.jsonl; ours have a few hundred
 # checksum.
 _LENGTH, _CHECKSUM = struct.Struct("<Q"), struct.Struct("<I")
 _HEAD = _LENGTH.size + _CHECKSUM.size
-_SEARCHED = 2**22  # bytes behind a damaged record in which the next one is looked for
-# Records have less than 4 GiB, and none is empty: the bytes of such a length.
+_SEARCHED = 2**22  # bytes after a damaged record that are searched for the next one
+# The bytes of a record's length: less than 4 GiB, and not 0.
 _START = re.compile(rb"(?s:(?=(?!\0{4}).{4}\0{4}))")
 
 
@@ -32,8 +32,8 @@ class Log(NamedTuple):
 def lines(path: pathlib.Path) -> Log:
     """The lines of a metrics.jsonl as dictionaries: `step`, `epoch`, `split` and numbers.
 
-    A last line without its end was being written when its process died: it is not damage. A folder
-    in place of the file is.
+    A last line without a line break was being written when its process died: it is not counted as
+    damaged. A folder in place of the file is.
     """
     entries, damaged = [], 0
     if not path.is_file():
@@ -51,8 +51,8 @@ def lines(path: pathlib.Path) -> Log:
 def events(path: pathlib.Path) -> Log:
     """The events of one of TensorBoard's files, serialized.
 
-    TensorFlow's own reader, a hundred times faster, ends at the first damaged record. The torn
-    end of a file that was being written is not damage.
+    TensorFlow's own reader is a hundred times faster, but stops at the first damaged record. An
+    incomplete last record, which was being written, is not counted as damaged.
     """
     records: list[bytes] = []
     damaged = 0
@@ -81,7 +81,7 @@ def tags_of(record: bytes) -> list[str]:
 
 
 def _line(text: bytes) -> dict[str, Any] | None:
-    """What one line says; None: it is not as a run writes it."""
+    """The entry in a line; None: it is not as a run writes it."""
     if not text.endswith(b"\n"):
         return None
     try:
@@ -100,7 +100,7 @@ def _is_whole(value: Any) -> bool:
 
 
 def _between_damage(path: pathlib.Path, position: int) -> Log:
-    """The whole records of a file from a position on."""
+    """The undamaged records of a file from a position on."""
     records, damaged = [], 0
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         while position + _HEAD <= len(content):

@@ -9,12 +9,12 @@ from trainers.errors import ArtefactError
 from trainers.store import files, sealed
 
 _NAME = "report.json"
-_KINDS = {  # of the entries that every report has
+_KINDS = {  # types of the entries that every report has
     **dict.fromkeys(("model", "pipeline", "dataset", "precision", "export"), str),
     **dict.fromkeys(("epochs", "seed", "parameters"), int),
     **dict.fromkeys(("seconds", "validation", "test", "baseline"), dict),
 }
-# Of those that reports of version 0.1 lack.
+# Types of the entries that reports of version 0.1 lack.
 _LATER = {
     **dict.fromkeys(("run", "task", "exported"), str),
     **dict.fromkeys(("steps", "weights", "files"), dict),
@@ -49,23 +49,23 @@ def read(folder: pathlib.Path) -> dict[str, Any] | None:
 
 
 def complete(folder: pathlib.Path, settings: Settings) -> dict[str, Any] | None:
-    """The report of a run that is complete as these settings ask; None: there is work to do."""
+    """The report of a run that is complete under these settings; None: there is work to do."""
     report = read(folder)
     return report if report and report["epochs"] >= settings.recipe.epochs else None
 
 
 def write(folder: pathlib.Path, report: Mapping[str, Any]) -> None:
-    """Writes it whole or not at all: from here on the run is finished."""
+    """Writes the report whole or not at all; from here on the run is finished."""
     sealed.write(folder / _NAME, report)
 
 
 def hashes(folder: pathlib.Path, names: Iterable[str]) -> dict[str, str]:
-    """The SHA-256 of files of a run, for the report: their names are relative to its folder."""
+    """The SHA-256 of a run's files, for the report; names are relative to the run's folder."""
     return {name: files.sha256(folder / name) for name in names}
 
 
 def check_file(folder: pathlib.Path, report: Mapping[str, Any], name: str) -> None:
-    """ArtefactError where a file of a finished run is not the one that its report names."""
+    """Raises ArtefactError if a file of a finished run is not the one that its report names."""
     recorded = report.get("files", {}).get(name)  # None: of version 0.1
     if recorded is not None and files.sha256(folder / name) != recorded:
         raise ArtefactError(f"{folder / name} is damaged, or of another run: not as it was written")

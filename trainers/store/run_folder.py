@@ -1,4 +1,4 @@
-"""What a run records in its folder, and what it may be continued with."""
+"""What a run records in its folder, and the checks before it is continued."""
 
 import contextlib
 import dataclasses
@@ -17,11 +17,11 @@ from trainers.errors import ArtefactError, UsageError
 from trainers.store import files, schema, sealed, untrusted
 from trainers.store import state as state_file
 
-if TYPE_CHECKING:  # at run time it would bring TensorFlow to commands that only refuse
+if TYPE_CHECKING:  # at run time it would import TensorFlow in commands that only refuse
     from pipelines.core.pipeline import State
     from pipelines.core.prepared import Prepared
 
-FORMAT = 2  # of run.json; 1: no number, no `serving`, a fitted state without parts
+FORMAT = 2  # of run.json; 1: no `format`, no `serving`, a fitted state without parts
 _LOG = logging.getLogger(__name__)
 _MARKER = "run.json"
 _RECORDED = {  # what every run.json has
@@ -42,20 +42,20 @@ class Run(NamedTuple):
 
 
 def is_begun(folder: pathlib.Path) -> bool:
-    """Whether a run is recorded in the folder that has something to lose.
+    """Whether the folder has a recorded run with results that could be lost.
 
-    A record alone, of a run that was refused or killed before its first checkpoint, binds nobody:
-    the next run in the folder begins anew, with whatever settings and data, and replaces it.
+    A record alone, of a run that was refused or killed before its first checkpoint, does not count:
+    the next run in the folder begins anew, with any settings and data, and replaces it.
     """
-    # Also checkpoints that are being replaced, or were damaged.
+    # The first pattern also matches checkpoints that are being replaced, or were damaged.
     left = ("checkpoints/*step-*", "report.json", "weights*.npz", "export", "baselines")
     return (folder / _MARKER).exists() and any(any(folder.glob(name)) for name in left)
 
 
 def forget(folder: pathlib.Path) -> None:
-    """Takes back the record and the state of a run that was refused before its first step."""
+    """Removes the record and the state of a run that was refused before its first step."""
     if is_begun(folder) or (folder / "tensorboard").exists():
-        return  # without a record, `claim.claim` would take what is there for somebody else's
+        return  # without a record, `claim.claim` would refuse the folder for its other files
     (folder / "pipeline" / "state.npz").unlink(missing_ok=True)
     for name in ("checkpoints", "pipeline"):
         with contextlib.suppress(OSError):  # it holds something, or was not made yet
@@ -67,7 +67,7 @@ def check_identity(folder: pathlib.Path, settings: Settings, precision: str) -> 
     """Refuses to continue a run under settings that would change its numbers.
 
     Raises:
-        ArtefactError: it lists the fields that differ, then and now, and the ways out.
+        ArtefactError: the message lists the fields that differ, then and now, and what to do.
     """
     earlier = _begun(folder)
     if earlier is None or settings.resume_with_changes:
@@ -81,7 +81,7 @@ def check_identity(folder: pathlib.Path, settings: Settings, precision: str) -> 
 
 
 def with_recorded_sizes(folder: pathlib.Path, settings: Settings) -> Settings:
-    """The settings, with the sizes of the run in the folder for those that they leave open."""
+    """The settings; a batch size or number of epochs left open is that of the folder's run."""
     earlier = _begun(folder)
     if earlier is None:
         return settings
@@ -90,9 +90,9 @@ def with_recorded_sizes(folder: pathlib.Path, settings: Settings) -> Settings:
 
 
 def check_data(folder: pathlib.Path, settings: Settings, prepared: "Prepared") -> None:
-    """ArtefactError where the data is not that which the run in this folder began with.
+    """Raises ArtefactError if the data is not what the run in this folder began with.
 
-    With --resume_with_changes rows may be others; the state stays that under which it trained.
+    With --resume_with_changes the rows may differ, but not the state that the run trained with.
     """
     earlier = _begun(folder)
     if earlier is None:
@@ -112,7 +112,7 @@ def check_data(folder: pathlib.Path, settings: Settings, prepared: "Prepared") -
 
 
 def check_state(folder: pathlib.Path, facts: Mapping[str, Any], state: "State") -> None:
-    """ArtefactError where the state is not that which run.json (`facts`) was written with."""
+    """Raises ArtefactError if the state is not the one that run.json (`facts`) records."""
     then = facts["data"].get("state")  # earlier versions wrote none
     if then is not None and then != state_file.fingerprint(state):
         raise ArtefactError(
@@ -128,10 +128,10 @@ def record(
     precision: str,
     facts: Mapping[str, Any],
 ) -> Run:
-    """Writes run.json: what was asked, resolved, on which data, and `facts` of the machine.
+    """Writes run.json: the command, the resolved settings, the data, and `facts` of the machine.
 
-    `facts` are kept for every start of the run. Where they are not those of the first start it
-    still continues, and warns that it may not be to the bit.
+    `facts` are kept for every start of the run. If they differ from those of the first start, the
+    run still continues, with a warning that it may not give the same bits.
     """
     earlier = _begun(folder) or {"run": uuid.uuid4().hex[:16], "starts": []}
     now = as_json(facts)
@@ -165,10 +165,10 @@ def record(
 
 
 def settings_of(folder: pathlib.Path) -> tuple[Settings, dict[str, Any]]:
-    """The settings of a run that was made before, and all that its run.json says.
+    """The settings of an earlier run, and the whole content of its run.json.
 
     Raises:
-        ArtefactError: there is no run in the folder, or one that this version cannot be asked for;
+        ArtefactError: there is no run in the folder, or its settings are not valid in this version;
             or it holds more than plain files and folders.
     """
     untrusted.check_plain(folder)
@@ -193,7 +193,7 @@ def settings_of(folder: pathlib.Path) -> tuple[Settings, dict[str, Any]]:
 def data_fingerprint(prepared: "Prepared") -> str:
     """A short hash of all rows of prepared data and of what was fitted on them.
 
-    Of rows on disk: of their number, and of their files' content (`Rows.identity`).
+    For rows on disk it covers their number and their files' content (`Rows.identity`).
     """
     digest = hashlib.sha256(state_file.fingerprint(prepared.state).encode())
     for split, rows in sorted(prepared.rows.items()):
@@ -203,13 +203,13 @@ def data_fingerprint(prepared: "Prepared") -> str:
 
 
 def _begun(folder: pathlib.Path) -> dict[str, Any] | None:
-    """What run.json says of a run with something to lose; None: there is none."""
-    facts = _recorded(folder)  # one that is not ours is refused, and so never replaced
+    """The run.json of a run with results that could be lost; None: there is none."""
+    facts = _recorded(folder)  # refuses a run.json that is not ours: it is never replaced
     return facts if is_begun(folder) else None
 
 
 def _recorded(folder: pathlib.Path) -> dict[str, Any] | None:
-    """What run.json says; None where there is none. ArtefactError: it is damaged."""
+    """The content of run.json; None: there is none. ArtefactError: it is damaged."""
     facts = sealed.read(folder / _MARKER)
     if facts is None:
         return None
@@ -229,7 +229,7 @@ def _format(facts: Mapping[str, Any]) -> Any:
 
 
 def _differences(then: Mapping[str, Any], now: Mapping[str, Any], path: str = "") -> list[str]:
-    """What is not the same, each with its value then and now."""
+    """The fields that differ, each with its value then and now."""
     changed = []
     for field in sorted({*then, *now}):
         old, new = then.get(field), now.get(field)

@@ -1,7 +1,7 @@
-"""Opens SavedModels, which are programs: only whole ones, as they were written; nothing else does.
+"""Opens SavedModels, which are programs: only complete, unchanged ones. No other module opens them.
 
-Beside each export lies `assets.extra/sha256.json`, the hash of every file of its version. It finds
-damage, by a copy or a disk; who can write a file there can write its hash too.
+Each export has `assets.extra/sha256.json`, the hash of every file of its version. It detects damage
+by copying or by a disk, not tampering: whoever can write a file there can write its hash too.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from trainers.errors import ArtefactError
 from trainers.store import files, untrusted
 
 _SEAL = pathlib.Path("assets.extra", "sha256.json")
-_PATTERN = re.compile(r"[*?\[\]\\]")  # of what TensorFlow makes a pattern of a path
+_PATTERN = re.compile(r"[*?\[\]\\]")  # TensorFlow takes a path with these as a pattern
 
 
 def seal(folder: pathlib.Path) -> None:
@@ -46,10 +46,10 @@ def load(folder: pathlib.Path) -> Any:
 
 @contextlib.contextmanager
 def plain_name(folder: pathlib.Path) -> Iterator[str]:
-    """An absolute name of a folder that is no pattern, for as long as TensorFlow loads it.
+    """An absolute path of a folder without pattern characters, valid within the context.
 
     TensorFlow takes `*`, `?` and brackets in the path of a SavedModel for a pattern: it would not
-    find the weights in `runs [1]`, or find those of another folder.
+    find the weights in `runs [1]`, or would find those of another folder.
     """
     whole = str(folder.resolve())
     if not _PATTERN.search(whole):
@@ -62,7 +62,7 @@ def plain_name(folder: pathlib.Path) -> Iterator[str]:
 
 
 def check(folder: pathlib.Path) -> None:
-    """Compares every file of an export with its hash, where there are any.
+    """Compares every file of an export with its hash, if it has hashes.
 
     Raises:
         ArtefactError: a file is damaged, missing or was added.
@@ -75,9 +75,9 @@ def check(folder: pathlib.Path) -> None:
 
 
 def _compare(folder: pathlib.Path, hashes: dict[str, Any]) -> None:
-    there = _files(folder)
-    for name in sorted({*hashes, *there}):
-        if name not in there:
+    present = _files(folder)
+    for name in sorted({*hashes, *present}):
+        if name not in present:
             raise ValueError(f"{name} is missing")
         if name not in hashes:
             raise ValueError(f"{name} is not part of the export")
@@ -86,7 +86,7 @@ def _compare(folder: pathlib.Path, hashes: dict[str, Any]) -> None:
 
 
 def _files(folder: pathlib.Path) -> list[str]:
-    """All files of the export but the hashes, relative to it; a link is a file here."""
+    """All files of the export except the hashes, relative to it; a link counts as a file."""
     paths = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
     names = (path.relative_to(folder) for path in paths)
     return sorted(name.as_posix() for name in names if name != _SEAL)

@@ -1,4 +1,4 @@
-"""A pipeline's schema as JSON: what run.json holds of it, so that a run serves without its data."""
+"""A pipeline's schema as JSON, kept in run.json so that a run can be served without its data."""
 
 from collections.abc import Mapping
 from typing import Any

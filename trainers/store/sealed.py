@@ -1,6 +1,7 @@
-"""JSON files that carry a hash of what they say: a changed value is noticed, an edit is refused.
+"""JSON files with a hash of their content: a file that was damaged or edited is refused.
 
-It finds damage and slips of the hand; who can write the file can write its hash too.
+This detects damage and accidental edits, not tampering: whoever can write the file can write its
+hash too.
 """
 
 import hashlib
@@ -12,7 +13,7 @@ from typing import Any
 from trainers.errors import ArtefactError
 from trainers.store import files, untrusted
 
-_HASH = "sha256"  # the last entry: of all others
+_HASH = "sha256"  # the last entry: the hash of all others
 
 
 def write(path: pathlib.Path, content: Mapping[str, Any]) -> None:
@@ -25,7 +26,7 @@ def write(path: pathlib.Path, content: Mapping[str, Any]) -> None:
 def read(path: pathlib.Path) -> dict[str, Any] | None:
     """A JSON file's content without its hash; None where there is no file.
 
-    A file without a hash is of an earlier version, or somebody has removed it to keep an edit.
+    A file without a hash is of an earlier version, or its hash was removed to keep an edit.
 
     Raises:
         ArtefactError: it is not JSON, or not as it was written.
@@ -45,5 +46,5 @@ def read(path: pathlib.Path) -> dict[str, Any] | None:
 
 
 def _digest(content: Mapping[str, Any]) -> str:
-    """Hash of what the file says, however it is laid out."""
+    """Hash of the content, whatever its layout in the file."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""What a pipeline fitted, as `pipeline/state.npz` of its run: parts and names joined by a slash."""
+"""What a pipeline fitted, stored in `pipeline/state.npz` of its run as `<part>/<name>`."""
 
 import pathlib
 
@@ -14,9 +14,9 @@ _EARLIER_INPUTS = {"deviation": "std"}
 
 
 def save(folder: pathlib.Path, state: State) -> None:
-    """Stores the state in a run's folder, whole or not at all; of an empty one there is no file.
+    """Stores the state in a run's folder, whole or not at all; an empty state has no file.
 
-    To be called before run.json is written, which alone says that it is this run's.
+    Call it before run.json is written: only run.json says that the state is this run's.
     """
     if not state:
         _path(folder).unlink(missing_ok=True)
@@ -29,7 +29,7 @@ def load(folder: pathlib.Path, default_form: str) -> State | None:
     """The state that a run stored; None: it has stored none yet.
 
     Args:
-        default_form: of its pipeline: a state of the earlier format is read as this form's.
+        default_form: the pipeline's; a state of the earlier format is read as this form's.
 
     Raises:
         ArtefactError: the file is damaged, or holds something else.

@@ -1,8 +1,8 @@
-"""Arrays from PyTorch's own files (.pth of before version 1.6), read without PyTorch.
+"""Reads arrays from PyTorch's files (.pth from before version 1.6) without PyTorch.
 
-Such a file is a pickle, and a pickle may call any function of Python. Here none is called: of the
-operations of a pickle those that describe tensors are carried out on tuples and dictionaries, and
-every other one is refused. The numbers behind it are plain bytes.
+Such a file is a pickle, and a pickle may call any Python function. Here none is called: the pickle
+operations that describe tensors are carried out on tuples and dictionaries, and every other one is
+refused. The numbers after the pickle are plain bytes.
 """
 
 import io
@@ -48,13 +48,13 @@ def load(path: pathlib.Path) -> dict[str, np.ndarray]:
     """The arrays of a dictionary of tensors by name, as PyTorch saved them before version 1.6.
 
     Raises:
-        ArtefactError: another kind of file, one that holds more than tensors, or a damaged one.
+        ArtefactError: the file is of another kind, holds more than tensors, or is damaged.
         OSError: it cannot be read.
     """
     content = path.read_bytes()
     try:
         return _arrays(io.BytesIO(content), len(content))
-    except Exception as error:  # whatever a damaged pickle leads to
+    except Exception as error:  # a damaged pickle may raise anything
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ArtefactError(f"{path} is refused: {reason[:300]}") from error
 
@@ -93,7 +93,7 @@ def _array(tensor: _Tensor, numbers: np.ndarray) -> np.ndarray:
     if len(shape) != len(strides) or any(type(n) is not int or n < 0 for n in whole):
         raise ValueError(f"a tensor has shape {shape} and strides {strides}")
     last = tensor.offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
-    # No number twice: a tensor of stride 0 may be of any size.
+    # No number is used twice: with stride 0 a tensor could have any size.
     if math.prod(shape) > len(numbers) or (math.prod(shape) and last >= len(numbers)):
         raise ValueError(f"a tensor of {shape} reads beyond its storage of {len(numbers)}")
     steps = [step * numbers.itemsize for step in strides]
@@ -102,7 +102,7 @@ def _array(tensor: _Tensor, numbers: np.ndarray) -> np.ndarray:
 
 
 def _unpickled(file: BinaryIO) -> Any:
-    """The next value of the file. ValueError: it is more than tensors are described by."""
+    """The next value of the file. ValueError: it has operations that no tensor needs."""
     stack: list[Any] = []
     marks: list[int] = []
     memo: dict[int, Any] = {}
@@ -141,7 +141,7 @@ def _unpickled(file: BinaryIO) -> Any:
 
 
 def _collect(name: str, stack: list[Any], marks: list[int]) -> None:
-    """Puts the last values of the stack into a container."""
+    """Moves the last values of the stack into a container."""
     if name in ("TUPLE", "SETITEMS", "APPENDS"):
         first = marks.pop()
     else:
@@ -157,7 +157,7 @@ def _collect(name: str, stack: list[Any], marks: list[int]) -> None:
 
 
 def _called(name: str, arguments: tuple) -> Any:
-    """What a call in the pickle stands for."""
+    """The result of a call in the pickle, if it makes a dictionary or a tensor."""
     if name == _DICTIONARY and not arguments:
         return {}
     if name == _TENSOR and isinstance(arguments[0], _Storage):

@@ -1,4 +1,4 @@
-"""What is asked of any file before it is believed: its kind, a bounded size and plain names."""
+"""Checks of a file before it is trusted: its kind, a bounded size and plain names."""
 
 import json
 import os
@@ -9,8 +9,8 @@ from typing import Any
 
 from trainers.errors import ArtefactError
 
-# A run's own have 10 KB, the config.json of Keras's largest application (ResNet152V2) 0.5 MB.
-# Parsed, the worst takes 28 times its bytes.
+# A run's own files have 10 KB, the config.json of Keras's largest application (ResNet152V2) 0.5 MB.
+# Parsed JSON takes at most 28 times its bytes.
 _MAX_JSON_BYTES = 4 * 2**20
 _KINDS = {
     stat.S_IFLNK: "a symbolic link",
@@ -24,11 +24,11 @@ _KINDS = {
 def check_plain(folder: pathlib.Path) -> None:
     """Refuses a folder that holds anything but plain files and folders, at any depth.
 
-    A link would be followed out of it, and to open a FIFO may wait for ever. Nothing is opened and
-    no link followed here; `folder` itself, and those above it, may be links.
+    A link could lead out of it, and opening a FIFO may block for ever. Nothing is opened and no
+    link is followed here; `folder` itself and its parents may be links.
 
     Raises:
-        ArtefactError: it names the first three.
+        ArtefactError: it holds something else; the message names the first three.
         OSError: a folder in it cannot be listed.
     """
     strange, pending = [], [str(folder)]
@@ -54,11 +54,11 @@ def _entries(folder: str) -> list[os.DirEntry]:
         with os.scandir(folder) as entries:
             return list(entries)
     except (FileNotFoundError, NotADirectoryError):
-        return []  # there is none, or the run that is under way has just removed it
+        return []  # it does not exist, or a running process has just removed it
 
 
 def _kind(entry: os.DirEntry) -> str | None:
-    """What it is, in words; None: it has just been removed."""
+    """The kind of an entry in words; None: it has just been removed."""
     try:
         return _KINDS.get(stat.S_IFMT(entry.stat(follow_symlinks=False).st_mode), "no file")
     except FileNotFoundError:
@@ -69,7 +69,7 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
     """The object that a JSON file holds.
 
     Raises:
-        ValueError: it holds something else, or is larger or deeper than any of ours.
+        ValueError: it holds something else, or is larger or deeper than any of our files.
         OSError: it cannot be read.
     """
     with open(path, "rb") as file:
@@ -77,7 +77,7 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
 
 
 def parse_json(content: bytes, name: str) -> dict[str, Any]:
-    """The object in some JSON text; ValueError as `read_json`, naming `name`."""
+    """The object in some JSON text. ValueError: as for `read_json`, with `name`."""
     if len(content) > _MAX_JSON_BYTES:
         raise ValueError(f"{name} has more than {_MAX_JSON_BYTES} bytes")
     try:
@@ -90,13 +90,13 @@ def parse_json(content: bytes, name: str) -> dict[str, Any]:
 
 
 def stored_members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
-    """The members of a zip file whose members are as large as the bytes that they take in it.
+    """The members of a zip file in which all are stored without compression.
 
-    So the whole costs no more memory than the file has bytes.
+    So reading all of them takes no more memory than the file has bytes.
 
     Raises:
-        ValueError: a member is compressed, overlaps others, or is twice in it; a link, or a name
-            that leads elsewhere.
+        ValueError: a member is compressed, overlaps others, occurs twice, is a link, or has a name
+            that leads out of the folder.
     """
     members = archive.infolist()
     seen: set[str] = set()
@@ -119,5 +119,5 @@ def stored_members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
 
 
 def leads_out(name: str) -> bool:
-    """Whether a member of this name would be written elsewhere if its file were unpacked."""
+    """Whether unpacking a member of this name would write outside the target folder."""
     return name.startswith("/") or "\\" in name or ".." in name.split("/")

@@ -1,7 +1,7 @@
 """Word vectors as text, and for TensorBoard's projector.
 
 Each line is a word and its numbers, separated by spaces, as word2vec, GloVe and fastText write
-them; a first line with the number of words and of numbers may stand before them.
+them; a first line with the number of words and the width may come before them.
 """
 
 import codecs
@@ -39,7 +39,7 @@ def write(folder: pathlib.Path, words: Sequence[str], vectors: np.ndarray) -> No
             file.write(f"{word} {numbers}\n".encode())
 
     replace_whole(folder / NAME, lines)
-    board = folder / "tensorboard" / "train"  # the projector looks beside curves alone
+    board = folder / "tensorboard" / "train"  # the projector reads only folders with curves
     board.mkdir(parents=True, exist_ok=True)
     shown = vectors[:_SHOWN]
     replace_whole(board / "vectors.tsv", "\n".join(_written(shown, "\t")).encode())
@@ -48,10 +48,10 @@ def write(folder: pathlib.Path, words: Sequence[str], vectors: np.ndarray) -> No
 
 
 def read(path: pathlib.Path, wanted: Mapping[str, int], width: int) -> dict[int, np.ndarray]:
-    """The vectors of wanted words, by the number that each has there; others are only counted.
+    """The vectors of wanted words, by the number of each in `wanted`; other words are skipped.
 
-    Words are compared in lower case; of several that are then the same the first counts, since
-    such files begin with the most frequent words.
+    Words are compared in lower case; of several that are then equal the first counts, since such
+    files begin with the most frequent words.
 
     Args:
         width: numbers of each vector.
@@ -59,7 +59,7 @@ def read(path: pathlib.Path, wanted: Mapping[str, int], width: int) -> dict[int,
     Raises:
         ArtefactError: with file:line, where a line is not a word and `width` finite numbers.
     """
-    found: dict[int, np.ndarray] = {}
+    vectors: dict[int, np.ndarray] = {}
     with open(path, "rb") as file:
         for i, line in enumerate(iter(lambda: file.readline(_LONGEST), b""), start=1):
             if len(line) == _LONGEST:
@@ -78,10 +78,10 @@ def read(path: pathlib.Path, wanted: Mapping[str, int], width: int) -> dict[int,
             word = b" ".join(fields[:-width]).decode(errors="replace").lower()
             if not fields[:-width]:
                 _check_width(path, i, len(fields) - 1, width)
-            place = wanted.get(word)
-            if place is not None and place not in found:
-                found[place] = _numbers(path, i, fields[-width:])
-    return found
+            index = wanted.get(word)
+            if index is not None and index not in vectors:
+                vectors[index] = _numbers(path, i, fields[-width:])
+    return vectors
 
 
 def _numbers(path: pathlib.Path, line: int, fields: Sequence[bytes]) -> np.ndarray:

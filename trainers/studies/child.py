@@ -17,7 +17,7 @@ class Ended(NamedTuple):
     """How the process ended."""
 
     exit_code: int
-    signal: int  # that this process received meanwhile; 0: none
+    signal: int  # that this process received during the run; 0: none
     last_line: str  # of its output; its error, where it printed one
 
 

@@ -1,4 +1,4 @@
-"""The same run over several seeds: their settings, the spread of their figures and its table."""
+"""The same run with several seeds: settings, statistics of the results, and their table."""
 
 import math
 import pathlib
@@ -59,7 +59,7 @@ def plan(seeds: Sequence[int], run_flags: Sequence[str]) -> list[Settings] | Non
             raise UsageError(f"{flag}: the seeds are --seeds=..., before '--'")
     runs = []
     for seed in seeds:
-        # Checked as the run in its own folder: it may have begun, and need no --init_from again.
+        # Checked in the run's own folder: a run that has begun there needs no --init_from again.
         settings = flags.parse(["run", f"--seed={seed}", *run_flags], part=f"seed-{seed}")
         if settings is None:
             return None
@@ -72,10 +72,9 @@ def plan(seeds: Sequence[int], run_flags: Sequence[str]) -> list[Settings] | Non
 def spread(values: Sequence[float]) -> dict[str, Any]:
     """Mean, sample standard deviation, range and the interval of the mean (Student's t).
 
-    One value alone, or one that is not finite, has neither standard deviation nor interval: they
-    are None.
+    With a single value, or if one is not finite, standard deviation and interval are None.
     """
-    import scipy.stats  # half a second that `--help` does without
+    import scipy.stats  # half a second that `--help` does not need
 
     n, mean = len(values), statistics.fmean(values)
     std = low = high = None
@@ -92,7 +91,7 @@ def spread(values: Sequence[float]) -> dict[str, Any]:
 def summary(
     first: Settings, run_flags: Sequence[str], outcomes: Sequence[Outcome]
 ) -> dict[str, Any]:
-    """What is kept as JSON: the runs, those that failed, and the statistics of the others."""
+    """What is stored as JSON: the runs, those that failed, and the statistics of the others."""
     reports = [outcome.report for outcome in outcomes if outcome.report]
     facts = {name: reports[0][name] for name in ("dataset", "parameters")} if reports else {}
     return {
@@ -121,7 +120,7 @@ def summary(
 
 
 def run_seed(settings: Settings, run_flags: Sequence[str]) -> tuple[Outcome, int]:
-    """One run in a process of its own, and the signal that was received meanwhile (0: none)."""
+    """One run in a process of its own, and the signal received during it (0: none)."""
     folder, seed = settings.run_dir, settings.recipe.seed
     folder.parent.mkdir(parents=True, exist_ok=True)
     workdir = [f"--workdir={folder}"] if settings.workdir else []

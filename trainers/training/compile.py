@@ -19,7 +19,7 @@ from trainers.ways import registry
 
 
 def build(settings: Settings, prepared: Prepared, policy: str) -> keras.Model:
-    """The model for this data under a dtype policy, with one answer a row.
+    """The model for this data under a dtype policy, with one answer per row.
 
     Raises:
         UsageError: the model does not take this data.
@@ -29,7 +29,7 @@ def build(settings: Settings, prepared: Prepared, policy: str) -> keras.Model:
 
 
 def trainable(settings: Settings, prepared: Prepared, policy: str) -> keras.Model:
-    """As `build`, with the outputs that are trained: of each member, where it has members.
+    """Like `build`, but with the outputs that the loss takes: those of each member, if any.
 
     Raises:
         UsageError: the model does not take this data.
@@ -55,7 +55,7 @@ def trainable(settings: Settings, prepared: Prepared, policy: str) -> keras.Mode
 
 
 def choices(settings: Settings, prepared: Prepared, strategy: tf.distribute.Strategy) -> Choices:
-    """How this machine trains the run, with what the recipe says itself."""
+    """How this machine trains the run; what the recipe sets is kept."""
     chosen = machine.choose(
         machine.this_machine(), strategy.num_replicas_in_sync, epoch_steps(settings, prepared)
     )
@@ -65,7 +65,7 @@ def choices(settings: Settings, prepared: Prepared, strategy: tf.distribute.Stra
 
 
 def plan(settings: Settings, prepared: Prepared) -> Plan | None:
-    """The plan of the training rows that a way brings; None: the usual one."""
+    """The plan of the training rows from a way that has one; None: the default plan."""
     recipe = settings.recipe
     for way in registry.get(settings.way, settings.way_options):
         if way.plan is not None:
@@ -87,7 +87,7 @@ def compiled(
     """The model ready for `fit`: optimizer, objective and metrics, all variables built."""
     recipe, chosen = settings.recipe, choices(settings, prepared, strategy)
     ways = registry.get(settings.way, settings.way_options)
-    # Names that Keras counts up, and start weights, do not depend on what this process did before.
+    # So numbered layer names and initial weights do not depend on what this process did before.
     keras.utils.clear_session(free_memory=False)
     keras.utils.set_random_seed(recipe.seed)
     with strategy.scope():
@@ -112,7 +112,7 @@ def compiled(
             _objective(settings, prepared, model.output, keep_rows),
             ways,
             steps_per_execution=chosen.steps_per_execution,
-            jit_compile=chosen.jit_compile and not keep_rows,  # XLA cannot find rows that repeat
+            jit_compile=chosen.jit_compile and not keep_rows,  # XLA cannot merge repeated rows
         )
         optimizers.build_variables(model.optimizer, model.trainable_variables, recipe.lr_scale)
         keras_patches.without_own_sum(loss_scale.unwrapped(model.optimizer))
@@ -141,10 +141,10 @@ def _objective(settings: Settings, prepared: Prepared, output, keep_rows: bool) 
 
 
 def _loss(settings: Settings, prepared: Prepared) -> keras.losses.Loss:
-    """The task's. Smoothing that the model's recipe brings is left out of a task without classes.
+    """The task's loss. A task without classes ignores the smoothing of the model's own recipe.
 
     Raises:
-        UsageError: such a task, and smoothing that was asked for.
+        UsageError: the user set label smoothing for such a task.
     """
     task, smoothing = tasks.get(prepared.task), settings.recipe.label_smoothing
     if task.smooths:
@@ -157,7 +157,7 @@ def _loss(settings: Settings, prepared: Prepared) -> keras.losses.Loss:
 
 
 def _build_metrics(model: TrainedModel, signature: tuple) -> None:
-    """Some metrics make their variables at their first update: here, under the strategy."""
+    """Builds metrics that create their variables at the first update, under the strategy."""
     _, y, weight = (keras.tree.map_structure(_zeros, specs) for specs in signature)
     outputs = model.objective.answer(keras.tree.map_structure(_zeros, model.output))
     with keras.StatelessScope():  # nothing is counted

@@ -1,4 +1,4 @@
-"""The data of a run: loaded, under its task, with the state that the run fitted or adopts."""
+"""Loads the data of a run, adapted to its task, with the state that the run fitted or adopts."""
 
 import logging
 import pathlib
@@ -23,7 +23,7 @@ _LOG = logging.getLogger(__name__)
 
 
 def load(settings: Settings, folder: pathlib.Path | None) -> Prepared:
-    """The prepared data, under the state that the run in `folder` fitted, or else fitted now.
+    """The prepared data, with the state that the run in `folder` stored, or else fitted now.
 
     Args:
         folder: of the run; None: a dry run, which has none.
@@ -31,15 +31,15 @@ def load(settings: Settings, folder: pathlib.Path | None) -> Prepared:
     Raises:
         DataError: the data is missing or not what was declared.
         UsageError: the data does not suit the settings.
-        ArtefactError: the data is not that which the run began with.
+        ArtefactError: the data is not what the run began with.
     """
     pipeline = declared(settings)
     if pipeline.schema is not None:
-        under_task(settings, pipeline, pipeline.schema)  # refused before anything is read
+        under_task(settings, pipeline, pipeline.schema)  # refuses before data is read
     pipeline, rows, schema = tfds.load(pipeline, data_dir=settings.data_dir or None)
     pipeline, schema = under_task(settings, pipeline, schema)
     form, stored = zoo.describe(settings.model).inputs, None
-    if folder and run_folder.is_begun(folder):  # else what lies there may be of other data
+    if folder and run_folder.is_begun(folder):  # else a state there may be of other data
         stored = state_file.load(folder, default_form=next(iter(pipeline.forms)))
     state = (
         adopted_state(settings, pipeline, schema, rows.get("train"), form)
@@ -48,7 +48,7 @@ def load(settings: Settings, folder: pathlib.Path | None) -> Prepared:
     )
     prepared = prepare(pipeline, schema, rows, form=form, state=state)
     _say_what_is_left_out(settings, schema, prepared)
-    # Only now is it known how many outputs there are: top_5_accuracy needs more than five.
+    # The number of outputs is known only now: top_5_accuracy needs more than five.
     _check_monitor(
         settings, prepared, [m.name for m in measures(tasks.get(prepared.task), prepared)]
     )
@@ -71,15 +71,15 @@ def _say_what_is_left_out(settings: Settings, schema: Schema, prepared: Prepared
 
 
 def declared(settings: Settings) -> Pipeline:
-    """The data set as the run's task reads it. Nothing is read."""
+    """The run's data set as its task uses it, without reading data."""
     pipeline = pipelines.get(settings.recipe.pipeline, **pipeline_arguments(settings))
     return tasks.source(task_of(settings, ""), pipeline)
 
 
 def check_present(settings: Settings) -> None:
-    """MissingDataError where the data of a run would have to be downloaded again; nothing is.
+    """Raises MissingDataError if a run's data would have to be downloaded; downloads nothing.
 
-    Files of one's own are missed when they are read.
+    The user's own files are checked only when they are read.
     """
     pipeline = declared(settings)
     if pipeline.read is None:
@@ -89,7 +89,7 @@ def check_present(settings: Settings) -> None:
 def under_task(settings: Settings, pipeline: Pipeline, schema: Schema) -> tuple[Pipeline, Schema]:
     """The pipeline and its schema under the task of the run.
 
-    That is --task, else the first of the model's own tasks, else the pipeline's.
+    The task is --task, else the first of the model's own tasks, else the pipeline's.
 
     Raises:
         UsageError: the model is for other tasks, the task does not fit the data, or a setting does

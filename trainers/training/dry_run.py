@@ -1,4 +1,4 @@
-"""What a run would be: settings, size, memory and time, measured on a few steps; writes nothing."""
+"""Settings, size, memory and time of a run, measured on a few steps; writes nothing."""
 
 import dataclasses
 import math
@@ -24,7 +24,7 @@ from trainers.training.model import TrainedModel
 from trainers.ways import registry
 
 _TIMED = 12  # steps, after a first execution that traces
-_MOST_TIMED = 100  # steps of an execution: as many as a machine chooses itself
+_MOST_TIMED = 100  # steps per execution: the most that is chosen automatically
 
 
 def describe(settings: Settings) -> str:
@@ -42,10 +42,10 @@ def describe(settings: Settings) -> str:
     prepared = _prepared(settings)
     unseen.warn(prepared, SPLITS)
     settings = sizes.chosen(settings, prepared.num_rows("train"))
-    check_batch_size(settings.recipe.batch_size, strategy, divisor)  # also one that was chosen
+    check_batch_size(settings.recipe.batch_size, strategy, divisor)  # again: now it is chosen
     model = compiling.compiled(settings, prepared, strategy, precision.policy(dtype))
     chosen = compiling.choices(settings, prepared, strategy)
-    chosen = chosen._replace(jit_compile=model.jit_compile)  # not every model can be
+    chosen = chosen._replace(jit_compile=model.jit_compile)  # XLA cannot compile every model
     steps = compiling.epoch_steps(settings, prepared)
     frozen = not model.trainable_variables  # then no step is taken
     seconds = 0.0 if frozen else _seconds_per_step(model, settings, prepared, strategy)
@@ -114,7 +114,7 @@ def _seconds_per_step(
         threads=chosen.stream_threads,
     )
     data = machine.copied_ahead(data, chosen.device)
-    # A call is a pass: of --steps_per_execution=5000 no more steps are taken than are measured.
+    # Each call is a whole pass, of at most _MOST_TIMED steps even at --steps_per_execution=5000.
     per_call = min(model.steps_per_execution, _MOST_TIMED)
     loop.count_steps(model, strategy, steps=per_call, validation_steps=1)
     iterator = iter(strategy.experimental_distribute_dataset(data))

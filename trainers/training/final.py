@@ -1,4 +1,4 @@
-"""The weights that a run ends with, read back from its checkpoints and kept as files."""
+"""The final weights of a run, read back from its checkpoints and written to files."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,14 +15,14 @@ from trainers.ways import registry
 def save_weights(
     model: TrainedModel, run: Run, progress: Mapping[str, Any]
 ) -> tuple[dict[str, int], dict[str, np.ndarray], dict[str, str]]:
-    """Writes weights.npz, what is tested and exported, and those of the other step beside it.
+    """Writes weights.npz, which is tested and exported, and a second file for the other step.
 
-    Where the last are kept and another step was the best, that is `weights-best.npz`; where the
-    best are kept, the last are `weights-last.npz`.
+    If the last step's weights are kept, those of the best step are in `weights-best.npz`; if the
+    best are kept, those of the last are in `weights-last.npz`. If both are one step, there is none.
 
     Returns:
-        The steps that are the last and the best, the values of weights.npz by variable path, and
-        the fingerprints of the weights of both steps.
+        The last and the best step, the values of weights.npz by variable path, and the
+        fingerprints of the weights of both steps.
     """
     checkpoints = run.folder / "checkpoints"
     if not checkpoints.is_dir():
@@ -31,22 +31,22 @@ def save_weights(
     steps = {"last": last, "best": progress["best_step"] or last}
     keep = run.settings.keep
     other = "best" if keep == "last" else "last"
-    beside = run.folder / f"weights-{other}.npz"
+    other_path = run.folder / f"weights-{other}.npz"
     (run.folder / f"weights-{keep}.npz").unlink(missing_ok=True)
     weights = _weights(model, run, steps[keep])
     fingerprints = dict.fromkeys(steps, files.fingerprint(weights))
     if steps[other] == steps[keep]:
-        beside.unlink(missing_ok=True)
+        other_path.unlink(missing_ok=True)
     else:
-        weights_beside = _weights(model, run, steps[other])
-        fingerprints[other] = files.fingerprint(weights_beside)
-        arrays.write(beside, weights_beside)
+        other_weights = _weights(model, run, steps[other])
+        fingerprints[other] = files.fingerprint(other_weights)
+        arrays.write(other_path, other_weights)
     arrays.write(run.folder / "weights.npz", weights)
     return steps, weights, fingerprints
 
 
 def _weights(model: TrainedModel, run: Run, step: int) -> dict[str, np.ndarray]:
-    """The weights of a checkpoint, by path: averages where the run averages, as its ways end."""
+    """A checkpoint's weights by path: averages if the run keeps them, finished by its ways."""
     checkpoints = run.folder / "checkpoints"
     saved = checkpoint.load(checkpoints, step)
     checkpoint.check_run(checkpoints, saved, run.number)

@@ -1,4 +1,4 @@
-"""One `model.fit`: resumed, monitored, and rolled back where numbers are not finite."""
+"""Runs `model.fit`: resumes, monitors, and rolls back when a number is not finite."""
 
 import logging
 import time
@@ -36,14 +36,14 @@ def fit(
     strategy: tf.distribute.Strategy,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> dict[str, Any]:
-    """Trains from the newest checkpoint on, or from the start, to the end of the recipe.
+    """Trains to the end of the recipe, from the newest checkpoint or from the start.
 
-    Where numbers are not finite it goes back to that checkpoint as often as `recover_tries` says.
-    The same steps would meet the same numbers: each time the learning rate is halved, for the rest
-    of the run.
+    When a number is not finite, it goes back to the newest checkpoint, at most `recover_tries`
+    times. The same steps would give the same numbers, so each time the learning rate is halved for
+    the rest of the run.
 
     Args:
-        callbacks: of the run's user, called before those that log and save.
+        callbacks: the user's own, called before those that log and save.
 
     Returns:
         The progress of the run: its best epoch, whether it stopped early, the seconds it took.
@@ -105,7 +105,7 @@ def _fit_from(
     callbacks: Sequence[keras.callbacks.Callback],
     began: float,
 ) -> dict[str, Any]:
-    """One `model.fit` from a checkpoint, which is in the model, to the end of the recipe."""
+    """One `model.fit` to the end of the recipe, from a checkpoint already in the model."""
     settings, prepared, progress = run.settings, run.prepared, begin.meta["progress"]
     steps, size = compiling.epoch_steps(settings, prepared), settings.recipe.batch_size
     validation_steps = num_steps(prepared, "validation", batch_size=size, training=False)
@@ -137,17 +137,17 @@ def _fit_from(
             )
         finally:
             monitor.close()
-    if request.number:  # after the last save
+    if request.number:  # a signal came after the last save
         raise InterruptedRunError(*request.met("trained to the end"))
     return saver.progress
 
 
 def _first_epoch(begin: Checkpoint, recipe: Recipe, steps: int) -> int | None:
-    """The epoch in which a run goes on from a checkpoint; None where it is at its end."""
+    """The epoch in which a run continues from a checkpoint; None: it is complete."""
     progress = begin.meta["progress"]
-    # The patience or the metric may be another one now (--resume_with_changes).
+    # --resume_with_changes may have changed the patience or the metric.
     progress["stopped"] = resumable.has_stopped(begin.meta, recipe)
-    # An epoch whose validation is still to come is entered once more, with all its steps taken.
+    # An epoch that was saved before its validation is entered again, with all its steps done.
     epoch = begin.step // steps - (not progress["validated"])
     return None if epoch >= recipe.epochs or progress["stopped"] else epoch
 
@@ -155,7 +155,7 @@ def _first_epoch(begin: Checkpoint, recipe: Recipe, steps: int) -> int | None:
 def _streams(
     settings: Settings, prepared: Prepared, strategy: tf.distribute.Strategy, step: int
 ) -> tuple[tf.data.Dataset, tf.data.Dataset]:
-    """Batches of training from `step` on, and of validation."""
+    """Training batches from `step` on, and validation batches."""
     recipe = settings.recipe
     chosen = compiling.choices(settings, prepared, strategy)
     train = stream(
@@ -187,7 +187,8 @@ def class_weighted(prepared: Prepared, weights: str | tuple[float, ...]) -> Prep
     """The data with each example's weight multiplied by that of its class.
 
     Raises:
-        UsageError: not one weight a class, or a class without examples cannot be balanced.
+        UsageError: there is not one weight per class, or a class without examples cannot be
+            balanced.
     """
     if not weights:
         return prepared
@@ -217,7 +218,7 @@ def class_weighted(prepared: Prepared, weights: str | tuple[float, ...]) -> Prep
 
 
 def _class_weight(table: np.ndarray, target: tf.Tensor) -> tf.Tensor:
-    """That of each target, (B,): of its class, or the mean over its shares (B, classes)."""
+    """The weight of each target's class, (B,); the mean for soft targets (B, classes)."""
     if target.dtype.is_floating:
         return tf.linalg.matvec(target, table)
     return tf.gather(table, target)

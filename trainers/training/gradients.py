@@ -1,4 +1,4 @@
-"""Gradients as tensors, or as some rows of a large table: one set of functions for both."""
+"""Functions of gradients that are dense tensors, or some rows of a table (tf.IndexedSlices)."""
 
 import tensorflow as tf
 
@@ -6,17 +6,17 @@ Gradient = tf.Tensor | tf.IndexedSlices
 
 
 def dense(gradient: Gradient) -> tf.Tensor:
-    """The whole table."""
+    """The gradient as a dense tensor."""
     return tf.convert_to_tensor(gradient)
 
 
 def values(gradient: Gradient) -> tf.Tensor:
-    """The numbers: of the whole table, or of the rows."""
+    """The numbers of the dense tensor, or of the stored rows."""
     return gradient.values if isinstance(gradient, tf.IndexedSlices) else gradient
 
 
 def combined(gradient: Gradient) -> Gradient:
-    """With one row for each that occurs: an embedding's gradient has one for each token."""
+    """Sums repeated rows: an embedding's gradient has a row for each token, even if it repeats."""
     if not isinstance(gradient, tf.IndexedSlices):
         return gradient
     index, segment = tf.unique(gradient.indices)
@@ -25,7 +25,7 @@ def combined(gradient: Gradient) -> Gradient:
 
 
 def scaled(gradient: Gradient, factor: tf.Tensor) -> Gradient:
-    """Times a number."""
+    """The gradient times a number."""
     if not isinstance(gradient, tf.IndexedSlices):
         return gradient * tf.cast(factor, gradient.dtype)
     rows = gradient.values * tf.cast(factor, gradient.dtype)
@@ -33,7 +33,7 @@ def scaled(gradient: Gradient, factor: tf.Tensor) -> Gradient:
 
 
 def added(one: Gradient, other: Gradient) -> Gradient:
-    """The sum; rows stay rows where both are."""
+    """The sum of two gradients; sparse if both are."""
     if not (isinstance(one, tf.IndexedSlices) and isinstance(other, tf.IndexedSlices)):
         return dense(one) + dense(other)
     rows = tf.concat([one.values, other.values], axis=0)
@@ -42,5 +42,5 @@ def added(one: Gradient, other: Gradient) -> Gradient:
 
 
 def half_square(gradient: Gradient) -> tf.Tensor:
-    """Half the sum of squares in float32, in one pass; not finite where a number is not."""
+    """Half the sum of squares in float32, in one pass; not finite if any number is not."""
     return tf.cast(tf.nn.l2_loss(values(gradient)), tf.float32)

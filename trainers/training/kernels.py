@@ -1,14 +1,14 @@
-"""Faster TensorFlow kernels for layers that stay Keras's own.
+"""Faster TensorFlow kernels for Keras's own layers.
 
 Keras writes its layers in operations that every backend has, and on TensorFlow some of them are
-slow: un-fused batch normalisation reads its input ten times, dropout spends 4.6 nanoseconds on a
-number where 0.9 are enough (BUILD_NOTES.md). Here such a layer of a built model gets another
-`call`, which computes the same from the same variables. Its class, its configuration and its saved
-files are untouched, and so is every other backend.
+slow: batch normalisation that is not fused reads its input ten times, dropout takes 4.6
+nanoseconds per number where 0.9 are enough (BUILD_NOTES.md). Here such a layer of a built model
+gets another `call`, which computes the same from the same variables. Its class, configuration and
+saved files do not change, nor do other backends.
 
-Convolutions and matrix products stay with oneDNN, which XLA is slower at on a CPU; XLA fuses what
-is between them. That is not used on GPUs, where it was not tried, nor in exported models, since
-not every server can compile.
+Convolutions and matrix products stay with oneDNN, because XLA is slower at them on a CPU; XLA fuses
+the operations between them. XLA is not used on GPUs, where this was not tried, nor in exported
+models, since not every server can compile.
 """
 
 import collections
@@ -24,13 +24,13 @@ from trainers.devices import keras_patches
 # Keras's activations that get a kernel of their own. `relu` is not here: oneDNN fuses it with the
 # layer before.
 _ACTIVATIONS = ("elu", "gelu", "mish", "selu", "silu", "softplus")
-# Filters and pixels from and up to which a product beats oneDNN at the gradient of weights: layers
-# of 256 filters gain half at 9 pixels and nothing at 49 (BUILD_NOTES.md).
+# From this many filters and up to this many pixels a matrix product computes the weight gradient
+# faster than oneDNN: layers of 256 filters gain half at 9 pixels, nothing at 49 (BUILD_NOTES.md).
 _MANY, _SMALL = 256, 16
 
 
 def install(model: keras.Model) -> None:
-    """Gives the layers of a built model, which is to be trained, the fastest kernels for them."""
+    """Gives the layers of a built model their fastest kernels for training."""
     on_cpu = not tf.config.list_physical_devices("GPU")
     for layer in keras_patches.layers_of(model):
         if isinstance(layer, keras.layers.BatchNormalization):
@@ -63,10 +63,10 @@ def _is_own(function: Callable | None) -> bool:
 
 
 def compiled(function: Callable) -> Callable:
-    """The function of tensors as one loop over numbers, and its gradient as another.
+    """A function of tensors, compiled by XLA: one fused loop for it and another for its gradient.
 
-    The way back keeps the inputs alone and computes all else again, which costs less than to read
-    it from memory. Constants go by keyword.
+    The backward pass keeps only the inputs and recomputes the rest, which costs less than reading
+    it from memory. Constants are passed by keyword.
     """
     forward = tf.function(function, jit_compile=True, autograph=False)
 
@@ -90,9 +90,9 @@ def compiled(function: Callable) -> Callable:
 
 
 def _normalise_batch(layer: keras.layers.BatchNormalization) -> None:
-    """The fused kernel, which has a pass for the statistics and one that applies them."""
+    """Uses the fused kernel: one pass computes the statistics and one applies them."""
     slow = layer.call
-    # cuDNN refuses a smaller epsilon; the kernel knows channels in the last of four dimensions.
+    # cuDNN refuses a smaller epsilon; the kernel needs four dimensions, channels last.
     fits = layer.epsilon >= 1.001e-5 and layer.input_spec.ndim == 4 and layer.axis in (3, -1)
     if not fits or layer.renorm:
         return
@@ -101,10 +101,10 @@ def _normalise_batch(layer: keras.layers.BatchNormalization) -> None:
     def call(inputs, training=None, mask=None):
         several = tf.distribute.get_strategy().num_replicas_in_sync > 1
         learning = bool(training) and layer.trainable
-        # The way back through a frozen layer has no deterministic kernel on GPUs.
+        # The backward pass through a frozen layer has no deterministic kernel on GPUs.
         frozen = on_gpu and not layer.trainable
         if mask is not None or several or frozen or inputs.dtype == tf.float64:
-            # Keras can add up what the replicas see: `keras_patches.normalise_together`.
+            # Keras can sum statistics over replicas: `keras_patches.normalise_together`.
             return slow(inputs, training=training, mask=mask)
         moving = [tf.convert_to_tensor(v) for v in (layer.moving_mean, layer.moving_variance)]
         mean, variance = ([], []) if learning else moving
@@ -118,7 +118,7 @@ def _normalise_batch(layer: keras.layers.BatchNormalization) -> None:
             is_training=learning,
         )
         if learning:
-            # The kernel returns N / (N - 1) of the batch's variance; Keras keeps the variance.
+            # The kernel returns the batch's variance times N / (N - 1); Keras keeps the variance.
             count = tf.cast(tf.size(inputs) / tf.size(mean), tf.float32)
             variance *= (count - 1.0) / count
             keep = layer.momentum
@@ -130,8 +130,10 @@ def _normalise_batch(layer: keras.layers.BatchNormalization) -> None:
 
 
 def _look_up(layer: keras.layers.Embedding) -> None:
-    """Rows are read, then cast: Keras casts the table, and reading one whose rows are updated
-    copies it, 51 MB for 200 000 rows of 64.
+    """Reads rows, then casts them.
+
+    Keras casts the whole table, and reading a table whose rows are updated copies it: 51 MB for
+    200 000 rows of 64.
     """
     slow = layer.call
     if layer.lora_enabled or layer.quantization_mode:
@@ -139,7 +141,7 @@ def _look_up(layer: keras.layers.Embedding) -> None:
 
     def call(inputs, **options):
         several = tf.distribute.get_strategy().num_replicas_in_sync > 1
-        if several or not inputs.dtype.is_integer or any(options.values()):  # in reverse
+        if several or not inputs.dtype.is_integer or any(options.values()):  # reverse=True
             return slow(inputs, **options)
         table = keras_patches.variable_in(layer.embeddings)
         return tf.cast(tf.gather(table, inputs), layer.compute_dtype)
@@ -148,7 +150,7 @@ def _look_up(layer: keras.layers.Embedding) -> None:
 
 
 def _normalise_rows(layer: keras.layers.LayerNormalization) -> None:
-    """Rows of the last dimension."""
+    """Normalises over the last dimension in a compiled loop."""
     if layer.axis not in (-1, [-1]) or not (layer.center and layer.scale):
         return
 
@@ -168,7 +170,7 @@ def _rows(x, gamma, beta, *, epsilon: float):
 
 
 def _convolve(layer: keras.layers.Layer) -> None:
-    """Small images of many channels, in bfloat16: other ways back to the weights are faster."""
+    """Uses a faster weight gradient for small images with many channels in bfloat16."""
     plain = type(layer) is keras.layers.Conv2D and layer.data_format == "channels_last"
     if not plain or layer.padding != "same" or layer.compute_dtype != "bfloat16":
         return
@@ -187,14 +189,14 @@ def _convolve(layer: keras.layers.Layer) -> None:
 
 
 def _small(images) -> bool:
-    """Whether (B, H, W, C) has few pixels; sizes that are not known may be large."""
+    """Whether (B, H, W, C) has few pixels; unknown sizes count as large."""
     sizes = [None] if images is None else images.shape[1:3]
     return math.prod(size or math.inf for size in sizes) <= _SMALL
 
 
 @tf.custom_gradient
 def _convolution(x, kernel):
-    """The weights' gradient is a product of the patches that they saw and what came of them."""
+    """Computes the weight gradient as one product of input patches and output gradients."""
     rows, columns, channels, filters = kernel.shape
     height, width = x.shape[1:3]
 
@@ -211,7 +213,7 @@ def _convolution(x, kernel):
 
 
 def _activate(layer: keras.layers.Layer) -> None:
-    """The layer's activation, computed in float32; its name, and so the saved file, stay."""
+    """Computes the activation in float32; its name, and so the saved file, stay the same."""
     name = getattr(getattr(layer, "activation", None), "__name__", "")
     if name in _ACTIVATIONS and layer.activation is getattr(keras.activations, name):
         layer.activation = _activation(name)
@@ -225,7 +227,7 @@ def _activation(name: str) -> Callable:
 
 
 def _drop(layer: keras.layers.Dropout) -> None:
-    """Which numbers are kept is a hash of their index."""
+    """Decides which numbers to keep by a hash of their index."""
     if not layer.rate:
         return
 
@@ -241,7 +243,7 @@ def _drop(layer: keras.layers.Dropout) -> None:
 
 @compiled
 def _thinned(x, seed, *, rate: float, shape: tuple[int | None, ...]):
-    """Numbers kept with probability 1 - rate; those of a dimension of 1 in `shape` together."""
+    """Keeps each number with probability 1 - rate; a dimension of 1 in `shape` shares one draw."""
     sizes = tf.unstack(tf.shape(x))
     sizes = [n if size is None else size for n, size in zip(sizes, shape, strict=True)]
     index = tf.reshape(tf.range(tf.reduce_prod(sizes)), sizes)

@@ -1,7 +1,7 @@
-"""The scale of the loss under float16, whose gradients would vanish without it.
+"""Loss scaling under float16, without which small gradients would become zero.
 
 Keras's LossScaleOptimizer holds the scale; `TrainedModel.update` uses it, since it measures and
-clips the gradients between unscaling and applying. Without float16 there is none: a scale of 1.
+clips the gradients between unscaling and applying. Without float16 the loss is not scaled.
 """
 
 import keras
@@ -14,12 +14,12 @@ def unwrapped(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimiz
 
 
 def is_scaled(optimizer: keras.optimizers.Optimizer) -> bool:
-    """Whether the loss has a scale."""
+    """Whether the loss is scaled."""
     return unwrapped(optimizer) is not optimizer
 
 
 def count_success(optimizer: keras.optimizers.Optimizer) -> None:
-    """Doubles the scale after so many steps without an overflow (2000 unless it says otherwise)."""
+    """Counts a step without overflow; `dynamic_growth_steps` of them (2000) double the scale."""
     count = tf.convert_to_tensor(optimizer.step_counter) + 1
     full = tf.equal(count, optimizer.dynamic_growth_steps)
     scale = tf.convert_to_tensor(optimizer.dynamic_scale)
@@ -28,7 +28,7 @@ def count_success(optimizer: keras.optimizers.Optimizer) -> None:
 
 
 def halve(optimizer: keras.optimizers.Optimizer, overflow: tf.Tensor) -> None:
-    """Halves the scale and counts again, where `overflow`."""
+    """Halves the scale and restarts the count if `overflow`."""
     count = tf.convert_to_tensor(optimizer.step_counter)
     scale = tf.convert_to_tensor(optimizer.dynamic_scale)
     optimizer.step_counter.assign(tf.where(overflow, tf.zeros_like(count), count))

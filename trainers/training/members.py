@@ -1,9 +1,9 @@
-"""Models of several members: each has its own loss, and all give one answer.
+"""Models that are ensembles: each member has its own loss, and all are combined into one answer.
 
-The output of such a model has an axis more than the task's, (B, members, outputs). Training takes
-the mean of the members' losses: the loss of their mean would let them lean on each other (Gorishniy
-et al. 2024, "TabM", arXiv 2410.24210). What is measured, tested and exported is what the task's
-`combine` makes of them.
+The output of such a model has one axis more than the task's: (B, members, outputs). Training
+minimises the mean of the members' losses; with the loss of their mean they would come to depend on
+each other (Gorishniy et al. 2024, "TabM", arXiv 2410.24210). The combined answer, from the task's
+`combine`, is measured, tested and exported.
 """
 
 from collections.abc import Callable
@@ -16,14 +16,14 @@ from trainers.training.model import unchanged
 
 
 def combined(model: keras.Model, task: Task) -> keras.Model:
-    """The model with one answer a row; without members, as it is. It has no weights of its own."""
+    """The model with its members combined, without new weights; unchanged if it has no members."""
     if not _has_members(task, model.output):
         return model
     return keras.Model(model.input, task.combine(model.output), name=model.name)
 
 
 def trained(task: Task, loss: Callable, output: keras.KerasTensor) -> tuple[Callable, Callable]:
-    """The loss (y, outputs, weight) of a model with this output, and what is measured of it."""
+    """The loss (y, outputs, weight) for this output, and the function (outputs) -> answer."""
     return (loss_of(loss), task.combine) if _has_members(task, output) else (loss, unchanged)
 
 

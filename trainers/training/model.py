@@ -1,4 +1,4 @@
-"""The training step, from a batch to the updated weights: the only one."""
+"""The training step, from a batch to the updated weights; it is written only here."""
 
 import dataclasses
 import functools
@@ -15,7 +15,7 @@ from trainers.ways.way import Way
 
 
 def unchanged(outputs):
-    """Outputs that are what is measured."""
+    """The outputs themselves: the default answer of a model."""
     return outputs
 
 
@@ -23,34 +23,34 @@ def unchanged(outputs):
 class Objective:
     """What a step minimises and measures."""
 
-    loss: Callable  # (y, outputs, weight) -> weighted losses, one an element: (B,) or (B, T)
+    loss: Callable  # (y, outputs, weight) -> weighted losses, one per element: (B,) or (B, T)
     metrics: Sequence[keras.metrics.Metric]  # of (y, answer), weighted; the first is the loss
     batch_size: int  # of the update, over all replicas
-    elements: int  # losses of one example: 1, or the positions of a sequence at its full length
-    answer: Callable = unchanged  # (outputs) -> what is measured of them
+    elements: int  # losses per example: 1, or the full length of a sequence
+    answer: Callable = unchanged  # (outputs) -> what the metrics take
     reduction: str = "mean"  # over elements of the batch, or "sum"
-    clip_norm: float = 0.0  # largest norm of all gradients together; 0: any
-    keep_rows: bool = False  # gradients of embeddings stay rows of their tables
+    clip_norm: float = 0.0  # largest global norm of the gradients; 0: no clipping
+    keep_rows: bool = False  # gradients of embeddings stay sparse (tf.IndexedSlices)
 
 
 class Gradients(NamedTuple):
-    """What the gradients of the last step were, and of the first step that was refused."""
+    """The gradient norm of the last step, and the first step that was refused."""
 
-    norm: float  # of all gradients together, before clipping
+    norm: float  # global, before clipping
     bad_step: int | None  # counted from 1; None: there was none
     bad_path: str | None  # of the first variable whose gradient was not finite
 
 
 class TrainedModel(keras.Model):
-    """A functional model that takes the training step below; made from inputs and outputs.
+    """A functional model, built from inputs and outputs, with the training step below.
 
     Under a strategy each replica runs `train_step` on its share of the batch. `gradient_norm`,
     `first_bad` and `execution_loss` are read between two calls into TensorFlow.
     """
 
     def compile(self, optimizer, objective: Objective, ways: Sequence[Way] = (), **options) -> None:
-        """Takes a built optimizer, the objective and ways; `options` are those of Keras."""
-        with warnings.catch_warnings():  # the run says by itself whether XLA compiles its steps
+        """Sets the optimizer, the objective and the ways; `options` are those of Keras."""
+        with warnings.catch_warnings():  # the run's own log says whether XLA compiles its steps
             warnings.filterwarnings("ignore", "Model doesn't support `jit_compile")
             super().compile(optimizer=optimizer, **options)
         self.objective, self.ways = objective, tuple(ways)
@@ -61,7 +61,7 @@ class TrainedModel(keras.Model):
                 self.train_step = functools.partial(way.step, self)
         kept = {"trainable": False, "aggregation": tf.VariableAggregation.ONLY_FIRST_REPLICA}
         self.gradient_norm = tf.Variable(0.0, **kept)
-        self.first_bad = tf.Variable([0, 0], dtype=tf.int64, **kept)  # step, number of the variable
+        self.first_bad = tf.Variable([0, 0], dtype=tf.int64, **kept)  # step, index of the variable
         self.execution_loss = tf.Variable(0.0, **kept)  # of the last call into TensorFlow alone
 
     def train_step(self, batch) -> None:
@@ -81,7 +81,7 @@ class TrainedModel(keras.Model):
         return tape.gradient(loss, self.trainable_variables, unconnected_gradients=zero), outputs
 
     def loss_of(self, batch, outputs) -> tf.Tensor:
-        """A batch's part of the update's loss: the parts of replicas and slices add up to it."""
+        """A batch's part of the loss; the parts of all replicas and slices add up to the whole."""
         objective, (_, y, weight) = self.objective, batch
         losses = objective.loss(y, outputs, weight)
         loss = tf.reduce_sum(losses)
@@ -93,7 +93,7 @@ class TrainedModel(keras.Model):
         return loss
 
     def update(self, gradients, before) -> None:
-        """Sums over replicas, measures, clips and applies; nothing where a number is not finite.
+        """Sums gradients over replicas, measures, clips and applies them, unless one is not finite.
 
         Args:
             before: values of `statistics` before the step.
@@ -109,26 +109,26 @@ class TrainedModel(keras.Model):
         if self.objective.clip_norm:
             factor = tf.minimum(1.0, self.objective.clip_norm / norm)
             gradients = [of.scaled(gradient, factor) for gradient in gradients]
-        # Replicas may not branch around updates; where their threads meet one branch serves all.
+        # Replicas may not branch around updates: in merge_call one branch decides for all.
         replica.merge_call(self._apply_if_finite, args=(gradients, sizes, norm, before))
 
     def measure(self, batch, outputs) -> None:
-        """Adds a batch to the metrics."""
+        """Updates the metrics with a batch."""
         _, y, weight = batch
         answer = self.objective.answer(outputs)
         for metric in self.metrics:
             metric.update_state(y, answer, sample_weight=weight)
 
     def test_step(self, batch) -> None:
-        """The metrics of a batch."""
+        """Updates the metrics with a batch, in inference mode."""
         x, _, _ = batch
         self.measure(batch, self(x, training=False))
 
     def _apply_if_finite(self, strategy, gradients, sizes, norm, before) -> None:
         """Applies the gradients on all replicas, or leaves every weight as it was.
 
-        Under float16 a step that overflows halves the scale of the loss and is skipped; only at a
-        scale of 1 is it refused. After a refused step no other is applied (`forget_bad_step`).
+        Under float16 a step that overflows halves the loss scale and is skipped; it is refused
+        only at a scale of 1. After a refused step none is applied until `forget_bad_step`.
         """
         sizes, norm = (strategy.experimental_local_results(value)[0] for value in (sizes, norm))
         on_replicas = strategy.extended.call_for_each_replica
@@ -148,8 +148,8 @@ class TrainedModel(keras.Model):
                 loss_scale.halve(self.optimizer, overflow & refused)
                 refused &= tf.logical_not(overflow)
             step = tf.cast(tf.convert_to_tensor(self.optimizer.iterations), tf.int64) + 1
-            here = tf.stack([step, tf.argmax(bad)])
-            self.first_bad.assign(tf.where(refused, here, self.first_bad))
+            step_and_index = tf.stack([step, tf.argmax(bad)])
+            self.first_bad.assign(tf.where(refused, step_and_index, self.first_bad))
             on_replicas(self._restore, args=(before,))
 
         tf.cond(tf.reduce_any(bad) | stopped, refuse, apply)
@@ -167,18 +167,18 @@ class TrainedModel(keras.Model):
 
     @property
     def statistics(self) -> list[keras.Variable]:
-        """What the forward pass changes besides random states: means of batch normalisation."""
+        """Variables that the forward pass updates: moving statistics, but no random states."""
         return [v for v in self.non_trainable_variables if v.dtype.startswith(("float", "bfloat"))]
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
-        """Those of the objective: Keras's own loss would count padding."""
+        """The objective's metrics: Keras's own loss metric would count padding."""
         return list(self.objective.metrics) if self.compiled else []
 
     def take_loss(self) -> tuple[tf.Tensor, tf.Tensor]:
-        """The weighted sum of losses and the sum of weights in the first metric, set to zero there.
+        """Returns the first metric's weighted sum of losses and sum of weights, and resets both.
 
-        A difference of two such sums would lose the digits of a call late in a long epoch.
+        The difference of two running sums would lose precision late in a long epoch.
         """
         loss = self.metrics[0]
         taken = tf.identity(loss.total), tf.identity(loss.count)
@@ -186,12 +186,12 @@ class TrainedModel(keras.Model):
         return taken
 
     def set_loss(self, total: tf.Tensor, weight: tf.Tensor) -> None:
-        """Sets both sums, called once for all replicas."""
+        """Sets both sums; called once for all replicas."""
         self.metrics[0].total.assign(total)
         self.metrics[0].count.assign(weight)
 
     def last_gradients(self) -> Gradients:
-        """The measures of the last step, and the first step that was refused."""
+        """The gradient norm of the last step, and the first step that was refused."""
         step, index = self.first_bad.numpy()
         path = self.trainable_variables[index].path if step else None
         return Gradients(float(self.gradient_norm.numpy()), int(step) or None, path)

@@ -1,7 +1,7 @@
-"""Muon for convolutions: updates whose singular values are all alike.
+"""Muon for convolutions: updates whose singular values are all about equal.
 
-Momentum orthogonalised by Newton-Schulz iterations is Jordan's (2024, kellerjordan.github.io/posts/
-muon); kernels of constant norm and plain SGD for the other variables are those of his
+Orthogonalising momentum by Newton-Schulz iterations is from Jordan (2024, kellerjordan.github.io/
+posts/muon); kernels of constant norm and plain SGD for the other variables are from his
 airbench94_muon.py (github.com/KellerJordan/cifar10-airbench).
 """
 
@@ -15,8 +15,8 @@ def orthogonalised(matrix, coefficients: tuple[float, float, float], steps: int)
     """The matrix (rows, columns) with its singular values brought near to 1.
 
     An iteration multiplies x by a + b g + c g^2, where g = x' x. These factors and all later g are
-    polynomials of the first g, so that they commute: only the first g and the last product have
-    the matrix's longer side, whatever the number of iterations.
+    polynomials in the first g, so they commute: only the first g and the last product involve the
+    matrix's longer side, however many iterations there are.
 
     Args:
         coefficients: a, b and c.
@@ -37,18 +37,18 @@ def orthogonalised(matrix, coefficients: tuple[float, float, float], steps: int)
 
 
 class MuonSGD(keras.optimizers.SGD):
-    """Muon for the kernels of convolutions, SGD with Nesterov's momentum for all the rest.
+    """Muon for the kernels of convolutions, SGD with Nesterov momentum for all other variables.
 
-    A kernel moves by the learning rate times its own norm and keeps that norm: in front of a
-    normalisation only its direction counts. Weight decay shortens it and leaves that direction.
+    A kernel moves by the learning rate times its own norm and keeps that norm: before a
+    normalisation only its direction matters. Weight decay shortens it without turning it.
 
     Args:
-        muon_momentum: of the kernels; `momentum` is SGD's.
+        muon_momentum: for the kernels; `momentum` is SGD's.
         ns_steps: Newton-Schulz iterations; 3 bring every singular value that matters to between
             0.5 and 1.3.
-        muon_a, muon_b, muon_c: coefficients of the quintic; the defaults are the ones with the
-            steepest slope at zero.
-        **sgd: the arguments of keras.optimizers.SGD.
+        muon_a, muon_b, muon_c: coefficients of the quintic; the defaults have the steepest slope
+            at zero.
+        **sgd: arguments of keras.optimizers.SGD.
     """
 
     def __init__(
@@ -80,13 +80,13 @@ class MuonSGD(keras.optimizers.SGD):
             return
         average = self.momentums[keras_patches.index_of(self, variable)]
         self.assign(average, average * self.muon_momentum + gradient)
-        ahead = gradient + self.muon_momentum * average  # Nesterov's
+        ahead = gradient + self.muon_momentum * average  # Nesterov
         matrix = ops.reshape(ahead, (-1, variable.shape[-1]))  # (height width in, out)
         coefficients = (self.muon_a, self.muon_b, self.muon_c)
         update = orthogonalised(matrix, coefficients, self.ns_steps)
-        update = update / min(matrix.shape) ** 0.5  # of norm 1, about
+        update = update / min(matrix.shape) ** 0.5  # norm of about 1
         norm = ops.norm(ops.reshape(variable, (-1,)))
-        is_zero = ops.equal(norm, 0)  # at its start: it has no norm to keep yet
+        is_zero = ops.equal(norm, 0)  # at the start: there is no norm to keep yet
         step = learning_rate * ops.where(is_zero, 1.0, norm) * ops.reshape(update, variable.shape)
         moved = variable - ops.cast(step, variable.dtype)
         length = ops.norm(ops.reshape(moved, (-1,)))

@@ -1,4 +1,4 @@
-"""From a recipe to a Keras optimizer, with its schedule and its factors per variable."""
+"""Builds a recipe's Keras optimizer, with its schedule and learning-rate factors per variable."""
 
 import functools
 import inspect
@@ -48,7 +48,7 @@ def _step(done):
 
 
 def _one_cycle(done):
-    # Up from 1/25 in 30 % of the run, down to nothing along a cosine (Smith and Topin 2017).
+    # Up from 1/25 over 30 % of the run, then down to 0 along a cosine (Smith and Topin 2017).
     up = 0.04 + 0.96 * done / 0.3
     return ops.where(done < 0.3, up, _cosine((done - 0.3) / 0.7))
 
@@ -65,8 +65,8 @@ SHAPES: dict[str, Callable] = {
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):
     """A linear warm-up to `peak`, then one of SHAPES over the rest of the run.
 
-    All of it is multiplied by the variable `factor`, 1 at first: it is lowered on a plateau and
-    after non-finite numbers. The run's progress keeps it, not the optimizer's state.
+    The rate is multiplied by the variable `factor`, initially 1, which is lowered on a plateau and
+    after non-finite numbers. It is saved with the run's progress, not the optimizer's state.
     """
 
     def __init__(self, shape: str, peak: float, total_steps: int, warmup_steps: int = 0):
@@ -78,7 +78,7 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
 
     def __call__(self, step):
         step = ops.cast(step, "float32")
-        # The first step takes 1/warmup of the peak, not nothing.
+        # The first step uses 1/warmup of the peak, not 0.
         warm = ops.minimum(1.0, (step + 1.0) / max(1, self.warmup_steps))
         rest = max(1, self.total_steps - self.warmup_steps)
         done = ops.clip((step - self.warmup_steps) / rest, 0.0, 1.0)
@@ -104,7 +104,7 @@ def build(recipe: Recipe, total_steps: int) -> keras.optimizers.Optimizer:
         "sgd": {"momentum": recipe.momentum, "nesterov": recipe.momentum > 0},
         "muon_sgd": {"momentum": recipe.momentum, "nesterov": recipe.momentum > 0},
         "rmsprop": {"momentum": recipe.momentum},
-        # Muon decays what it leaves to Adam by 0.004.
+        # By default Muon decays the variables that it leaves to Adam by 0.004.
         "muon": {"adam_weight_decay": recipe.weight_decay or None},
     }
     options = {**own.get(recipe.optimizer, {}), **recipe.optimizer_options}
@@ -127,7 +127,7 @@ def build(recipe: Recipe, total_steps: int) -> keras.optimizers.Optimizer:
 
 
 def set_rate_factor(optimizer: keras.optimizers.Optimizer, factor: float) -> None:
-    """Multiplies the recipe's rate by `factor` in all steps to come."""
+    """Multiplies the recipe's learning rate by `factor` from now on."""
     keras_patches.schedule_of(loss_scale.unwrapped(optimizer)).factor.assign(factor)
 
 
@@ -136,10 +136,10 @@ def freeze(
     lr_scale: Sequence[tuple[str, float]],
     optional: Sequence[tuple[str, float]] = (),
 ) -> None:
-    """Stops the training of variables with factor 0; before the optimizer is built.
+    """Freezes variables with factor 0; call it before the optimizer is built.
 
-    A layer all of whose weights are frozen is put to inference: batch normalisation uses its
-    stored statistics and leaves them as they are, dropout within it is off.
+    A layer whose weights are all frozen runs in inference mode: batch normalisation uses its stored
+    statistics without updating them, and dropout is off.
 
     Args:
         optional: factors of the model's own recipe, whose layer a task may have replaced.
@@ -154,11 +154,11 @@ def freeze(
             raise UsageError(f"--lr_scale: {pattern!r} matches none of: {', '.join(paths)}")
     if not any(factor == 0 for _, factor in lr_scale):
         return
-    still = [layer for layer in keras_patches.layers_of(model) if _is_frozen(layer, lr_scale)]
+    frozen = [layer for layer in keras_patches.layers_of(model) if _is_frozen(layer, lr_scale)]
     for variable in model.trainable_variables:
         if factor_of(variable.path, lr_scale) == 0:
             variable.trainable = False
-    for layer in still:
+    for layer in frozen:
         layer.trainable = False
         for inner in keras_patches.layers_of(layer):
             if "training" in inspect.signature(inner.call).parameters:
@@ -171,10 +171,10 @@ def factor_of(path: str, lr_scale: Sequence[tuple[str, float]]) -> float:
 
 
 def build_variables(optimizer, variables: Sequence, lr_scale: Sequence[tuple[str, float]]) -> None:
-    """Builds the optimizer's variables, with decay and rate of each as the recipe says.
+    """Builds the optimizer's variables, with the recipe's decay and rate for each weight.
 
-    Decay is for kernels and embeddings only (two dimensions or more). A factor multiplies the rate
-    and the decay of a variable, whatever the optimizer does inside.
+    Only kernels and embeddings (two dimensions or more) decay. A factor multiplies the rate and the
+    decay of a variable, whatever the optimizer does inside.
     """
     whole, optimizer = optimizer, loss_scale.unwrapped(optimizer)
     factors = [factor_of(variable.path, lr_scale) for variable in variables]
@@ -206,10 +206,10 @@ def build_variables(optimizer, variables: Sequence, lr_scale: Sequence[tuple[str
 
 
 def takes_rows(optimizer: keras.optimizers.Optimizer, model: keras.Model) -> bool:
-    """Whether rows that a gradient does not name stay as they are under this optimizer.
+    """Whether the model has embeddings and the optimizer changes only rows that have a gradient.
 
-    Others move every row in every step: momenta and running averages decay, and FTRL's first
-    update sets rows without a gradient to zero.
+    Other optimizers change every row in every step: momenta and running averages decay, and FTRL's
+    first update sets rows without a gradient to zero.
     """
     layers = keras_patches.layers_of(model)
     if not any(isinstance(layer, keras.layers.Embedding) for layer in layers):
@@ -219,7 +219,7 @@ def takes_rows(optimizer: keras.optimizers.Optimizer, model: keras.Model) -> boo
 
 
 def _adagrad_by_row(optimizer: keras.optimizers.Adagrad) -> Callable:
-    """Its update, which for some rows of a table reads those rows alone."""
+    """Adagrad's update, which reads only the rows that a sparse gradient has."""
     update = optimizer.update_step
 
     def update_step(gradient, variable, learning_rate):

@@ -1,4 +1,4 @@
-"""Whether a run can be continued under other settings, and whether it is at its end under them."""
+"""Whether a run can be continued under other settings, and whether it is complete under them."""
 
 import pathlib
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ def check(model: TrainedModel, folder: pathlib.Path, epoch_steps: int) -> None:
 
     Raises:
         ArtefactError: it is of another model or optimizer, or its epochs have another number of
-            steps: how many of the new ones are over is then not known.
+            steps, so that the number of completed epochs is not known.
     """
     newest = checkpoint.load_newest(folder / "checkpoints")
     if newest is None:
@@ -31,10 +31,10 @@ def check(model: TrainedModel, folder: pathlib.Path, epoch_steps: int) -> None:
 
 
 def is_over(folder: pathlib.Path, report: Mapping[str, Any], recipe: Recipe) -> bool:
-    """Whether a run is complete under a recipe of as many epochs as its report has.
+    """Whether a run is complete under a recipe with as many epochs as its report.
 
-    One that stopped early is not, where --resume_with_changes brought another patience or metric:
-    here, or to an earlier process, which may have gone on and died before it had a new report.
+    A run that stopped early is not complete if --resume_with_changes brought another patience or
+    metric: now, or in an earlier process that continued and died before it wrote a new report.
     """
     folder = folder / "checkpoints"
     last = max(checkpoint.steps(folder), default=None)
@@ -44,12 +44,13 @@ def is_over(folder: pathlib.Path, report: Mapping[str, Any], recipe: Recipe) -> 
     if last > report["steps"]["last"]:
         return False
     at_end = last >= meta["epoch_steps"] * recipe.epochs
-    # A run that a callback of its user has ended has not `stopped`: it stays complete.
+    # A run that was ended by a user's callback has not `stopped`: it stays complete.
     return at_end or not meta["progress"]["stopped"] or has_stopped(meta, recipe)
 
 
 def has_stopped(meta: Mapping[str, Any], recipe: Recipe) -> bool:
-    """Whether a run that stopped early, by its checkpoint's `meta`, stays so under a recipe."""
+    """Whether a run stopped early, by its checkpoint's `meta`, and would under this recipe too."""
     progress = meta["progress"]
-    same = meta.get("monitor", recipe.monitor) == recipe.monitor  # else nobody waited for it
+    # `wait` counts epochs since the best value of the metric that was monitored then.
+    same = meta.get("monitor", recipe.monitor) == recipe.monitor
     return progress["stopped"] and same and 0 < recipe.early_stopping <= progress["wait"]

@@ -67,7 +67,7 @@ def run(
     started: float | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> dict[str, Any]:
-    """One run, from the settings to the report; continues it where it was interrupted.
+    """One run, from the settings to the report; continues a run that was interrupted.
 
     Args:
         started: `time.perf_counter()` when the command began; None: now.
@@ -81,29 +81,29 @@ def run(
         precision.refuse_chance()
     with signals.raised(), data_errors(), claim(settings.run_dir) as folder:
         settings = run_folder.with_recorded_sizes(folder, settings)
-        _choose_devices(settings)  # before there is a tensor
+        _choose_devices(settings)  # before any tensor exists
         _check_identity(folder, settings)
         report = report_file.complete(folder, settings)
         if report is not None and resumable.is_over(folder, report, settings.recipe):
             _check_complete(folder, settings)
             if settings.judge:
                 return _judge_later(folder, settings, report)
-            # A signal or a full disk may have come while the page was drawn.
+            # A signal or a full disk may have stopped an earlier process while it drew the page.
             return report if write.is_drawn(folder, report) else write.finish(folder)
         prepared = data.load(settings, folder)
         unseen.warn(prepared, SPLITS)
         if settings.judge:
-            generated.judge_of(settings, prepared)  # refused before the training
+            generated.judge_of(settings, prepared)  # refuses before the training
         settings = sizes.chosen(settings, prepared.num_rows("train"))
         trained = _fit(settings, prepared, folder, [Progress(), *callbacks])
         return _test(trained, started)
 
 
 def fitted(settings: Settings, prepared: Prepared, folder: pathlib.Path) -> Mapping[str, Any]:
-    """Fits a model in a run folder of its own and keeps its weights; neither export nor report.
+    """Fits a model in a run folder of its own and saves its weights, without export or report.
 
     Returns:
-        The weights to be tested, by path. In a folder where they are fitted already, those.
+        The weights to be tested, by path; nothing is trained if the folder holds them already.
     """
     with claim(folder):
         _check_identity(folder, settings)
@@ -122,7 +122,7 @@ def _fit(
     chosen, why = precision.choose_precision(settings.recipe.precision)
     model = compiling.compiled(settings, prepared, devices, precision.policy(chosen))
     speed = compiling.choices(settings, prepared, devices)
-    speed = speed._replace(jit_compile=model.jit_compile)  # not every model can be
+    speed = speed._replace(jit_compile=model.jit_compile)  # XLA cannot compile every model
     facts = {
         "precision_because": why,
         "kernels": kernels.installed(model),
@@ -162,7 +162,7 @@ def _test(trained: _Fitted, started: float) -> dict[str, Any]:
     if task.vectors:
         word_vectors.write(folder, *task.vectors(prepared, trained.weights))
     tested = {s: evaluate.evaluate(exported, settings, prepared, s) for s in SPLITS}
-    found = probe.probe(exported, settings, prepared) if task.probed else None
+    probed = probe.probe(exported, settings, prepared) if task.probed else None
     compared = baselines.baselines(settings, prepared, folder, fitted)
     examples = records.examples(prepared, task, tested["test"])
     for explain in (moved.beside_mistakes, occluded.beside_mistakes, rebuilt.beside_examples):
@@ -179,7 +179,7 @@ def _test(trained: _Fitted, started: float) -> dict[str, Any]:
         **_figures(trained),
         "validation": tested["validation"].metrics,
         "test": tested["test"].metrics,
-        **({} if found is None else {"probe": found}),
+        **({} if probed is None else {"probe": probed}),
         **made,
         "baseline": compared.described(),
         "no_baseline": compared.missing,
@@ -197,17 +197,17 @@ def _test(trained: _Fitted, started: float) -> dict[str, Any]:
 def _images(
     exported: pathlib.Path, settings: Settings, prepared: Prepared, folder: pathlib.Path
 ) -> dict[str, Any]:
-    """Writes images that the export makes; what a judge says of others, for the report."""
+    """Writes images that the export makes; returns a judge's results on others for the report."""
     arrays.write(folder / "samples.npz", generated.shown_by(exported, prepared))
     return {"judged": _judged(exported, settings, prepared, folder)} if settings.judge else {}
 
 
 def _judge_later(folder: pathlib.Path, settings: Settings, report: Mapping[str, Any]) -> dict:
-    """The report of a finished run, with what a judge says of its images."""
+    """The report of a finished run, with a judge's results on its images."""
     prepared = data.load(dataclasses.replace(settings, resume_with_changes=False), folder)
     if not generated.is_judged(report, settings, generated.judge_of(settings, prepared)):
-        found = _judged(exports.newest(folder), settings, prepared, folder)
-        report_file.write(folder, {**report, "judged": found})
+        results = _judged(exports.newest(folder), settings, prepared, folder)
+        report_file.write(folder, {**report, "judged": results})
     return write.finish(folder)
 
 
@@ -216,13 +216,13 @@ def _judged(
 ) -> dict[str, Any]:
     judge = generated.judge_of(settings, prepared)
     model = saved_model.load(exported)  # owns the variables that its signature reads
-    found = generated.judged(model.signatures["generate"], settings, prepared, judge)
-    generated.write_scalars(folder, found)
-    return found
+    results = generated.judged(model.signatures["generate"], settings, prepared, judge)
+    generated.write_scalars(folder, results)
+    return results
 
 
 def _figures(trained: _Fitted) -> dict[str, Any]:
-    """What report.json says besides the metrics."""
+    """The entries of report.json besides the metrics."""
     _, _, settings, prepared, facts = trained.run
     progress = trained.progress
     return {
@@ -257,10 +257,10 @@ def _check_identity(folder: pathlib.Path, settings: Settings) -> None:
 
 
 def _check_complete(folder: pathlib.Path, settings: Settings) -> None:
-    """ArtefactError where the data of a finished run has changed; a line where it is gone."""
+    """Raises ArtefactError if a finished run's data has changed; logs a warning if it is gone."""
     try:
         data.check_present(settings)
-        # Nothing is left to continue with other data.
+        # A finished run has nothing left to continue with other data.
         data.load(dataclasses.replace(settings, resume_with_changes=False), folder)
         _LOG.info("%s is already complete", folder)
     except MissingDataError as error:

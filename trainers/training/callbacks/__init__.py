@@ -1,1 +1,1 @@
-"""Between the steps: saving, stopping and what is shown while a run trains."""
+"""Callbacks between training steps: saving, stopping and logging."""

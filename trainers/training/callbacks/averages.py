@@ -9,7 +9,7 @@ from trainers.devices import keras_patches
 from trainers.training import loss_scale
 
 _LOG = logging.getLogger(__name__)
-_SHARE = 0.05  # of the first step's weight in the averages, to that of the last, at the end
+_SHARE = 0.05  # largest share of the first step in the final averages, relative to the last
 
 
 class AveragedWeights(keras.callbacks.Callback):
@@ -35,7 +35,7 @@ class AveragedWeights(keras.callbacks.Callback):
 
 
 def warn_if_short(decay: float, steps: int) -> None:
-    """Warns of a run whose averages are of all its steps, also of those that knew little."""
+    """Warns if a run is so short that the poor weights of its first steps stay in the averages."""
     if decay**steps > _SHARE:
         rest = float(f"{1 - 0.01 ** (1 / steps):.1g}")  # a decay near 1 would be rounded to it
         _LOG.warning(

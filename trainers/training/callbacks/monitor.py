@@ -1,8 +1,8 @@
-"""What a run shows while it trains: TensorBoard and metrics.jsonl, each step once.
+"""Logs a run to TensorBoard and metrics.jsonl while it trains, each step once.
 
-Lines are written at fixed steps, at most about fifty an epoch, so that a run that was killed logs
-the same; the files are flushed by time and before each checkpoint. After a kill the lines and
-events beyond the resumed checkpoint are taken out of their files.
+Lines are written at fixed steps, at most about fifty per epoch, so that a run that was killed and
+continued has the same log. The files are flushed at intervals and before each checkpoint. When a
+run continues, lines and events later than its checkpoint are removed.
 """
 
 import functools
@@ -28,13 +28,13 @@ from trainers.training.callbacks.samples import sampler
 
 _LOG = logging.getLogger(__name__)
 _IMAGES = 16  # of validation, shown after each epoch
-_LINES = 50  # an epoch, at most
+_LINES = 50  # per epoch, at most
 _FLUSHED = 1.0  # seconds between two flushes of the files
 _PROFILED = (3, 6)  # executions between which a profile is taken: after tracing and warming up
 
 
 def _never_in_the_way(method: Callable) -> Callable:
-    """A full disk ends what is shown of a run, in one warning, not the run."""
+    """A full disk ends only the run's logging, with one warning, not the run."""
 
     @functools.wraps(method)
     def guarded(self, *args, **kwargs):
@@ -51,7 +51,7 @@ def _never_in_the_way(method: Callable) -> Callable:
 
 
 class Monitor(keras.callbacks.Callback):
-    """Writes scalars of executions and epochs, the graph, example images; more if asked."""
+    """Writes scalars, the graph and example images; histograms and a profile if asked."""
 
     def __init__(self, run: Run, *, step: int, validated: bool, epoch_steps: int):
         super().__init__()
@@ -73,7 +73,7 @@ class Monitor(keras.callbacks.Callback):
 
     @_never_in_the_way
     def on_train_begin(self, logs=None):
-        """Takes back what a killed process wrote beyond its last checkpoint; writes the graph."""
+        """Removes what a killed process wrote after its last checkpoint; writes the graph."""
         self._lines = _lines_until(self._lines_path, self._first_step, self._validated)
         for split in ("train", "validation"):
             _cut_events(self._folder / split, self._first_step, self._validated)
@@ -96,11 +96,11 @@ class Monitor(keras.callbacks.Callback):
 
     @_never_in_the_way
     def on_train_batch_end(self, batch, logs=None):
-        """One point: means since the start of the epoch, the last execution's loss, rate, speed."""
+        """Writes a point: the epoch's means so far, the last execution's loss, rate and speed."""
         position = min(batch + 1, self._epoch_steps)
         step = self._epoch * self._epoch_steps + position
         if not logs or step <= self._first_step:
-            return  # taken by an earlier process
+            return  # done by an earlier process
         self._step = step
         self._executions += 1
         if self._settings.profile:
@@ -121,7 +121,7 @@ class Monitor(keras.callbacks.Callback):
 
     @_never_in_the_way
     def on_test_begin(self, logs=None):
-        """What the weights that are validated answer or make: the averages, if there are any."""
+        """Writes predictions or samples of the validated weights: the averages, if any."""
         with self._writers["validation"].as_default(step=self._step):
             self._write_images()
             if self._sampler is not None:
@@ -129,7 +129,7 @@ class Monitor(keras.callbacks.Callback):
 
     @_never_in_the_way
     def on_epoch_end(self, epoch, logs=None):
-        """The epoch's training and validation metrics under one name, so that curves overlay."""
+        """Writes training and validation metrics under the same names, so that curves overlay."""
         logs = logs or {}
         self._step = (epoch + 1) * self._epoch_steps
         train = {name: value for name, value in logs.items() if not name.startswith("val_")}
@@ -185,7 +185,7 @@ class Monitor(keras.callbacks.Callback):
         if captions is None or image is None or rows.table is None:
             return
         raw = {name: rows.table[name][:_IMAGES] for name in prepared.raw}
-        # Tensors, as everywhere else: a step may ask for what an array of NumPy does not have.
+        # Tensors, as everywhere else: a step may use attributes that NumPy arrays lack.
         tensors = {name: tf.constant(values) for name, values in raw.items()}
         outputs = self.model(prepared.preprocess(tensors), training=False)
         answers = self.model.objective.answer(outputs)
@@ -214,12 +214,12 @@ def is_logged(position: int, epoch_steps: int, per_execution: int) -> bool:
 
     It depends on the step alone: a run that was killed and continued has the same lines.
     """
-    every = -(-epoch_steps // (per_execution * _LINES))  # executions a line
+    every = -(-epoch_steps // (per_execution * _LINES))  # executions per line
     return position == epoch_steps or position % (per_execution * every) == 0
 
 
 def _lines_until(path: pathlib.Path, step: int, validated: bool):
-    """The file, open for more lines, without those of later steps and without damaged ones."""
+    """Removes lines of later steps and damaged lines, and opens the file for appending."""
     earlier = logs.lines(path) if step else logs.Log([], 0)
     _warn_of_damage(path, earlier)
     kept = [
@@ -232,14 +232,14 @@ def _lines_until(path: pathlib.Path, step: int, validated: bool):
 
 
 def _cut_events(folder: pathlib.Path, step: int, validated: bool) -> None:
-    """Takes events of later steps, written before a kill, out of TensorBoard's files.
+    """Removes events of later steps, written before a kill, from TensorBoard's files.
 
-    A session mark would be simpler, but TensorBoard's own reader ignores it for the kind of
-    events that TensorFlow 2 writes.
+    TensorBoard's session mark (`purge_step`) would be simpler, but TensorBoard's own reader ignores
+    it for the kind of events that TensorFlow 2 writes.
     """
     files.clear(folder)
     for path in sorted(folder.glob("events.out.tfevents.*")):
-        if not step:  # the graph, too, is of a run that begins anew
+        if not step:  # a run that begins anew also writes a new graph
             path.unlink()
             continue
         earlier = logs.events(path)
@@ -255,8 +255,8 @@ def _cut_events(folder: pathlib.Path, step: int, validated: bool) -> None:
 def _is_kept(written: int, names: Iterable[str], step: int, validated: bool) -> bool:
     """Whether the checkpoint of `step` covers what was written at a step under these names.
 
-    Of one that was saved before its epoch's validation, what the epoch wrote at its end is later,
-    though its step is the same: a process that was killed between the two has written it.
+    If it was saved before its epoch's validation, then what was written at the end of that epoch is
+    later, although its step is the same: the process was killed after it wrote this.
     """
     if written != step or validated:
         return written <= step

@@ -1,4 +1,4 @@
-"""Example images with what the model says of them, as one picture."""
+"""Example images with the model's predictions, as one picture."""
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -6,12 +6,12 @@ from PIL import Image, ImageDraw, ImageFont
 from pipelines.files.shown import shown
 
 _TILE, _CAPTION, _COLUMNS = 128, 20, 4
-_NAME = 30  # characters of a class; no more are within the picture
+_NAME = 30  # characters of a class name; more would not fit into the picture
 _RIGHT, _WRONG = (0, 110, 40), (190, 0, 0)
 
 
 def predictions_grid(images: np.ndarray, captions: list[tuple[str, str]]) -> np.ndarray:
-    """Images in four columns, each over "predicted", or over "predicted (true)" in red where wrong.
+    """Images in four columns, captioned "predicted", or "predicted (true)" in red if wrong.
 
     Args:
         images: (N, H, W, 1 or 3) uint8.
@@ -28,8 +28,8 @@ def predictions_grid(images: np.ndarray, captions: list[tuple[str, str]]) -> np.
         tile = Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)
         tile = tile.convert("RGB").resize((_TILE - 4, _TILE - 4), Image.Resampling.NEAREST)
         grid.paste(tile, (left + 2, top + 2))
-        right, wrong = shown(predicted, _NAME), shown(true, _NAME)
-        text = right if predicted == true else f"{right} ({wrong})"
+        predicted_name, true_name = shown(predicted, _NAME), shown(true, _NAME)
+        text = predicted_name if predicted == true else f"{predicted_name} ({true_name})"
         colour = _RIGHT if predicted == true else _WRONG
         pen.text((left + 4, top + _TILE - 1), text, fill=colour, font=font)
     return np.asarray(grid)

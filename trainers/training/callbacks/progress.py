@@ -1,4 +1,4 @@
-"""How far an epoch is: a bar on a terminal, one line an epoch in a log; on stderr."""
+"""The progress of each epoch on stderr: a bar on a terminal, one line per epoch in a log."""
 
 import contextlib
 import sys
@@ -10,7 +10,7 @@ _SECONDS = 0.5  # between two drawings of the bar
 
 
 class Progress(keras.callbacks.ProgbarLogger):
-    """Keras's own bar, drawn twice a second at most, on stderr: stdout is for answers."""
+    """Keras's progress bar, drawn at most twice a second, on stderr: stdout is for results."""
 
     def set_params(self, params):
         """Draws a bar where there is a terminal."""
@@ -23,7 +23,7 @@ class Progress(keras.callbacks.ProgbarLogger):
         self._drawn = time.monotonic()
 
     def on_train_batch_end(self, batch, logs=None):
-        """Draws the bar, unless it just was."""
+        """Draws the bar, unless it was drawn less than half a second ago."""
         if time.monotonic() - self._drawn >= _SECONDS:
             with contextlib.redirect_stdout(sys.stderr):
                 super().on_train_batch_end(batch, logs)

@@ -11,11 +11,11 @@ from trainers.evaluation import generated
 from trainers.store.run_folder import Run
 from trainers.tasks import registry as tasks
 
-_SIDE = 56  # pixels that a smaller image is enlarged to, by a whole factor
+_SIDE = 56  # pixels: smaller images are enlarged to this at most, by a whole factor
 
 
 def sampler(run: Run, model: keras.Model) -> Callable[[], np.ndarray] | None:
-    """A function that draws the picture with the model's present weights: always the same seeds.
+    """A function that draws the picture with the model's current weights and fixed seeds.
 
     None: the task makes no images.
     """
@@ -38,7 +38,7 @@ def sampler(run: Run, model: keras.Model) -> Callable[[], np.ndarray] | None:
 
 
 def picture(images: np.ndarray) -> np.ndarray:
-    """Images (rows, columns, H, W, C) beside and below each other: (height, width, C) uint8."""
+    """Images (rows, columns, H, W, C) as one grid, (height, width, C) uint8."""
     rows, columns, height, width, channels = images.shape
     factor = max(1, _SIDE // max(height, width))
     large = images.repeat(factor, axis=2).repeat(factor, axis=3)

@@ -1,4 +1,4 @@
-"""When a run saves, stops, lowers its rate, and which epoch counts as its best."""
+"""Decides when a run saves, stops or lowers its learning rate, and which epoch is its best."""
 
 import math
 import time
@@ -18,7 +18,7 @@ from trainers.training import optimizers
 from trainers.training.callbacks.averages import AveragedWeights
 from trainers.training.callbacks.signals import CONTINUES, Request
 
-# What a run knows besides its variables; a checkpoint's meta.json holds it.
+# A run's progress besides its variables; a checkpoint's meta.json holds it.
 NEW_PROGRESS = {
     "best": None,  # value of the monitored metric
     "best_step": None,
@@ -29,18 +29,18 @@ NEW_PROGRESS = {
     "stopped": False,  # early
     "validated": True,  # False: saved between the last step of an epoch and its validation
     "seconds": 0.0,  # from the first step to the last
-    "saving_seconds": 0.0,  # of these
+    "saving_seconds": 0.0,  # of these, spent on saving
 }
 
 
 class Saver(keras.callbacks.Callback):
-    """Saves after each epoch and every few minutes within; stops on signals, time, patience.
+    """Saves after each epoch and every few minutes; stops on a signal, the time limit, patience.
 
     Args:
         run: the folder of its checkpoints exists.
         start: what the run continues from, already in the model.
         request: whether a signal asked the run to stop.
-        flush: writes out what was logged so far: a run continues its log from a checkpoint on.
+        flush: writes out what was logged so far, since a run continues its log from a checkpoint.
         epoch_steps: steps of an epoch.
         averaged: puts averaged weights into the model for validation, where there are any.
         began: when the process began to train, for its time budget; None: now.
@@ -82,7 +82,7 @@ class Saver(keras.callbacks.Callback):
             self.save()  # there is always something to go back to
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Puts the metrics of a half epoch back: Keras has just reset them."""
+        """Restores the metrics of an epoch that was interrupted: Keras has just reset them."""
         self._epoch = epoch
         if self._step > epoch * self._epoch_steps:
             metrics, saved = self._metrics(), self._start.arrays
@@ -95,9 +95,9 @@ class Saver(keras.callbacks.Callback):
                         share.assign(value)
 
     def on_train_batch_end(self, batch, logs=None):
-        """At every boundary between executions: is all finite, is it time to save, or to stop?"""
+        """Between executions: checks for non-finite numbers, and whether to save or to stop."""
         if not logs:
-            return  # taken by an earlier process
+            return  # done by an earlier process
         self._step = self._epoch * self._epoch_steps + min(batch + 1, self._epoch_steps)
         gradients = self.model.last_gradients()
         if gradients.bad_step is not None:
@@ -113,11 +113,11 @@ class Saver(keras.callbacks.Callback):
             raise InterruptedRunError(*stop)
 
     def on_test_begin(self, logs=None):
-        """Keeps the metrics of the epoch: validation is about to count in their variables."""
+        """Keeps the epoch's training metrics: validation is about to use their variables."""
         self._epoch_metrics = self._metric_values()
 
     def on_test_batch_end(self, batch, logs=None):
-        """Stops in the middle of a validation: the next process starts it again."""
+        """Stops during a validation if asked; the next process starts the validation again."""
         stop = self._reason_to_stop()
         if not stop:
             return
@@ -151,10 +151,10 @@ class Saver(keras.callbacks.Callback):
             raise InterruptedRunError(*stop)
 
     def save(self, metrics: Mapping[str, np.ndarray] | None = None) -> None:
-        """Saves the run as it is now, unless it just was.
+        """Saves the current state of the run, unless it is saved already.
 
         Args:
-            metrics: by key, instead of the values of their variables.
+            metrics: values by key, to save instead of those in the metrics' variables.
 
         Raises:
             NonFiniteError: a weight is not finite.
@@ -182,7 +182,7 @@ class Saver(keras.callbacks.Callback):
         self._saved = (self._step, self.progress["validated"])
 
     def _check_loss(self, name: str, logs: Mapping[str, float]) -> None:
-        # Of the metrics the loss alone: others may have no value where a class is missing.
+        # Only the loss: other metrics may be undefined where a class is missing.
         if not math.isfinite(logs[name]):
             raise self._not_finite(f"{name} ({logs[name]})", self._step)
 
@@ -199,7 +199,7 @@ class Saver(keras.callbacks.Callback):
         return {k: v for k, v in self._variables.items() if k.startswith("metrics/")}
 
     def _metric_values(self) -> dict[str, np.ndarray]:
-        """What is saved of the metrics: the variables, and under several replicas their shares."""
+        """The metrics' variables to save, and under several replicas the share of each."""
         values = {}
         for key, variable in self._metrics().items():
             values[key] = np.asarray(variable.numpy())

@@ -1,4 +1,4 @@
-"""SIGTERM, Ctrl-C and a closed terminal: requests to stop, met where nothing is lost."""
+"""Handles SIGTERM, Ctrl-C and a closed terminal: a run stops where nothing is lost."""
 
 import contextlib
 import signal
@@ -12,7 +12,7 @@ CONTINUES = "the same command continues the run"
 
 
 def answered() -> list[signal.Signals]:
-    """The signals that ask a command to stop; not SIGHUP where it is ignored, as nohup has it."""
+    """The signals that ask a command to stop; not SIGHUP if it is ignored, as under nohup."""
     ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     return [signal.SIGTERM, signal.SIGINT, *([] if ignored else [signal.SIGHUP])]
 
@@ -23,13 +23,13 @@ class Request:
     number = 0
 
     def met(self, how: str) -> tuple[str, int]:
-        """What to say when it is, and the exit code."""
+        """The message when the process stops, and the exit code."""
         return f"{signal.Signals(self.number).name}: {how}; {CONTINUES}", 128 + self.number
 
 
 @contextlib.contextmanager
 def noted() -> Iterator[Request]:
-    """While it is entered a signal is only noted; the second one ends the process at once."""
+    """In this context a first signal is only noted; a second one ends the process at once."""
     request = Request()
 
     def note(number: int, frame: Any) -> None:
@@ -44,10 +44,10 @@ def noted() -> Iterator[Request]:
 
 @contextlib.contextmanager
 def raised() -> Iterator[None]:
-    """While it is entered a signal raises: nothing is under way that must be brought to an end.
+    """In this context a signal raises at once: nothing is under way that must be finished first.
 
     Raises:
-        InterruptedRunError: wherever the program is.
+        InterruptedRunError: at any point of the program.
     """
 
     def stop(number: int, frame: Any) -> None:
@@ -66,5 +66,5 @@ def _handled_by(handler: Callable) -> Iterator[None]:
     try:
         yield
     finally:
-        for number, theirs in before.items():
-            signal.signal(number, theirs)
+        for number, previous in before.items():
+            signal.signal(number, previous)

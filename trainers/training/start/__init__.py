@@ -1,1 +1,1 @@
-"""Where initial weights come from, once, before the one fit: a file for each source."""
+"""Sources of initial weights, applied once before training: one file for each source."""

@@ -1,8 +1,8 @@
 """Weights of ResNet and VGG in keras.applications, under the paths of the zoo's models.
 
-A file of them is `keras.applications.ResNet50().save("resnet50.keras")`, where Keras can reach its
-storage. Convolutions of Keras's ResNet have biases: the norm after each subtracts it from its mean.
-The first kernels take blue first.
+`keras.applications.ResNet50().save("resnet50.keras")` makes such a file, where Keras can download
+the weights. Convolutions in Keras's ResNet have biases; each is subtracted here from the moving
+mean of the norm that follows. The first kernels expect the channels blue, green, red.
 """
 
 import re
@@ -15,11 +15,11 @@ from trainers.errors import ArtefactError, UsageError
 
 
 class _Family(NamedTuple):
-    """Networks of one kind."""
+    """A family of networks in keras.applications."""
 
-    first: str  # their first kernel there, by which a file is known
-    hparams: Mapping[str, Any]  # of the zoo's model that they suit
-    layers: tuple[tuple[str, str], ...]  # a layer there, as a regular expression, and here
+    first: str  # path of the first kernel in Keras, which identifies a file
+    hparams: Mapping[str, Any]  # of the zoo's model that fits the weights
+    layers: tuple[tuple[str, str], ...]  # (regular expression on Keras's layer name, name here)
 
 
 _RESNET = _Family(
@@ -48,7 +48,7 @@ _FAMILIES = {"resnet50": _RESNET, "vgg16": _VGG}
 
 
 def family_of(model: str, arrays: Mapping[str, np.ndarray]) -> _Family | None:
-    """The family of a model whose weights in keras.applications these are; None: they are not."""
+    """The model's family if these are its weights in keras.applications, else None."""
     family = _FAMILIES.get(model)
     return family if family and family.first in arrays else None
 
@@ -60,11 +60,11 @@ def renamed(
 
     Args:
         model: one for which `family_of` is not None.
-        hparams: all of the model.
+        hparams: all of the model's.
 
     Raises:
-        UsageError: the model is built otherwise; how to build it.
-        ArtefactError: a layer has no name here, as those of ResNetV2.
+        UsageError: the model has other hyperparameters; the message says which are needed.
+        ArtefactError: a layer has no counterpart here, as in ResNetV2.
     """
     family = _FAMILIES[model]
     others = {name: value for name, value in family.hparams.items() if hparams[name] != value}
@@ -91,6 +91,6 @@ def _layer(model: str, family: _Family, layer: str) -> str:
         if match:
             numbers = [int(number) for number in match.groups()]
             if family is _RESNET and numbers:
-                numbers[0] -= 1  # the stem counts as the first there
+                numbers[0] -= 1  # Keras counts the stem as stage 1
             return name.format(*numbers)
     raise ArtefactError(f"--init_from: {model} of keras.applications has no layer {layer}")

@@ -16,16 +16,16 @@ _LOG = logging.getLogger(__name__)
 
 
 def weights(path: pathlib.Path, settings: Settings, prepared: Prepared) -> Mapping[str, np.ndarray]:
-    """The weights of a model that Keras 3 saved, also of one of keras.applications.
+    """The weights of a model that Keras 3 saved, including those of keras.applications.
 
     Args:
         settings: of the run.
-        prepared: its data; where its inputs were fitted, a warning says that the file cannot have
-            brought the vocabulary or statistics of its own training.
+        prepared: its data; if its inputs have fitted state, a warning says that the file does not
+            contain the vocabulary or statistics that its weights were trained with.
 
     Raises:
         ArtefactError: the file is refused.
-        UsageError: it is of keras.applications, and the run's model is built otherwise.
+        UsageError: it is of keras.applications, and the run's model has other hyperparameters.
     """
     if prepared.state.get(f"inputs/{prepared.form}"):
         _LOG.warning(

@@ -1,4 +1,4 @@
-"""A linear layer fitted on features: logistic regression of classes or labels, ridge of numbers."""
+"""A linear layer fitted on features: logistic regression (classes, labels) or ridge (numbers)."""
 
 from typing import NamedTuple
 
@@ -10,11 +10,11 @@ from sklearn.model_selection import StratifiedKFold
 
 from pipelines.core import rows as reading
 
-_FOLDED_ROWS = 2_000  # of which the strength of the penalty is chosen: seconds, not minutes
+_FOLDED_ROWS = 2_000  # rows for choosing the penalty's strength: seconds, not minutes
 _FOLDS = 3
-_EVEN_LABELS = 3  # of several labels, those whose penalty is chosen, each a few seconds
-_PLAIN = (0.0, 1.0)  # zero and one of numbers as they are
-# Inverse strengths of the penalty, for rows of mean square 1 about their mean.
+_EVEN_LABELS = 3  # labels for choosing the penalty of several, a few seconds each
+_PLAIN = (0.0, 1.0)  # offset and scale of numbers without a unit
+# Inverse strengths of the penalty, for centred rows of mean squared norm 1.
 _STRENGTHS = tuple(10.0 ** (exponent / 2) for exponent in range(-2, 7))
 
 
@@ -23,12 +23,12 @@ class Head(NamedTuple):
 
     kernel: np.ndarray  # (width, outputs)
     bias: np.ndarray  # (outputs,)
-    strength: float  # inverse of the penalty that was chosen
-    summary: str  # how well the rows are answered, and that penalty
+    strength: float  # inverse of the chosen penalty
+    summary: str  # how well it fits the rows, and that penalty
 
 
 class _Linear(NamedTuple):
-    """Answers to rows (N, features) are rows @ kernel + bias."""
+    """Outputs for rows (N, features) are rows @ kernel + bias."""
 
     kernel: np.ndarray  # (features, outputs)
     bias: np.ndarray  # (outputs,)
@@ -38,16 +38,16 @@ class _Linear(NamedTuple):
 def fitted(
     features: np.ndarray, targets: np.ndarray, outputs: int, unit: tuple[float, float] = _PLAIN
 ) -> Head:
-    """Linear regression with a quadratic penalty, its strength chosen on rows that are left out.
+    """A linear model with an L2 penalty, whose strength is chosen by cross-validation.
 
-    It is fitted on features of length 1, which suits them better (docs/tried.md); the mean length
-    goes into the kernel.
+    It is fitted on features scaled to length 1, which works better (docs/tried.md); the kernel is
+    divided by their mean length.
 
     Args:
-        features: (N, width), a row each.
+        features: (N, width), one row per example.
         targets: (N,) class numbers of `outputs` classes, of which one may have no row; (N,) or
             (N, outputs) labels of 0 or 1; or (N,) floating-point numbers.
-        unit: of numbers: zero and one of what the layer answers, such as mean and deviation.
+        unit: of numeric targets: offset and scale of the layer's outputs, such as mean and std.
     """
     lengths = np.linalg.norm(features, axis=1, keepdims=True)
     rows = features / np.maximum(lengths, 1e-12)
@@ -56,32 +56,32 @@ def fitted(
     scale = max(np.sqrt(np.mean(np.sum(rows**2, axis=1))), 1e-12)
     axes = np.eye(rows.shape[1])
     if len(rows) < rows.shape[1]:
-        # The penalty does not change when the axes are turned: as many as rows hold all there is.
+        # A rotation does not change the penalty: as many axes as rows span all the features.
         _, _, axes = np.linalg.svd(rows, full_matrices=False)
     turned = rows @ axes.T / scale
-    found, summary = _solution(turned, targets, outputs, unit)
-    kernel = axes.T @ found.kernel / scale
-    bias = found.bias - mean @ kernel
-    return _head(kernel / lengths.mean(), bias, found.strength, summary)
+    linear, summary = _solution(turned, targets, outputs, unit)
+    kernel = axes.T @ linear.kernel / scale
+    bias = linear.bias - mean @ kernel
+    return _head(kernel / lengths.mean(), bias, linear.strength, summary)
 
 
 def fitted_to_columns(
     columns: np.ndarray, targets: np.ndarray, outputs: int, unit: tuple[float, float] = _PLAIN
 ) -> Head:
-    """The same regression on columns (N, width) of like units, such as deviations and 0 or 1.
+    """The same model on columns (N, width) of like units, such as standardised numbers and 0 or 1.
 
-    They share one scale: one of its own would make the weight of a rare category cheap.
+    The columns share one scale: with its own scale, a rare category would be penalised too little.
     """
     mean = columns.mean(axis=0, dtype=np.float64)
     rows = columns - mean
     scale = max(np.sqrt(np.mean(np.sum(rows**2, axis=1))), 1e-12)
-    found, summary = _solution(rows / scale, targets, outputs, unit)
-    kernel = found.kernel / scale
-    return _head(kernel, found.bias - mean @ kernel, found.strength, summary)
+    linear, summary = _solution(rows / scale, targets, outputs, unit)
+    kernel = linear.kernel / scale
+    return _head(kernel, linear.bias - mean @ kernel, linear.strength, summary)
 
 
 def unit_layer(model: keras.Model) -> keras.layers.Rescaling | None:
-    """The layer that gives the answers of a model their unit, where the last one does."""
+    """The model's last layer, if it rescales the outputs to the unit of the target."""
     for layer in model.layers:
         if isinstance(layer, keras.layers.Rescaling) and layer.output is model.outputs[0]:
             return layer
@@ -89,7 +89,7 @@ def unit_layer(model: keras.Model) -> keras.layers.Rescaling | None:
 
 
 def unit_of(model: keras.Model) -> tuple[float, float]:
-    """Zero and one of what the last linear layer of a model answers, in the unit of the target."""
+    """Offset and scale that turn the last linear layer's outputs into the target's unit."""
     layer = unit_layer(model)
     return _PLAIN if layer is None else (layer.offset, layer.scale)
 
@@ -102,12 +102,12 @@ def _head(kernel: np.ndarray, bias: np.ndarray, strength: float, summary: str) -
 def _solution(
     rows: np.ndarray, targets: np.ndarray, outputs: int, unit: tuple[float, float]
 ) -> tuple[_Linear, str]:
-    """The regression that the targets ask for, and how well it answers the rows.
+    """The regression for this kind of targets, and how well it fits the rows.
 
     Args:
-        rows: (N, features) of mean square 1 about a mean of 0.
+        rows: (N, features), centred, of mean squared norm 1.
     """
-    with threadpoolctl.threadpool_limits(1):  # products this small only wait for each other
+    with threadpoolctl.threadpool_limits(1):  # for products this small threads only wait
         if targets.ndim == 1 and np.issubdtype(targets.dtype, np.floating):
             return _numbers(rows, targets, unit)
         if targets.ndim == 1 and outputs > 1:
@@ -118,7 +118,7 @@ def _solution(
 def _classes(rows: np.ndarray, labels: np.ndarray, classes: int) -> tuple[_Linear, str]:
     """Multinomial logistic regression: a logit for each class.
 
-    Where all rows are of one, each other is as likely as one half of a row among them.
+    If all rows are of one class, each other class is as likely as if it had half a row.
     """
     if labels.min() == labels.max():
         bias = np.zeros(classes)
@@ -131,17 +131,17 @@ def _classes(rows: np.ndarray, labels: np.ndarray, classes: int) -> tuple[_Linea
         coefficients, intercept = (np.concatenate([-c, c]) / 2 for c in (coefficients, intercept))
     kernel, bias = np.zeros((rows.shape[1], classes)), np.zeros(classes)
     kernel[:, solved.classes_], bias[solved.classes_] = coefficients.T, intercept
-    # A class without a row is as unlikely as the least likely answer to any row.
+    # A class without rows gets the lowest logit that any class has for any row.
     absent = np.setdiff1d(np.arange(classes), solved.classes_)
     bias[absent] = (rows @ coefficients.T + intercept).min()
-    share = np.mean(np.argmax(rows @ kernel + bias, axis=1) == labels)
-    return _Linear(kernel, bias, strength), f"accuracy on them {share:.4f}"
+    accuracy = np.mean(np.argmax(rows @ kernel + bias, axis=1) == labels)
+    return _Linear(kernel, bias, strength), f"accuracy on them {accuracy:.4f}"
 
 
 def _labels(rows: np.ndarray, labels: np.ndarray) -> tuple[_Linear, str]:
-    """Logistic regression of each label (N, outputs), with one penalty: its logit.
+    """Logistic regression for each label (N, outputs), all with one penalty.
 
-    One that all rows have, or none, is as likely as one half of a row among them.
+    A label that all rows have, or none, is fitted as if half a row were the exception.
     """
     width, outputs = rows.shape[1], labels.shape[1]
     kernel, bias, flags = np.zeros((width, outputs)), np.zeros(outputs), labels > 0.5
@@ -153,8 +153,8 @@ def _labels(rows: np.ndarray, labels: np.ndarray) -> tuple[_Linear, str]:
             continue
         solved = _solved(rows, label, strength, tolerance=1e-6)
         kernel[:, i], bias[i] = solved.coef_[0], solved.intercept_[0]
-    share = np.mean((rows @ kernel + bias > 0) == flags)
-    return _Linear(kernel, bias, strength), f"accuracy on them {share:.4f}"
+    accuracy = np.mean((rows @ kernel + bias > 0) == flags)
+    return _Linear(kernel, bias, strength), f"accuracy on them {accuracy:.4f}"
 
 
 def _numbers(
@@ -162,26 +162,26 @@ def _numbers(
 ) -> tuple[_Linear, str]:
     """Ridge regression."""
     targets = (targets.astype(np.float64) - unit[0]) / unit[1]
-    mean, deviation = targets.mean(), targets.std() or 1.0
-    standard = (targets - mean) / deviation
-    some = reading.spaced(len(rows), _FOLDED_ROWS)
+    mean, std = targets.mean(), targets.std() or 1.0
+    standard = (targets - mean) / std
+    index = reading.spaced(len(rows), _FOLDED_ROWS)
     # Each row is left out once (generalised cross-validation).
-    penalty = RidgeCV([1 / strength for strength in _STRENGTHS]).fit(rows[some], standard[some])
+    penalty = RidgeCV([1 / strength for strength in _STRENGTHS]).fit(rows[index], standard[index])
     solved = Ridge(penalty.alpha_).fit(rows, standard)
-    kernel = deviation * solved.coef_[:, None]
-    bias = mean + deviation * np.atleast_1d(solved.intercept_)
+    kernel = std * solved.coef_[:, None]
+    bias = mean + std * np.atleast_1d(solved.intercept_)
     r2 = solved.score(rows, standard)
     return _Linear(kernel, bias, 1 / penalty.alpha_), f"r2 on them {r2:.4f}"
 
 
 def _chosen(rows: np.ndarray, labels: np.ndarray) -> float:
-    """The strongest penalty whose log-loss on rows that were left out is as good as the best.
+    """The strongest penalty whose log-loss in cross-validation is as good as the best.
 
-    That is within a standard error of it (Breiman et al. 1984, section 3.4.3): the best itself
-    gives a little less accuracy where rows are few (docs/tried.md).
+    That means within a standard error of it (Breiman et al. 1984, section 3.4.3): the best itself
+    gives a little less accuracy when there are few rows (docs/tried.md).
     """
-    some = reading.spaced(len(rows), _FOLDED_ROWS)
-    rows, labels = rows[some], labels[some]
+    index = reading.spaced(len(rows), _FOLDED_ROWS)
+    rows, labels = rows[index], labels[index]
     counts = np.unique(labels, return_counts=True)[1]
     if len(counts) < 2 or counts.min() < _FOLDS:
         return 1.0
@@ -190,9 +190,9 @@ def _chosen(rows: np.ndarray, labels: np.ndarray) -> float:
     for train, held in folds.split(rows, labels):
         for i, strength in enumerate(_STRENGTHS):
             solved = _solved(rows[train], labels[train], strength)
-            right = np.searchsorted(solved.classes_, labels[held])
-            chances = solved.predict_proba(rows[held])[np.arange(len(held)), right]
-            losses[i, held] = -np.log(np.maximum(chances, 1e-15))
+            true = np.searchsorted(solved.classes_, labels[held])
+            probabilities = solved.predict_proba(rows[held])[np.arange(len(held)), true]
+            losses[i, held] = -np.log(np.maximum(probabilities, 1e-15))
     means = losses.mean(axis=1)
     error = losses[means.argmin()].std() / np.sqrt(len(labels))
     return _STRENGTHS[int(np.argmax(means <= means.min() + error))]

@@ -1,4 +1,4 @@
-"""Which of a source's weights a model takes: by path and shape, with the exceptions it names."""
+"""Matches a source's weights to a model's by path and shape, with the model's exceptions."""
 
 import math
 import re
@@ -11,14 +11,14 @@ from trainers.errors import ArtefactError
 
 
 class Matched(NamedTuple):
-    """Values for a model's variables, and what there is to say of them."""
+    """Values for a model's variables, and lines about them for the log."""
 
     values: dict[str, np.ndarray]  # by path
     lines: list[str]
 
 
 def exactly(variables: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Matched:
-    """The arrays of variables that are still unset. ValueError: one has another shape."""
+    """The arrays for variables that are still unset. ValueError: one has another shape."""
     values = {path: array for path, array in arrays.items() if path in variables}
     for path, array in values.items():
         if np.shape(array) != tuple(variables[path].shape):
@@ -36,15 +36,15 @@ def all_or_refused(
     grids: Sequence[str] = (),
     init_new: Sequence[str] = (),
 ) -> Matched:
-    """A value for every variable but those that may stay as they were drawn.
+    """A value for every variable except those that may keep their random values.
 
     Args:
         source: its name, for messages.
         variables: of the model, by path.
         arrays: of the source, by path; what the model lacks is ignored.
-        head: patterns of paths that may be absent, or of another shape: they are new then.
+        head: patterns of paths that may be absent or of another shape: they keep random values.
         positions: patterns of paths whose first axis is cut or extended.
-        grids: those of them whose first axis is a square of patches: it is resampled.
+        grids: those of `positions` whose first axis is a square of patches: it is resampled.
         init_new: patterns of more paths that may be absent or of another shape.
 
     Raises:
@@ -89,7 +89,7 @@ def _fitted(
     positions: Sequence[str],
     grids: Sequence[str],
 ) -> tuple[np.ndarray, list[str]] | None:
-    """The array as the variable takes it, and what was changed; None: it does not fit."""
+    """The array in the variable's shape, and what was changed; None: it does not fit."""
     shape = tuple(variable.shape)
     if array is None or not _is_numeric(array):
         return None
@@ -103,7 +103,7 @@ def _fitted(
         line = f"{path} {change} from {len(array)} to {shape[0]} positions"
         return _resized(array, variable.numpy()), [line]
     old, new = math.isqrt(len(array)), math.isqrt(shape[0])
-    tokens = len(array) - old**2  # before the patches
+    tokens = len(array) - old**2  # class tokens before the patches
     if tokens not in (0, 1) or tokens != shape[0] - new**2:
         return None
     line = f"{path} resampled from {old}x{old} to {new}x{new} patches"
@@ -116,10 +116,10 @@ def _resized(array: np.ndarray, drawn: np.ndarray) -> np.ndarray:
 
 
 def _resampled(array: np.ndarray, old: int, new: int) -> np.ndarray:
-    """Positions (tokens + old^2, width) to (tokens + new^2, width), bicubic; the token's stays.
+    """Positions (tokens + old^2, width) to (tokens + new^2, width), bicubic; tokens' are kept.
 
-    As Vision Transformers are fine-tuned at another image size (Dosovitskiy et al. 2020, section
-    3.2).
+    Vision Transformers are fine-tuned at another image size like this (Dosovitskiy et al. 2020,
+    section 3.2).
     """
     import keras
 

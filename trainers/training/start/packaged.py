@@ -1,6 +1,6 @@
-"""Initial weights that were trained on ImageNet, from PyTorch's files inside installed packages.
+"""Initial weights that were trained on ImageNet, from PyTorch files inside installed packages.
 
-trainers/config/packages.py says where they are; trainers/store/torch_file.py reads them.
+trainers/config/packages.py lists their paths; trainers/store/torch_file.py reads them.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from trainers.config import packages
 from trainers.errors import ArtefactError
 from trainers.store import torch_file
 
-# A layer there, as a regular expression on its name, and its name here.
+# (regular expression on the layer's name in PyTorch, its name here)
 _EFFICIENTNET_LITE = (
     (r"_conv_stem", "stem_conv"),
     (r"_bn0", "stem_norm"),
@@ -30,7 +30,7 @@ _EFFICIENTNET_LITE = (
 _MOBILENET_V2 = (
     (r"features\.0\.0", "stem_conv"),
     (r"features\.0\.1", "stem_norm"),
-    (r"features\.(1)\.conv\.0\.0", "block{}_depthwise_conv"),  # the first block does not widen
+    (r"features\.(1)\.conv\.0\.0", "block{}_depthwise_conv"),  # the first block does not expand
     (r"features\.(1)\.conv\.0\.1", "block{}_depthwise_norm"),
     (r"features\.(1)\.conv\.1", "block{}_project_conv"),
     (r"features\.(1)\.conv\.2", "block{}_project_norm"),
@@ -50,14 +50,14 @@ _OF_A_NORM = {
     "running_mean": "moving_mean",
     "running_var": "moving_variance",
 }
-_COUNTER = "num_batches_tracked"  # of a norm: steps that it was trained for, which nothing needs
+_COUNTER = "num_batches_tracked"  # of a norm: its training steps, which are not needed
 
 _LAYERS = {
     "efficientnet_lite0": _EFFICIENTNET_LITE,
     "efficientnet_lite2": _EFFICIENTNET_LITE,
     "mobilenet_v2": _MOBILENET_V2,
 }
-_FIRST_BLOCK = {"mobilenet_v2": 0}  # the number here of block 0 there, where it is not 1
+_FIRST_BLOCK = {"mobilenet_v2": 0}  # number here of PyTorch's block 0, where it is not 1
 
 
 def weights(model: str) -> dict[str, np.ndarray]:
@@ -80,7 +80,7 @@ def renamed(model: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarra
     """PyTorch's arrays under the paths of the model's variables, with Keras's order of axes.
 
     Raises:
-        ArtefactError: an array has no name here, or two have the same.
+        ArtefactError: an array has no counterpart here, or two have the same one.
     """
     values: dict[str, np.ndarray] = {}
     for name, array in arrays.items():
@@ -113,7 +113,7 @@ def _kind(layer: str, kind: str) -> str:
 def _ordered(layer: str, array: np.ndarray) -> np.ndarray:
     """(out, in) to (in, out), and (out, in, H, W) to (H, W, in, out).
 
-    A depthwise kernel is (channels, 1, H, W) there and (H, W, channels, 1) here.
+    A depthwise kernel is (channels, 1, H, W) in PyTorch and (H, W, channels, 1) in Keras.
     """
     if array.ndim < 4:
         return array.T

@@ -1,8 +1,8 @@
-"""The last layer, fitted on the features that the rest of the network computes as it is.
+"""Initial weights of the last layer, fitted on the features that the rest of the network computes.
 
-Logistic or ridge regression, whose optimum is found in seconds: fine-tuning that begins under a
-random last layer would distort good features first (Kumar et al. 2022, arXiv 2202.10054). The
-features are those of the training rows without augmentation, computed once and kept.
+Logistic or ridge regression, which takes seconds: fine-tuning that begins under a random last layer
+would distort good features first (Kumar et al. 2022, arXiv 2202.10054). The features are those of
+the training rows without augmentation, computed once and cached.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ from trainers.training.start.match import Matched
 from zoo.spec import Field
 
 NAME = "probe"
-_MOST_ROWS = 50_000  # evenly spaced, of more: 256 MB of 1280 features
+_MOST_ROWS = 50_000  # evenly spaced if there are more: 256 MB of 1280 features
 _BATCH = 50  # images at a time
 
 
@@ -38,11 +38,11 @@ def matched(model: keras.Model, unset: Mapping[str, keras.Variable], run: Run) -
     """Kernel and bias of the last layer, where no earlier source has set them.
 
     Args:
-        model: with the initial weights of the sources before.
+        model: with the initial weights of earlier sources.
         unset: variables that none of them has set, by path.
 
     Raises:
-        UsageError: the model has no layer of features with one linear layer above.
+        UsageError: the model has no layer of features followed by one linear layer.
     """
     prepared, settings = run.prepared, run.settings
     if not _is_answered(prepared.schema.target, prepared.spec.num_outputs):
@@ -62,7 +62,7 @@ def matched(model: keras.Model, unset: Mapping[str, keras.Variable], run: Run) -
 
 
 def _is_answered(target: Field | None, outputs: int) -> bool:
-    """Whether a linear layer of so many outputs may answer with the target."""
+    """Whether a linear layer with this number of outputs can predict the target."""
     if target is None or target.shape:
         return target is not None and target.shape == (outputs,)
     if target.ids is None:
@@ -75,7 +75,7 @@ def features_of(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Features (n, width) float32 and targets (n, ...) of the training rows `index`, (n,).
 
-    They are kept for the next run of the same network, weights and rows.
+    They are cached for the next run of the same network, weights and rows.
     """
     entry, rows = zoo.get(settings.model), prepared.rows["train"]
     weights = {v.path: v.numpy() for v in model.weights if not _is_head(v.path, entry)}

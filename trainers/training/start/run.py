@@ -1,4 +1,4 @@
-"""Initial weights from a finished run, and the part of its state that its inputs were made by."""
+"""Initial weights from a finished run, and the part of its state that makes its inputs."""
 
 import logging
 import os
@@ -22,7 +22,7 @@ _OF_TASKS = ("words", "pairs")  # fitted with options of the task
 
 
 def weights(folder: pathlib.Path, settings: Settings) -> Mapping[str, np.ndarray]:
-    """What the run exported, by variable path; warns where it cut its data otherwise.
+    """The run's exported weights, by variable path; warns if it split its data differently.
 
     Raises:
         ArtefactError: it is not finished.
@@ -53,11 +53,11 @@ def adopted_state(
 ) -> State:
     """The part of the state that makes inputs, from the first run that --init_from lists.
 
-    Weights mean something only under the vocabulary or statistics that they were trained with. The
+    Weights are useful only with the vocabulary or statistics that they were trained with. The
     target is fitted on the new run's own rows.
 
     Args:
-        train: the rows that it trains on, where they are cut already, as those of tables are.
+        train: the new run's training rows, if they are split already, as those of tables are.
         form: the input form of the new run; empty: the pipeline's default.
 
     Returns:
@@ -65,7 +65,7 @@ def adopted_state(
 
     Raises:
         ArtefactError: the run has no such part, or made it of other fields.
-        UsageError: an option was set to something else than the part was fitted with.
+        UsageError: an option has another value than the part was fitted with.
     """
     form = form or next(iter(pipeline.forms))
     chosen = pipeline.forms.get(form)

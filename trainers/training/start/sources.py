@@ -28,10 +28,10 @@ _LOG = logging.getLogger(__name__)
 
 
 def start(model: keras.Model, run: Run) -> Checkpoint:
-    """Puts the newest checkpoint into the model, or else what its sources give.
+    """Loads the newest checkpoint into the model, or else initial weights from its sources.
 
     Returns:
-        That checkpoint with its metrics alone, or one of step 0 without arrays.
+        That checkpoint with only its metrics, or one of step 0 without arrays.
 
     Raises:
         ArtefactError: the checkpoint does not fit the model, or is of another run or another order
@@ -52,14 +52,14 @@ def start(model: keras.Model, run: Run) -> Checkpoint:
         )
     checkpoint.restore(checkpoint.variables_of(model), newest.arrays)
     checkpoint.set_aside(checkpoints, after=newest.step)
-    # Keras resets the metrics before the first epoch: they are put back there.
+    # Keras resets the metrics before the first epoch; `Saver` then restores them.
     of_metrics = ("metrics/", checkpoint.SHARES)
     metrics = {k: v for k, v in newest.arrays.items() if k.startswith(of_metrics)}
     return newest._replace(arrays=metrics, meta={**newest.meta, "order": order})
 
 
 def initialise(model: keras.Model, run: Run) -> None:
-    """Initial weights from each source in order; what one has set, a later one leaves alone."""
+    """Sets initial weights from each source in order; a later source changes none that are set."""
     unset = {v.path: v for v in model.weights}
     for source in sources(run.settings):
         matched = _matched(source, model, unset, run)
@@ -92,7 +92,7 @@ def sources(settings: Settings) -> list[str]:
 def _matched(
     source: str, model: keras.Model, unset: Mapping[str, keras.Variable], run: Run
 ) -> Matched:
-    """What a source gives to the variables that no earlier one has set."""
+    """The source's values for variables that no earlier source has set."""
     if source == statistics.NAME:
         return match.exactly(unset, statistics.weights(model, run))
     if source == probe.NAME:

@@ -13,12 +13,12 @@ from trainers.store import word_vectors
 from trainers.training.start.match import Matched
 
 _EMBEDDING = "token_embedding/embeddings"
-# Of pieces: the first character where they begin a word, or of word pieces where they do not.
+# Prefixes: of pieces that begin a word; of word pieces that do not.
 _BEGINS, _INSIDE = "\u2581", "##"
 
 
 def matched(source: str, paths: set[str], unset: Mapping[str, Any], prepared: Prepared) -> Matched:
-    """The rows of the token embedding whose pieces are whole words of the file; the rest as drawn.
+    """The token embedding, with the file's vectors in the rows of pieces that are whole words.
 
     Args:
         source: path of the file.
@@ -26,7 +26,7 @@ def matched(source: str, paths: set[str], unset: Mapping[str, Any], prepared: Pr
         unset: variables that no earlier source has set, by path.
 
     Raises:
-        UsageError: the model has no such embedding, or its tokens are no words.
+        UsageError: the model has no such embedding, or its tokens are not words.
         ArtefactError: the file has vectors of another width, none of the words, or is damaged.
     """
     words = _whole_words(prepared.state.get(f"inputs/{prepared.form}", {}))
@@ -37,22 +37,22 @@ def matched(source: str, paths: set[str], unset: Mapping[str, Any], prepared: Pr
     table = unset[_EMBEDDING].numpy()
     path = pathlib.Path(os.path.expanduser(source))
     try:
-        found = word_vectors.read(path, words, table.shape[1])
+        vectors = word_vectors.read(path, words, table.shape[1])
     except OSError as error:
         raise ArtefactError(f"--init_from={source}: {error.strerror or error}") from error
-    if not found:
+    if not vectors:
         raise ArtefactError(f"--init_from={source} has none of the {len(words)} whole words")
-    for row, vector in found.items():
+    for row, vector in vectors.items():
         table[row] = vector
     line = (
-        f"vectors of {len(found)} of {len(words)} whole words, among {len(table)} pieces of "
+        f"vectors of {len(vectors)} of {len(words)} whole words, among {len(table)} pieces of "
         f"{_EMBEDDING}"
     )
     return Matched({_EMBEDDING: table}, [line])
 
 
 def _whole_words(part: Part) -> dict[str, int]:
-    """The row of each piece that begins a word, by the word; those of bytes are no words."""
+    """The row of each piece that begins a word, by that word; pieces of bytes are left out."""
     pieces = [str(piece) for piece in part.get("vocabulary", ())]
     learnt = dict(zip(pieces[len(SPECIAL) :], range(len(SPECIAL), len(pieces)), strict=True))
     if str(part.get("tokenizer", "pieces")) == "word_pieces":
