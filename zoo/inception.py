@@ -127,14 +127,17 @@ def googlenet(
         dropout: fraction dropped before the logits.
 
     Raises:
-        ValueError: the data is not one image, the image is too small for the pools, or `norm` or
-            `stem` is unknown.
+        ValueError: the data is not one image, the image is too small for the pools, there are more
+            modules than published, or `norm` or `stem` is unknown.
     """
     if norm not in ("response", "batch", "none") or stem not in ("auto", "large", "small"):
         raise ValueError(
             f"norm {norm!r} is none of response, batch, none, or stem {stem!r} none of auto, "
             "large, small"
         )
+    limits = tuple(map(len, _MODULES))
+    if len(depths) > len(limits) or any(map(int.__gt__, depths, limits)):
+        raise ValueError(f"depths {depths} are more than the {limits} modules of GoogLeNet")
     check_image(spec, "googlenet", 2 ** len(depths))
     large = stem == "large" or (stem == "auto" and min(spec.inputs["image"].shape[:2]) >= _LARGE)
     if large:

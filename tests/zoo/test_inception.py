@@ -77,6 +77,8 @@ def test_large_images_meet_five_halvings():
         (7, {}, "googlenet takes images of 8x8 or more, received 7x7x3"),
         (31, {"stem": "large"}, "with a large stem takes images of 32x32 or more"),
         (32, {"stem": "tiny"}, "stem 'tiny' none of auto, large, small"),
+        (32, {"depths": (3,)}, r"depths \(3,\) are more than the \(2, 5, 2\) modules"),
+        (32, {"depths": (1, 1, 1, 1)}, "are more than the"),
     ],
 )
 def test_small_images_and_unknown_choices_are_refused(size, changes, said):

@@ -168,9 +168,8 @@ def publish(
         # Only the owner can read mkdtemp's folders; a server runs as another user.
         temporary.chmod(0o755)
         for path in temporary.rglob("*"):
-            if path.is_file():
-                with open(path, "rb") as file:
-                    os.fsync(file.fileno())
+            sync(path)
+        sync(temporary)
         version = folder / str(1 + max(exports.versions(folder), default=0))
         os.rename(temporary, version)
         sync(folder)

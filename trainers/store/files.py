@@ -99,9 +99,9 @@ def sha256(path: pathlib.Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def sync(folder: pathlib.Path) -> None:
-    """Makes the folder's own entries durable, so that a rename survives a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
+def sync(path: pathlib.Path) -> None:
+    """Makes a file's content or a folder's entries durable, so that they survive a power cut."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

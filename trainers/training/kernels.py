@@ -234,6 +234,8 @@ def _drop(layer: keras.layers.Dropout) -> None:
     def call(inputs, training=False):
         if not training:
             return inputs
+        if layer.rate == 1:
+            return inputs * tf.zeros([], inputs.dtype)  # with a gradient, which is 0 too
         seed = tf.bitcast(tf.cast(layer.seed_generator.next(), tf.int32), tf.uint32)  # (2,)
         shape = tuple(layer.noise_shape or [None] * len(inputs.shape))
         return _thinned(inputs, seed, rate=layer.rate, shape=shape)

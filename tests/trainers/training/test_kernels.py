@@ -302,6 +302,13 @@ def test_dropout_keeps_its_share_and_its_mask_on_the_way_back():
     assert (plain == 1).all()
 
 
+def test_dropout_of_everything_is_zero_as_in_keras():
+    model = one_layer(keras.layers.Dropout(1.0, seed=1), (3,))
+    outputs, (gradient,) = outputs_and_gradients(model, np.ones((2, 3)), np.ones((2, 3)), True)
+    assert (outputs == 0).all()
+    assert (gradient == 0).all()
+
+
 def test_dropout_of_whole_words_keeps_or_drops_them_whole():
     model = one_layer(keras.layers.Dropout(0.5, noise_shape=(None, None, 1), seed=1), (20, 6))
     found, _ = outputs_and_gradients(model, np.ones((30, 20, 6)), np.ones((30, 20, 6)), True)
