@@ -93,7 +93,7 @@ def _command(words: Sequence[str], place: pathlib.Path, hook: Callable[[], None]
     tempfile.tempdir = str(place / "tmp")
     os.chdir(place)
     sys.argv = [f"trainers.{name}", *arguments]
-    compare.elsewhere = _here
+    compare.run_in_new_process = _here
     if hook:
         hook()
     try:
@@ -104,7 +104,7 @@ def _command(words: Sequence[str], place: pathlib.Path, hook: Callable[[], None]
 
 
 def _here(exported: pathlib.Path, arguments: compare.Answers) -> compare.Answers:
-    """Replaces `compare.elsewhere`: calls the export in this process, not in another one."""
+    """Replaces `compare.run_in_new_process`: calls the export in this process."""
     model = tf.saved_model.load(str(exported))
     answers = {}
     for signature, named in arguments.items():

@@ -283,7 +283,7 @@ def _unchecked_export(monkeypatch):
 
 def unchecked_exports(patch) -> None:
     """Exports are published without asking them in another process."""
-    patch.setattr(compare, "elsewhere", lambda exported, arguments: None)
+    patch.setattr(compare, "run_in_new_process", lambda exported, arguments: None)
     patch.setattr(compare, "check_equal", lambda expected, received, exact=(): None)
 
 

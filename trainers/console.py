@@ -16,8 +16,8 @@ class ReaderLeftError(OSError):
 class _Stream:
     """A text stream that hands its write errors to a function."""
 
-    def __init__(self, stream: Any, met: Callable[[OSError], None]):
-        self._stream, self._met = stream, met
+    def __init__(self, stream: Any, on_error: Callable[[OSError], None]):
+        self._stream, self._on_error = stream, on_error
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -28,7 +28,7 @@ class _Stream:
             return self._stream.write(text)
         except OSError as error:
             _drop(self._stream)
-            self._met(error)
+            self._on_error(error)
             return len(text)
 
     def flush(self) -> None:
@@ -37,7 +37,7 @@ class _Stream:
             self._stream.flush()
         except OSError as error:
             _drop(self._stream)
-            self._met(error)
+            self._on_error(error)
 
 
 def open_missing() -> None:

@@ -83,12 +83,12 @@ def _table(report: dict[str, Any]) -> str:
     return "\n".join(["", *rows, json.dumps(report)])
 
 
-def _judged(found: dict[str, Any]) -> str:
+def _judged(metrics: dict[str, Any]) -> str:
     """The judge's metrics of generated images, as one line."""
-    distance, floor = found["frechet_distance"], found["floor"]
+    distance, floor = metrics["frechet_distance"], metrics["floor"]
     return (
-        f"{'judge':11} accuracy {found['accuracy']:.4f}  frechet_distance {distance:.4g} (floor "
-        f"{floor:.4g})  spread {found['spread']:.3f}  of {found['samples']} images"
+        f"{'judge':11} accuracy {metrics['accuracy']:.4f}  frechet_distance {distance:.4g} (floor "
+        f"{floor:.4g})  spread {metrics['spread']:.3f}  of {metrics['samples']} images"
     )
 
 

@@ -33,7 +33,7 @@ def activate(x: keras.KerasTensor, norm: str, name: str) -> keras.KerasTensor:
     return keras.layers.ReLU(name=f"{name}_relu")(x)
 
 
-def begin(x: keras.KerasTensor, width: int, large: bool, norm: str) -> keras.KerasTensor:
+def stem_layers(x: keras.KerasTensor, width: int, large: bool, norm: str) -> keras.KerasTensor:
     """An 11x11 convolution of stride 4, or for small images a 5x5 one of stride 1."""
     size, stride = (11, 4) if large else (5, 1)
     # The paper's 224 pixels give 55 outputs only if padded by 3; torchvision pads 2 on each side.
@@ -50,7 +50,7 @@ def begin(x: keras.KerasTensor, width: int, large: bool, norm: str) -> keras.Ker
     return activate(x, norm, "conv1")
 
 
-def halve(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+def max_pool(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
     """Overlapping max-pooling: (B, H, W, C) to (B, (H - 1) // 2, (W - 1) // 2, C)."""
     return keras.layers.MaxPooling2D(3, strides=2, name=name)(x)
 
@@ -120,14 +120,14 @@ def alexnet(
     if large:
         check_image(spec, "alexnet with a large stem", 63)
     inputs = zoo.keras_inputs(spec)
-    x = begin(inputs["image"], widths[0], large, norm)  # (B, 55, 55, 96)
-    x = halve(local_response(x) if norm == "response" else x, "pool1")  # (B, 27, 27, 96)
+    x = stem_layers(inputs["image"], widths[0], large, norm)  # (B, 55, 55, 96)
+    x = max_pool(local_response(x) if norm == "response" else x, "pool1")  # (B, 27, 27, 96)
     x = conv(x, widths[1], 5, groups, norm, "conv2")  # (B, 27, 27, 256)
-    x = halve(local_response(x) if norm == "response" else x, "pool2")  # (B, 13, 13, 256)
+    x = max_pool(local_response(x) if norm == "response" else x, "pool2")  # (B, 13, 13, 256)
     x = conv(x, widths[2], 3, 1, norm, "conv3")  # (B, 13, 13, 384)
     x = conv(x, widths[3], 3, groups, norm, "conv4")  # (B, 13, 13, 384)
     x = conv(x, widths[4], 3, groups, norm, "conv5")  # (B, 13, 13, 256)
-    x = keras.layers.Flatten(name="flatten")(halve(x, "pool5"))  # (B, 6 * 6 * 256)
+    x = keras.layers.Flatten(name="flatten")(max_pool(x, "pool5"))  # (B, 6 * 6 * 256)
     for i, size in enumerate(units, start=1):
         if dropout:
             x = keras.layers.Dropout(dropout, name=f"dropout{i}")(x)

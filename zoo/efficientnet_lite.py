@@ -36,15 +36,15 @@ def conv(x: keras.KerasTensor, width: int, size: int, name: str, strides: int = 
 
 
 def block(
-    x: keras.KerasTensor, width: int, *, size: int, strides: int, widened: int, name: str
+    x: keras.KerasTensor, width: int, *, size: int, strides: int, expansion: int, name: str
 ) -> keras.KerasTensor:
     """An inverted residual (Sandler et al. 2018): expand, convolve each channel, project.
 
     (B, H, W, C) to (B, H / strides, W / strides, width).
     """
     y = x
-    if widened > 1:
-        y = relu6(conv(y, widened * x.shape[-1], 1, f"{name}_expand"), f"{name}_expand")
+    if expansion > 1:
+        y = relu6(conv(y, expansion * x.shape[-1], 1, f"{name}_expand"), f"{name}_expand")
     depthwise = keras.layers.DepthwiseConv2D(
         size, strides=strides, padding="same", use_bias=False, name=f"{name}_depthwise_conv"
     )
@@ -161,10 +161,10 @@ def efficientnet_lite(
     x = keras.layers.Rescaling(127.5 / 128, offset=0.5 / 128, name="rescale")(x)
     x = relu6(conv(x, stem, 3, "stem", strides=2), "stem")  # (B, 80, 80, 32)
     number = 0
-    for (size, strides, widened), width, depth in zip(_STAGES, widths, depths, strict=True):
+    for (size, strides, expansion), width, depth in zip(_STAGES, widths, depths, strict=True):
         for i in range(depth):
             number, down = number + 1, strides if i == 0 else 1
-            options = {"size": size, "strides": down, "widened": widened}
+            options = {"size": size, "strides": down, "expansion": expansion}
             x = block(x, width, **options, name=f"block{number}")
     x = relu6(conv(x, top, 1, "top"), "top")  # (B, 5, 5, 1280)
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)  # (B, 1280)

@@ -78,7 +78,7 @@ def make_critic(classes: int, widths: tuple[int, ...], units: int) -> Callable:
     return critic
 
 
-def turned(x: keras.KerasTensor, factor: keras.KerasTensor) -> keras.KerasTensor:
+def reverse_gradient(x: keras.KerasTensor, factor: keras.KerasTensor) -> keras.KerasTensor:
     """The value of x, with its gradient reversed and multiplied by `factor` (B,)."""
     detached = ops.stop_gradient(x)
     return detached + ops.reshape(factor, (-1, 1, 1, 1)) * (detached - x)
@@ -146,6 +146,6 @@ def gan(
     of_real, of_fake, near_real, near_fake = ops.split(scores, 4)
     difference = ops.stop_gradient(of_real - of_fake)
     factor = ops.exp(ops.clip(difference, -_LARGEST, _LARGEST))
-    margin = of_real - critic(turned(fake, factor), label)
+    margin = of_real - critic(reverse_gradient(fake, factor), label)
     slopes = [ops.square((a - b) / step) for a, b in ((near_real, of_real), (near_fake, of_fake))]
     return keras.Model(inputs, ops.stack([margin, *slopes], axis=-1), name="gan")

@@ -62,8 +62,8 @@ def module(
     return ops.concatenate([y1, y3, y5, yp], axis=-1)
 
 
-def begin(x: keras.KerasTensor, scale: float, large: bool, norm: str) -> keras.KerasTensor:
-    """Three convolutions and two pools, an eighth of the side; for small images one half of it."""
+def stem_layers(x: keras.KerasTensor, scale: float, large: bool, norm: str) -> keras.KerasTensor:
+    """Three convolutions and a pool: a quarter of the side, half of it for small images."""
     respond = local_response if norm == "response" else (lambda x: x)
     size, stride = (7, 2) if large else (3, 1)
     x = conv(x, scaled(64, scale), size, norm, "stem_conv1", stride)  # (B, 112, 112, 64)
@@ -122,8 +122,8 @@ def googlenet(
         depths: modules in each group, at most 2, 5 and 2; a pool precedes each group.
         scale: factor on all widths.
         norm: response (the paper's, twice in the stem), batch (after each convolution) or none.
-        stem: large (7x7 with stride 2), small (3x3, and no pool before the first module) or auto:
-            large from 64 pixels.
+        stem: large (7x7 with stride 2), small (3x3, and no pool after the stem) or auto: large
+            from 64 pixels.
         dropout: fraction dropped before the logits.
 
     Raises:
@@ -143,7 +143,7 @@ def googlenet(
     if large:
         check_image(spec, "googlenet with a large stem", 2 ** (len(depths) + 2))
     inputs = zoo.keras_inputs(spec)
-    x = begin(inputs["image"], scale, large, norm)  # (B, 56, 56, 192)
+    x = stem_layers(inputs["image"], scale, large, norm)  # (B, 56, 56, 192)
     for i, (depth, modules) in enumerate(zip(depths, _MODULES, strict=False), start=3):
         if large or i > 3:
             x = pool(x, f"pool{i}")  # (B, 28 | 14 | 7, 28 | 14 | 7, .)

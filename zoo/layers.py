@@ -51,7 +51,7 @@ def attention(
 
     Args:
         mask: (B, T) bool, False at padding, which gets no attention; None: nothing is padding.
-        rotary: rotate queries and keys by their positions (`turn`).
+        rotary: rotate queries and keys by their positions (`rotate`).
         use_bias: whether queries, keys and values have a bias; the output always has one.
         initializer: of the kernels.
     """
@@ -66,7 +66,7 @@ def attention(
     # Unstacked, not sliced: the backward pass of three slices reads the whole tensor three times.
     query, key, value = ops.unstack(qkv, 3)
     if rotary:
-        query, key = turn(query), turn(key)
+        query, key = rotate(query), rotate(key)
     query = query * head_dim**-0.5
     scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))  # (B, num_heads, T, T)
     scores = ops.cast(scores, "float32")  # the softmax is in float32 too
@@ -80,7 +80,7 @@ def attention(
     return keras.layers.Dense(width, kernel_initializer=initializer, name=f"{name}_output")(y)
 
 
-def turn(x: keras.KerasTensor) -> keras.KerasTensor:
+def rotate(x: keras.KerasTensor) -> keras.KerasTensor:
     """Rotary positions (Su et al. 2021, section 3.2.2): (B, heads, T, head_dim) to the same.
 
     Components i and i + head_dim / 2 are rotated by position / 10000^(2 i / head_dim), so that the

@@ -32,16 +32,16 @@ def padded(x: keras.KerasTensor, strides: int, name: str) -> tuple[keras.KerasTe
 
 
 def block(
-    x: keras.KerasTensor, width: int, *, strides: int, widened: int, name: str
+    x: keras.KerasTensor, width: int, *, strides: int, expansion: int, name: str
 ) -> keras.KerasTensor:
     """An inverted residual: expand, convolve each channel, project to `width` (figure 3).
 
     (B, H, W, C) to (B, H / strides, W / strides, width).
     """
     y = x
-    if widened > 1:
+    if expansion > 1:
         expand = keras.layers.Conv2D(
-            widened * x.shape[-1], 1, use_bias=False, name=f"{name}_expand_conv"
+            expansion * x.shape[-1], 1, use_bias=False, name=f"{name}_expand_conv"
         )
         y = norm(expand(y), f"{name}_expand")
     y, padding = padded(y, strides, name)
@@ -126,10 +126,10 @@ def mobilenet_v2(
     )
     x = norm(first(x), "stem")  # (B, 80, 80, 32)
     number = 0
-    for (widened, published, strides), depth in zip(_STAGES, depths, strict=True):
+    for (expansion, published, strides), depth in zip(_STAGES, depths, strict=True):
         for i in range(depth):
             number, down = number + 1, strides if i == 0 else 1
-            options = {"strides": down, "widened": widened, "name": f"block{number}"}
+            options = {"strides": down, "expansion": expansion, "name": f"block{number}"}
             x = block(x, channels(published), **options)
     x = keras.layers.Conv2D(top, 1, use_bias=False, name="top_conv")(x)
     x = norm(x, "top")  # (B, 5, 5, 1280)

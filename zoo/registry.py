@@ -55,7 +55,7 @@ class Model(NamedTuple):
     positions: tuple[str, ...]  # the same for weights with one row per position of a sequence
     grids: tuple[str, ...]  # those of `positions` whose rows are the patches of an image
     features: str  # the layer whose output represents a row, or each of its positions
-    start: tuple[str, ...]  # sources of initial weights, unless --init_from lists others
+    start: tuple[str, ...]  # sources of initial weights, unless --init_from lists `none`
     data_options: Mapping[str, Mapping[str, Any]]  # pipeline -> options that suit the model
     parameters: int | None  # at full size on the recipe's data
 

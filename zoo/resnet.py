@@ -37,7 +37,7 @@ def norm(x: keras.KerasTensor, name: str, gamma: str = "ones") -> keras.KerasTen
     )(x)
 
 
-def begin(x: keras.KerasTensor, width: int, large: bool) -> keras.KerasTensor:
+def stem_layers(x: keras.KerasTensor, width: int, large: bool) -> keras.KerasTensor:
     """A 7x7 convolution and a pool, each of stride 2; for small images a 3x3 one of stride 1."""
     x = conv(x, width, *((7, 2) if large else (3, 1)), name="stem_conv")
     x = keras.layers.ReLU(name="stem_relu")(norm(x, "stem_norm"))
@@ -200,7 +200,7 @@ def resnet(
     large = check_sizes(spec, stem, shortcut, stride_in, len(widths) - 1)
     inputs = zoo.keras_inputs(spec)
     x = published_pixels(inputs["image"], pixels)
-    x = begin(x, widths[0], large)  # (B, 32, 32, 16); a quarter of the side if large
+    x = stem_layers(x, widths[0], large)  # (B, 32, 32, 16); a quarter of the side if large
     options = {
         "bottleneck": bottleneck,
         "stride_in": stride_in,

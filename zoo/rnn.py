@@ -81,7 +81,10 @@ class Recurrence(keras.layers.Layer):
             self.bias = self.add_weight((width,), "zeros", name="bias")
 
     def call(self, inputs, real):
-        """Outputs of every step in float32; at padding the last real output is repeated.
+        """Outputs of every step in float32.
+
+        At padding the output is that of the previous step of the loop, which runs from the end if
+        `backward`, or 0 if there is none.
 
         Args:
             inputs: (B, T, gates * units).

@@ -13,7 +13,7 @@ from scipy import sparse
 from zoo.spec import DataSpec
 
 _SCALE = 0.1  # of the linear word scores in the network, so that fitted weights move slowly
-_SHARES = (0.5, 1.0, 2.0, 4.0)  # of words in the linear model: SMS spam takes 4, art titles 1
+_WORD_WEIGHTS = (0.5, 1.0, 2.0, 4.0)  # in the linear model: SMS spam takes 4, art titles 1
 _HELD_OUT = 5  # one row in five is held out to choose between them
 
 
@@ -64,7 +64,7 @@ def fit_beside(
     """
     held_out = np.arange(len(y)) % _HELD_OUT == _HELD_OUT - 1
     losses = {}
-    for weight in _SHARES:
+    for weight in _WORD_WEIGHTS:
         features = sparse.hstack([x, weight * words], "csr")
         kernel, bias = fit(features[~held_out], y[~held_out], outputs)
         losses[weight] = _loss(features[held_out] @ kernel + bias, y[held_out])

@@ -30,18 +30,18 @@ def test_run_gives_the_same_bits_for_the_same_seed_alone(tmp_path):
 @pytest.mark.usefixtures("_fake_data", "_unchecked_export")
 def test_run_keeps_the_mode_that_it_began_in(tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(precision, "refuse_chance", lambda: asked.append(True))
+    monkeypatch.setattr(precision, "require_determinism", lambda: asked.append(True))
     run.run(tiny_settings("mlp_binary", tmp_path, deterministic=True))
     assert asked
     with pytest.raises(errors.ArtefactError, match="deterministic True -> False"):
         run.run(tiny_settings("mlp_binary", tmp_path))
 
 
-def test_refuse_chance_lets_tensorflow_refuse():
+def test_require_determinism_lets_tensorflow_refuse():
     program = (
         "import tensorflow as tf\n"
         "from trainers.devices import precision\n"
-        "precision.refuse_chance()\n"
+        "precision.require_determinism()\n"
         "tf.random.normal([2])\n"
     )
     done = run_python("-c", program, check=False)

@@ -29,7 +29,8 @@ def ask(folder, report, raw: dict) -> dict:
     """The export's answers to raw columns, where neither our packages nor keras can be imported."""
     texts = {name: c.astype(object) for name, c in raw.items() if c.dtype.kind == "S"}
     exported = folder / "run" / report["export"]
-    return compare.elsewhere(exported, {"serving_default": {**raw, **texts}})["serving_default"]
+    answers = compare.run_in_new_process(exported, {"serving_default": {**raw, **texts}})
+    return answers["serving_default"]
 
 
 def churned(random, number: int):

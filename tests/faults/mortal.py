@@ -28,7 +28,7 @@ MOMENTS = {  # of `fit`: method of callbacks, steps taken by then
     "last of an epoch": ("on_train_batch_end", EPOCH),
     "validation": ("on_test_batch_end", EPOCH),
 }
-FUNCTIONS = {"export": (compare, "elsewhere"), "evaluation": (evaluate, "evaluate")}
+FUNCTIONS = {"export": (compare, "run_in_new_process"), "evaluation": (evaluate, "evaluate")}
 
 
 def come(kind: str) -> None:

@@ -68,7 +68,10 @@ MOMENTS = {
     "after a validation": (("on_epoch_end",), (STEPS, True)),
     "after the last step": (("on_train_end",), (2 * STEPS, True)),
 }
-FUNCTIONS = {"in the export": (compare, "elsewhere"), "after the export": (evaluate, "evaluate")}
+FUNCTIONS = {
+    "in the export": (compare, "run_in_new_process"),
+    "after the export": (evaluate, "evaluate"),
+}
 
 
 @pytest.mark.parametrize(

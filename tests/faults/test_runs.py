@@ -91,7 +91,7 @@ class Stop(BaseException):
     ("owner", "name", "before"),
     [
         (tf.saved_model, "save", False),  # all of TensorFlow's files are there
-        (compare, "elsewhere", True),
+        (compare, "run_in_new_process", True),
         (json, "dumps", True),  # assets.extra is there
         (os, "fsync", True),
         (os, "rename", True),

@@ -103,7 +103,7 @@ def test_a_block_is_what_numpy_makes_of_it(module, strides):
     size = 5 if module is efficientnet_lite else 3
     inputs = keras.Input((8, 8, 4))
     options = {"size": size} if module is efficientnet_lite else {}
-    block = module.block(inputs, 4, strides=strides, widened=3, name="block2", **options)
+    block = module.block(inputs, 4, strides=strides, expansion=3, name="block2", **options)
     model = keras.Model(inputs, block)
     epsilon = {efficientnet_lite: 1e-3, mobilenet_v2: 1.001e-5}[module]
     for variable in model.weights:

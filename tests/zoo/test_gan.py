@@ -108,12 +108,12 @@ def test_the_mean_squared_slope_is_the_squared_gradient():
     assert np.mean(model(x)[:, 1]) == pytest.approx(float(squared), rel=0.1)
 
 
-def test_turning_keeps_the_value_and_scales_the_gradient():
+def test_reverse_gradient_keeps_the_value_and_scales_the_gradient():
     x = tf.constant(RANDOM.normal(size=(2, 1, 1, 3)).astype(np.float32))
     factor = tf.constant([np.exp(10.0), 0.5], tf.float32)
     with tf.GradientTape() as tape:
         tape.watch(x)
-        value = gan.turned(x, factor)
+        value = gan.reverse_gradient(x, factor)
         loss = tf.reduce_sum(3.0 * value)
     np.testing.assert_array_equal(value, x)
     expected = np.broadcast_to(-3.0 * factor.numpy()[:, None, None, None], x.shape)

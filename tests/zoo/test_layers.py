@@ -5,25 +5,25 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from zoo.layers import Bias, attention, gather, local_response, positions_of, turn
+from zoo.layers import Bias, attention, gather, local_response, positions_of, rotate
 
 
 def test_rotary_products_depend_on_the_distance_alone():
-    """And each pair of numbers is turned by its own angle, by hand."""
+    """And each pair of numbers is rotated by its own angle, by hand."""
     random = np.random.default_rng(0)
     one, other = random.normal(size=(2, 8)).astype(np.float32)
     query, key = (np.tile(v, (1, 1, 9, 1)) for v in (one, other))
-    products = np.einsum("bhqd,bhkd->qk", turn(query), turn(key))
+    products = np.einsum("bhqd,bhkd->qk", rotate(query), rotate(key))
     for distance in range(-8, 9):
         diagonal = np.diagonal(products, distance)
         np.testing.assert_allclose(diagonal, diagonal[0], rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(products[0, 0], one @ other, rtol=1e-5)
-    turned = keras.ops.convert_to_numpy(turn(query))[0, 0]
+    rotated = keras.ops.convert_to_numpy(rotate(query))[0, 0]
     for i, frequency in enumerate(1 / 10_000 ** (np.arange(4) / 4)):
-        # Numbers i and i + 4 as one complex number, turned by position times frequency.
+        # Numbers i and i + 4 as one complex number, rotated by position times frequency.
         expected = (one[i] + 1j * one[i + 4]) * np.exp(1j * frequency * np.arange(9))
-        np.testing.assert_allclose(turned[:, i], expected.real, rtol=1e-4, atol=1e-5)
-        np.testing.assert_allclose(turned[:, i + 4], expected.imag, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(rotated[:, i], expected.real, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(rotated[:, i + 4], expected.imag, rtol=1e-4, atol=1e-5)
 
 
 def test_gather_takes_each_rows_own_positions_in_a_model_of_any_length():

@@ -64,7 +64,7 @@ _LIMITS = {
     **dict.fromkeys(("initial_accumulator_value", "adam_lr_ratio", "clip_threshold"), (0, None)),
     "ns_steps": (1, 101),
 }
-# Arguments that have a flag of their own, for every optimizer or for those of `_WITH_MOMENTUM`.
+# Arguments that have a flag of their own, for every optimizer or for those of WITH_MOMENTUM.
 OWN_FLAGS = {
     "learning_rate": "--learning_rate",
     "weight_decay": "--weight_decay",

@@ -1,6 +1,6 @@
 """Batch size and number of epochs by the number of rows, where a recipe has 0.
 
-Sixty epochs at batch 128 are 120 updates for 230 rows: small tables need small batches and many
+Sixty epochs at batch 128 are 60 updates for 230 rows: small tables need small batches and many
 epochs, from which early stopping and the lowest held-out loss choose.
 """
 

@@ -19,7 +19,7 @@ It refuses versions of Keras that it was not tested with. What is replaced, and 
   end: 3 % after 3 400 steps at 0.999, enough to spoil a model. `since_the_first_step` weighs all
   steps by the decay alone, as in Adam's moments (Kingma and Ba 2015, section 3).
 * Adafactor gives the row and column sums of all kernels the same names, but checkpoints identify
-  variables by path. `name_apart` numbers them.
+  variables by path. `number_duplicate_paths` numbers them.
 
 tests/trainers/devices/test_keras_patches.py has a test for each that fails once Keras has fixed it.
 """
@@ -30,16 +30,16 @@ from collections.abc import Iterator
 import keras
 import tensorflow as tf
 
-_TRIED = ("3.15", "3.16")
+_TESTED_VERSIONS = ("3.15", "3.16")
 _SEED_STRIDE = 0x3C6EF372  # between the seeds of two replicas: far more than a run has steps
 
 
 def check_version(version: str) -> None:
     """RuntimeError for a version of Keras whose private code may differ."""
-    if not version.startswith(_TRIED):
+    if not version.startswith(_TESTED_VERSIONS):
         raise RuntimeError(
-            f"trainers.devices.keras_patches was tried with Keras {' and '.join(_TRIED)}, "
-            f"received {version}: install one of these"
+            "trainers.devices.keras_patches was tried with Keras "
+            f"{' and '.join(_TESTED_VERSIONS)}, received {version}: install one of these"
         )
 
 
@@ -129,7 +129,7 @@ def accumulators_of(optimizer: keras.optimizers.Adagrad) -> list[keras.Variable]
     return optimizer._accumulators
 
 
-def name_apart(optimizer: keras.optimizers.Optimizer) -> None:
+def number_duplicate_paths(optimizer: keras.optimizers.Optimizer) -> None:
     """Numbers the paths that variables of a built optimizer share."""
     count = collections.Counter()
     for variable in optimizer.variables:

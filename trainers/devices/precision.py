@@ -14,15 +14,15 @@ import tensorflow as tf
 _PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "tensorboard", "numpy", "protobuf")
 
 
-def choose_precision(asked: str) -> tuple[str, str]:
+def choose_precision(requested: str) -> tuple[str, str]:
     """The precision for this machine and why: 'float32', 'bfloat16' or 'float16'.
 
     'auto' is bfloat16 where the processor multiplies it natively (twice as fast or more in the
     convolutions of this zoo, BUILD_NOTES.md), float32 elsewhere. Weights, logits and loss are
     always float32.
     """
-    if asked != "auto":
-        return asked, "requested"
+    if requested != "auto":
+        return requested, "requested"
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
         details = tf.config.experimental.get_device_details(gpus[0])
@@ -54,7 +54,7 @@ def exact_float32() -> Iterator[None]:
         tf.config.experimental.enable_tensor_float_32_execution(before)
 
 
-def refuse_chance() -> None:
+def require_determinism() -> None:
     """From here on an operation without a deterministic kernel raises, in the whole process."""
     tf.config.experimental.enable_op_determinism()
 

@@ -187,7 +187,7 @@ def _trained(
     fitted: Callable,
 ) -> Answers:
     """The answers of the solved model, or of the recipe with the lowest validation loss."""
-    own = _own(baseline, prepared)
+    own = _prepared_for(baseline, prepared)
     smalls = [small_settings(baseline, name, settings, own, folder) for name in baseline.recipes]
     optimum = solved.weights(smalls[0], own) if baseline.model == "linear" else None
     tried = []
@@ -199,7 +199,7 @@ def _trained(
     return Answers(baseline.key, baseline.name, baseline.meaning, outputs)
 
 
-def _own(baseline: Baseline, prepared: Prepared) -> Prepared:
+def _prepared_for(baseline: Baseline, prepared: Prepared) -> Prepared:
     """The data as the baseline takes it: its input form, no augmentation, not too many rows."""
     form = zoo.describe(baseline.model).inputs or next(iter(prepared.pipeline.forms))
     own = prepared.replace(augment=None, mix=None)
@@ -212,11 +212,11 @@ def _own(baseline: Baseline, prepared: Prepared) -> Prepared:
         own = prepare(pipeline, schema, prepared.rows, form=form, state=prepared.state)
     most = _STEPS * _LARGEST_BATCH
     if own.rows["train"].num_rows > most:
-        own = own.replace(rows={**own.rows, "train": _fewer(own.rows["train"], most)})
+        own = own.replace(rows={**own.rows, "train": _subsample(own.rows["train"], most)})
     return own
 
 
-def _fewer(rows: Rows, number: int) -> Rows:
+def _subsample(rows: Rows, number: int) -> Rows:
     """A number of evenly spaced rows."""
     index = np.linspace(0, rows.num_rows - 1, number).astype(np.int64)
     return subset(rows, index, f"{rows.identity}/{number}")

@@ -56,8 +56,8 @@ class Seen(NamedTuple):
 def shown(generate: Callable, num_classes: int) -> dict[str, np.ndarray]:
     """`image` (classes, 10, H, W, C) uint8 of the first classes, and `label` (classes,)."""
     classes = np.arange(min(num_classes, CLASSES))
-    asked = np.repeat(classes, PER_CLASS)
-    made = np.concatenate(list(_made(generate, np.arange(len(asked)), asked)))
+    labels = np.repeat(classes, PER_CLASS)
+    made = np.concatenate(list(_made(generate, np.arange(len(labels)), labels)))
     return {"image": made.reshape(len(classes), PER_CLASS, *made.shape[1:]), "label": classes}
 
 
@@ -228,11 +228,11 @@ def _made(generate: Callable, seeds: np.ndarray, classes: np.ndarray) -> Iterato
     """Generated images, batch by batch: (B, H, W, C) uint8."""
     for first in range(0, len(seeds), _ROWS):
         part = slice(first, first + _ROWS)
-        asked = {
+        arguments = {
             "seed": tf.constant(seeds[part], tf.int64),
             "label": tf.constant(classes[part], tf.int64),
         }
-        yield generate(**asked)["image"].numpy()
+        yield generate(**arguments)["image"].numpy()
 
 
 def _real(rows: Rows, index: np.ndarray, judge: Judge) -> tuple[Seen, np.ndarray]:

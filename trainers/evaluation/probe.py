@@ -19,7 +19,8 @@ from trainers.devices.precision import exact_float32
 from trainers.store import saved_model
 from trainers.store.finished import SPLITS
 
-# Wu et al. 2018, arXiv 1805.01978, section 3.4; C. He et al. and others use the same numbers.
+# Weighted neighbours of Wu et al. 2018, arXiv 1805.01978, section 3.4. Numbers of their code for
+# CIFAR-10 and of the demo of MoCo (K. He et al. 2020); for ImageNet the paper has 0.07.
 _NEIGHBOURS, _TEMPERATURE = 200, 0.1
 _PENALTIES = (0.01, 0.1, 1.0)  # scikit-learn's C; validation chooses one
 _MOST = 50_000  # training rows whose features are computed
@@ -55,10 +56,10 @@ def probe(exported: pathlib.Path, settings: Settings, prepared: Prepared) -> dic
         return tuple(map(np.concatenate, zip(*parts, strict=True)))
 
     with exact_float32():
-        train, asked = labelled("train"), {split: labelled(split) for split in SPLITS}
-    fitted = {"knn": neighbours(*train), "linear": linear(*train, *asked["validation"])}
+        train, held_out = labelled("train"), {split: labelled(split) for split in SPLITS}
+    fitted = {"knn": neighbours(*train), "linear": linear(*train, *held_out["validation"])}
     scores = {
-        split: {name: float(one.score(*asked[split])) for name, one in fitted.items()}
+        split: {name: float(one.score(*held_out[split])) for name, one in fitted.items()}
         for split in SPLITS
     }
     return {"rows": len(known["train"]), "neighbours": fitted["knn"].n_neighbors, **scores}

@@ -1,4 +1,7 @@
-"""Statistics of predictions besides their metrics: intervals, calibration, mistakes. NumPy only."""
+"""Statistics of predictions besides their metrics: intervals, calibration, mistakes.
+
+NumPy and SciPy only.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple

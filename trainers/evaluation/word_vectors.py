@@ -79,12 +79,12 @@ def analogies(words: Sequence[str], vectors: np.ndarray) -> list[Answered]:
     return results
 
 
-def _right(unit: np.ndarray, asked: np.ndarray) -> np.ndarray:
+def _right(unit: np.ndarray, questions: np.ndarray) -> np.ndarray:
     """Which of the analogies (n, 4) are right: (n,) bool."""
-    a, b, c, d = asked.T
+    a, b, c, d = questions.T
     score = _unit(unit[b] - unit[a] + unit[c]) @ unit.T
     for given in (a, b, c):
-        score[np.arange(len(asked)), given] = -np.inf
+        score[np.arange(len(questions)), given] = -np.inf
     return score.argmax(axis=1) == d
 
 

@@ -197,16 +197,16 @@ def _labels(values: Sequence[float]) -> list[str]:
     largest = max(map(abs, values))
     for size, unit, letter in ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k")):
         if largest >= size:
-            shown = _told_apart([value / unit for value in values])
+            shown = _distinct_labels([value / unit for value in values])
             return [f"{text}{letter}" if text != "0" else "0" for text in shown]
-    shown = _told_apart(values)
+    shown = _distinct_labels(values)
     if any("e" in text for text in shown):
         return shown
     decimals = max(len(text.partition(".")[2]) for text in shown)
     return [f"{value:.{decimals}f}" for value in values]
 
 
-def _told_apart(values: Sequence[float]) -> list[str]:
+def _distinct_labels(values: Sequence[float]) -> list[str]:
     """Numbers in six digits, or in as many more as they need to differ."""
     shown = []
     for digits in range(6, 17):

@@ -17,7 +17,7 @@ _LEVELS = 1  # of 255: pixels are rounded from numbers with this tolerance
 # Run where neither our packages nor keras can be imported, as on a server. Keys are
 # <signature>/<argument> and <signature>/<output>. Other packages are found where this process finds
 # them: `-I` alone would ignore those of `pip install --user`.
-_STRANGER = """
+_SCRIPT = """
 import sys
 sys.path[:] = sys.argv[4:]
 for name in ("zoo", "pipelines", "trainers", "keras", "tensorflow_datasets"):
@@ -47,7 +47,9 @@ np.savez(sys.argv[3], **answers)
 Answers = Mapping[str, Mapping[str, np.ndarray]]  # signature -> name -> array
 
 
-def elsewhere(exported: pathlib.Path, arguments: Answers) -> dict[str, dict[str, np.ndarray]]:
+def run_in_new_process(
+    exported: pathlib.Path, arguments: Answers
+) -> dict[str, dict[str, np.ndarray]]:
     """What the signatures of a SavedModel return in a process that has only TensorFlow.
 
     Args:
@@ -61,7 +63,7 @@ def elsewhere(exported: pathlib.Path, arguments: Answers) -> dict[str, dict[str,
         np.savez(asked, **{key: _storable(value) for key, value in _flat(arguments).items()})
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
         environment |= {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
-        command = [sys.executable, "-I", "-c", _STRANGER, name, str(asked), str(answered)]
+        command = [sys.executable, "-I", "-c", _SCRIPT, name, str(asked), str(answered)]
         command += [os.path.abspath(path) for path in sys.path if path]
         done = subprocess.run(
             command, cwd=folder, env=environment, capture_output=True, text=True, check=False

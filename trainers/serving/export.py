@@ -162,7 +162,7 @@ def publish(
         tf.saved_model.save(archive, str(temporary), signatures=functions)
         expected = _answers(functions, arguments)
         exact = [name for name, one in signatures.items() if one.exact]
-        compare.check_equal(expected, compare.elsewhere(temporary, arguments), exact)
+        compare.check_equal(expected, compare.run_in_new_process(temporary, arguments), exact)
         _describe(temporary, signatures, arguments, expected, facts)
         saved_model.seal(temporary)
         # Only the owner can read mkdtemp's folders; a server runs as another user.

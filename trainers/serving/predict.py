@@ -60,7 +60,7 @@ def predict(
     try:
         for batch in _batches(export, files):
             raw = _raw(export, batch)
-            outputs = _asked(export, batch, raw)
+            outputs = _outputs(export, batch, raw)
             rows += len(batch.where)
             if export.faults is not None and np.any(outputs.get("unknown", 0)):
                 _add(counts, export, batch, raw)
@@ -70,7 +70,7 @@ def predict(
             _LOG.warning(line)
 
 
-def _asked(export: _Export, batch: Batch, raw: Mapping[str, tf.Tensor]) -> dict[str, np.ndarray]:
+def _outputs(export: _Export, batch: Batch, raw: Mapping[str, tf.Tensor]) -> dict[str, np.ndarray]:
     """The outputs. UsageError: the model refuses a value, as a generator does an unknown class."""
     try:
         return {name: value.numpy() for name, value in export.serve(**raw).items()}

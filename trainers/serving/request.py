@@ -104,8 +104,8 @@ def _parsed(path: pathlib.Path, signature: str) -> list[Any]:
     if not parsed["instances"]:
         raise UsageError(f"{path} is not a request: it has no instances")
     if parsed.get("signature_name", signature) != signature:
-        asked = _brief(parsed["signature_name"])
-        raise UsageError(f"{path} names the signature {asked}, expected {signature!r}")
+        received = _brief(parsed["signature_name"])
+        raise UsageError(f"{path} names the signature {received}, expected {signature!r}")
     return parsed["instances"]
 
 

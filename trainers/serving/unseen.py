@@ -20,7 +20,7 @@ class Count(NamedTuple):
 
     number: int
     example: str  # the first of them
-    where: str  # the place of `example`: file and line, or row
+    where: str  # position of `example`: file and line, or row
 
 
 Counts = dict[tuple[str, str], Count]  # by column and fault, in the order of their occurrence
@@ -28,19 +28,19 @@ Counts = dict[tuple[str, str], Count]  # by column and fault, in the order of th
 
 def add(
     counts: Counts,
-    found: Mapping[str, np.ndarray],
+    masks: Mapping[str, np.ndarray],
     columns: Mapping[str, Sequence[Any]],
     where: Sequence[str],
 ) -> None:
     """Adds the values of a batch.
 
     Args:
-        found: which values have each of FAULTS: (B, columns) bool.
+        masks: which values have each of FAULTS: (B, columns) bool.
         columns: (B,) values each, in the same order.
         where: file and line, or row number, of each row.
     """
     for fault in FAULTS:
-        for (name, values), wrong in zip(columns.items(), found[fault].T, strict=True):
+        for (name, values), wrong in zip(columns.items(), masks[fault].T, strict=True):
             number = int(wrong.sum())
             if number:
                 first = int(wrong.argmax())

@@ -40,12 +40,12 @@ def signatures(words, table: Callable[[], tf.Tensor], first: Callable) -> dict[s
             "cosine": tf.where(valid, cosine, 0.0),
         }
 
-    def asked(batch: Batch) -> dict[str, tf.Tensor]:
+    def arguments(batch: Batch) -> dict[str, tf.Tensor]:
         return {"word": words.texts_of(first(batch.inputs))}
 
-    embedding = Signature(embed, _WORD, asked)
+    embedding = Signature(embed, _WORD, arguments)
     return {
         "serving_default": embedding,
         "embed": embedding,
-        "neighbours": Signature(neighbours, _WORD, asked),
+        "neighbours": Signature(neighbours, _WORD, arguments),
     }

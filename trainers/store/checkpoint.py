@@ -87,7 +87,7 @@ def save(folder: pathlib.Path, checkpoint: Checkpoint, *, best_step: int | None)
         OSError: disk full, not writable or gone; the earlier checkpoints are untouched.
     """
     final = _path(folder, checkpoint.step)
-    temporary = files.aside(final)
+    temporary = files.temporary_path(final)
     try:
         temporary.mkdir()
         # NumPy reads bfloat16 back as raw bytes: it is stored as integers, its type in meta.json.
@@ -104,7 +104,7 @@ def save(folder: pathlib.Path, checkpoint: Checkpoint, *, best_step: int | None)
         text = json.dumps({**meta, "meta_sha256": _digest(meta)}, indent=1)
         files.replace_whole(temporary / "meta.json", text.encode())
         files.sync(temporary)
-        _put(temporary, final)
+        _rename_into_place(temporary, final)
     except OSError:
         with contextlib.suppress(OSError):
             files.remove(temporary)
@@ -186,10 +186,10 @@ def load_newest(folder: pathlib.Path) -> Checkpoint | None:
     return None
 
 
-def set_aside(folder: pathlib.Path, *, after: int) -> None:
+def mark_damaged(folder: pathlib.Path, *, after: int) -> None:
     """Renames the checkpoints of later steps, which were found damaged, so that none counts.
 
-    Otherwise they would be two of "the last two", and a new one would be removed as it is saved.
+    Otherwise the last of `steps` would be one of them until the next save, which removes them.
     """
     for step in reversed(steps(folder)):
         if step > after:
@@ -254,7 +254,7 @@ def _replaced(final: pathlib.Path) -> pathlib.Path:
     return final.with_name(f"{_REPLACED}{final.name}")
 
 
-def _put(temporary: pathlib.Path, final: pathlib.Path) -> None:
+def _rename_into_place(temporary: pathlib.Path, final: pathlib.Path) -> None:
     """Gives a checkpoint its name; an older one of the same step is removed only afterwards."""
     replaced, again = _replaced(final), final.exists()
     if again:
@@ -272,7 +272,7 @@ def _put(temporary: pathlib.Path, final: pathlib.Path) -> None:
 
 def _remove(path: pathlib.Path) -> None:
     """Renames a checkpoint, then removes it: if the process is killed, no part of it counts."""
-    removed = files.aside(path)
+    removed = files.temporary_path(path)
     os.rename(path, removed)
     files.remove(removed)
 

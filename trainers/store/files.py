@@ -15,13 +15,13 @@ import numpy as np
 
 from trainers.errors import ArtefactError
 
-_ASIDE = ".writing-"
+_TEMPORARY = ".writing-"
 _NOT_PLAIN = (errno.ELOOP, errno.ENXIO, errno.EISDIR)  # opening a link, a socket, a folder
 
 
-def aside(path: pathlib.Path) -> pathlib.Path:
+def temporary_path(path: pathlib.Path) -> pathlib.Path:
     """A random name in the folder of `path`, for a file that is renamed once it is written."""
-    return path.with_name(f"{_ASIDE}{secrets.token_hex(8)}")
+    return path.with_name(f"{_TEMPORARY}{secrets.token_hex(8)}")
 
 
 def replace_whole(path: pathlib.Path, content: bytes | Callable[[BinaryIO], object]) -> None:
@@ -33,7 +33,7 @@ def replace_whole(path: pathlib.Path, content: bytes | Callable[[BinaryIO], obje
     Raises:
         OSError: disk full or not writable; an earlier file at `path` is unchanged.
     """
-    new = aside(path)
+    new = temporary_path(path)
     # O_EXCL refuses anything that already has this name, also a link.
     handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
     try:
@@ -53,7 +53,7 @@ def replace_whole(path: pathlib.Path, content: bytes | Callable[[BinaryIO], obje
 
 def unfinished(folder: pathlib.Path) -> list[pathlib.Path]:
     """Files and folders that a killed process has left half written in this folder."""
-    return sorted(folder.glob(f"{_ASIDE}*"))
+    return sorted(folder.glob(f"{_TEMPORARY}*"))
 
 
 def clear(folder: pathlib.Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from trainers.errors import signalled
 from trainers.store import files
-from trainers.training.callbacks.signals import answered
+from trainers.training.callbacks.signals import stop_signals
 
 
 class Ended(NamedTuple):
@@ -37,7 +37,7 @@ def run(flags: Sequence[str], log: pathlib.Path) -> Ended:
         if child is not None:
             child.send_signal(number)
 
-    earlier = {number: signal.signal(number, pass_on) for number in answered()}
+    earlier = {number: signal.signal(number, pass_on) for number in stop_signals()}
     try:
         with files.open_plain(log) as output:
             start = output.seek(0, os.SEEK_END)

@@ -59,18 +59,18 @@ def over(pipeline, schema, *, temperature, width, **views):
     return pipeline, schema._replace(target=None, class_names=(), outputs=width)
 
 
-def over_features(found: keras.KerasTensor, prepared) -> keras.KerasTensor:
+def over_features(inputs: keras.KerasTensor, prepared) -> keras.KerasTensor:
     """Projections of both views of each row: features (2 B, features) to (B, 2, width).
 
     A hidden layer as wide as the features, as published (section 2.1).
     """
     width = prepared.schema.outputs
-    x = keras.layers.Dense(found.shape[-1], "relu", name="projection1")(found)
+    x = keras.layers.Dense(inputs.shape[-1], "relu", name="projection1")(inputs)
     x = keras.layers.Dense(width, dtype="float32", name="projection2")(x)
     return ops.reshape(x, (-1, 2, width))
 
 
-class Compared(keras.losses.Loss):
+class NTXent(keras.losses.Loss):
     """How hard it is to tell a row's other view from the views of all other rows (NT-Xent).
 
     The cross-entropy of a softmax over the cosines, divided by the temperature, between a view and
@@ -140,14 +140,14 @@ def directions(projections: tf.Tensor) -> tf.Tensor:
 
 def loss(prepared) -> keras.losses.Loss:
     """NT-Xent of projections (B, 2, width), one value for each row."""
-    return Compared(prepared.pipeline.task_options["temperature"], reduction=None)
+    return NTXent(prepared.pipeline.task_options["temperature"], reduction=None)
 
 
 def metrics(prepared) -> list[keras.metrics.Metric]:
     """How often a view is nearest to the other one of its row, and how evenly views spread."""
 
     def accuracy(y, projections):
-        return _found(y, projections, prepared.pipeline.task_options["temperature"])
+        return _row_accuracy(y, projections, prepared.pipeline.task_options["temperature"])
 
     return [
         keras.metrics.MeanMetricWrapper(accuracy, name="accuracy"),
@@ -169,7 +169,7 @@ def signatures(entry, hparams, model, prepared) -> dict[str, Signature]:
         return {
             "projections": projections,
             "losses": _by_row(losses),
-            "right": _found(row, projections, temperature),
+            "right": _row_accuracy(row, projections, temperature),
             "direction": directions(projections),
         }
 
@@ -200,7 +200,7 @@ def measured(answers, target) -> statistics.Statistics:
     return statistics.Statistics(columns, np.zeros(len(columns), np.int64), of)
 
 
-def _found(y, projections, temperature: float) -> tf.Tensor:
+def _row_accuracy(y, projections, temperature: float) -> tf.Tensor:
     """The fraction of each row's views whose nearest view is the other one: (B,).
 
     0 where there is no other row to compare with.

@@ -47,7 +47,7 @@ def load(settings: Settings, folder: pathlib.Path | None) -> Prepared:
         else stored
     )
     prepared = prepare(pipeline, schema, rows, form=form, state=state)
-    _say_what_is_left_out(settings, schema, prepared)
+    _log_unused_columns(settings, schema, prepared)
     # The number of outputs is known only now: top_5_accuracy needs more than five.
     _check_monitor(
         settings, prepared, [m.name for m in measures(tasks.get(prepared.task), prepared)]
@@ -63,7 +63,7 @@ def load(settings: Settings, folder: pathlib.Path | None) -> Prepared:
     return prepared
 
 
-def _say_what_is_left_out(settings: Settings, schema: Schema, prepared: Prepared) -> None:
+def _log_unused_columns(settings: Settings, schema: Schema, prepared: Prepared) -> None:
     left = [shown(name, 60) for name in schema.raw if name not in prepared.raw]
     if left:
         takes = "the run began without" if settings.model == "tabular" else "--model=tabular takes"

@@ -60,7 +60,7 @@ def fit(
         begin = start(model, run)
         progress = begin.meta["progress"]
         if not model.trainable_variables:
-            return _as_it_is(begin, model, run)
+            return _save_untrained(begin, model, run)
         again = len(rollbacks) - len(progress["rollbacks"])
         if again > 0:
             progress |= {
@@ -87,7 +87,7 @@ def fit(
             )
 
 
-def _as_it_is(begin: Checkpoint, model: TrainedModel, run: Run) -> dict[str, Any]:
+def _save_untrained(begin: Checkpoint, model: TrainedModel, run: Run) -> dict[str, Any]:
     """Saves the initial weights as step 0, since every weight is frozen: no step is taken."""
     if not begin.arrays:
         _LOG.info("every weight is frozen: the initial weights are tested and exported as they are")
@@ -120,7 +120,7 @@ def _fit_from(
     monitor = Monitor(run, step=begin.step, validated=progress["validated"], epoch_steps=steps)
     averaged = [AveragedWeights()] if settings.recipe.ema else []
     warn_if_short(settings.recipe.ema, steps * settings.recipe.epochs)
-    with signals.noted() as request:
+    with signals.defer_signals() as request:
         more = {"epoch_steps": steps, "averaged": averaged, "began": began}
         saver = Saver(run, begin, request, monitor.flush, **more)
         try:
@@ -138,7 +138,7 @@ def _fit_from(
         finally:
             monitor.close()
     if request.number:  # a signal came after the last save
-        raise InterruptedRunError(*request.met("trained to the end"))
+        raise InterruptedRunError(*request.message_and_code("trained to the end"))
     return saver.progress
 
 

@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 
 from trainers.tasks.registry import Task
-from trainers.training.model import unchanged
+from trainers.training.model import identity
 
 
 def combined(model: keras.Model, task: Task) -> keras.Model:
@@ -24,7 +24,7 @@ def combined(model: keras.Model, task: Task) -> keras.Model:
 
 def trained(task: Task, loss: Callable, output: keras.KerasTensor) -> tuple[Callable, Callable]:
     """The loss (y, outputs, weight) for this output, and the function (outputs) -> answer."""
-    return (loss_of(loss), task.combine) if _has_members(task, output) else (loss, unchanged)
+    return (loss_of(loss), task.combine) if _has_members(task, output) else (loss, identity)
 
 
 def loss_of(loss: Callable) -> Callable:

@@ -14,7 +14,7 @@ from trainers.training import loss_scale
 from trainers.ways.way import Way
 
 
-def unchanged(outputs):
+def identity(outputs):
     """The outputs themselves: the default answer of a model."""
     return outputs
 
@@ -27,7 +27,7 @@ class Objective:
     metrics: Sequence[keras.metrics.Metric]  # of (y, answer), weighted; the first is the loss
     batch_size: int  # of the update, over all replicas
     elements: int  # losses per example: 1, or the full length of a sequence
-    answer: Callable = unchanged  # (outputs) -> what the metrics take
+    answer: Callable = identity  # (outputs) -> what the metrics take
     reduction: str = "mean"  # over elements of the batch, or "sum"
     clip_norm: float = 0.0  # largest global norm of the gradients; 0: no clipping
     keep_rows: bool = False  # gradients of embeddings stay sparse (tf.IndexedSlices)

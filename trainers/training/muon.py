@@ -39,8 +39,9 @@ def orthogonalised(matrix, coefficients: tuple[float, float, float], steps: int)
 class MuonSGD(keras.optimizers.SGD):
     """Muon for the kernels of convolutions, SGD with Nesterov momentum for all other variables.
 
-    A kernel moves by the learning rate times its own norm and keeps that norm: before a
-    normalisation only its direction matters. Weight decay shortens it without turning it.
+    An update moves a kernel by the learning rate times its norm and keeps the norm: before a
+    normalisation only the direction matters. Weight decay, which is no part of the update, shortens
+    a kernel without turning it.
 
     Args:
         muon_momentum: for the kernels; `momentum` is SGD's.

@@ -181,7 +181,7 @@ def build_variables(optimizer, variables: Sequence, lr_scale: Sequence[tuple[str
     scaled = [v for v, factor in zip(variables, factors, strict=True) if factor != 1]
     optimizer.exclude_from_weight_decay([*scaled, *(v for v in variables if len(v.shape) < 2)])
     whole.build(variables)
-    keras_patches.name_apart(optimizer)
+    keras_patches.number_duplicate_paths(optimizer)
     if isinstance(optimizer, keras.optimizers.Adagrad):
         optimizer.update_step = _adagrad_by_row(optimizer)
     if not scaled:

@@ -78,8 +78,8 @@ def run(
     """
     started = time.perf_counter() if started is None else started
     if settings.deterministic:
-        precision.refuse_chance()
-    with signals.raised(), data_errors(), claim(settings.run_dir) as folder:
+        precision.require_determinism()
+    with signals.raise_on_signal(), data_errors(), claim(settings.run_dir) as folder:
         settings = run_folder.with_recorded_sizes(folder, settings)
         _choose_devices(settings)  # before any tensor exists
         _check_identity(folder, settings)

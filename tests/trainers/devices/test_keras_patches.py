@@ -68,7 +68,7 @@ def test_variables_of_adafactor_are_still_called_alike():
     _, optimizer = built(keras.optimizers.Adafactor(0.1))
     before = [variable.path for variable in optimizer.variables]
     assert len(set(before)) < len(before)
-    keras_patches.name_apart(optimizer)
+    keras_patches.number_duplicate_paths(optimizer)
     assert len({variable.path for variable in optimizer.variables}) == len(before)
 
 

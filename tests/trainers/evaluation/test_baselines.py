@@ -119,7 +119,7 @@ def test_a_baseline_gets_no_augmentation_and_not_too_many_rows(monkeypatch):
         augment=lambda raw, target, keys: (raw, target), mix=lambda *arguments: arguments[:2]
     )
     [baseline] = registry.get("binary").baselines
-    own = baselines._own(baseline, prepared)
+    own = baselines._prepared_for(baseline, prepared)
     assert own.pipeline.augment is own.pipeline.mix is None
     kept = own.rows["train"]
     expected = np.linspace(0, 59, 20).astype(np.int64)

@@ -28,7 +28,7 @@ def exported(tmp_path_factory):
 
 def test_every_signature_is_asked_and_texts_keep_their_zero_bytes(exported):
     x = np.array([1.5, -2.0], np.float32)
-    found = compare.elsewhere(exported, {"double": {"x": x}, "echo": {"text": TEXTS}})
+    found = compare.run_in_new_process(exported, {"double": {"x": x}, "echo": {"text": TEXTS}})
     np.testing.assert_array_equal(found["double"]["double"], [3.0, -4.0])
     assert found["double"]["positive"].tolist() == [True, False]
     assert found["echo"]["text"].tolist() == TEXTS.tolist()
@@ -39,15 +39,15 @@ def test_packages_are_found_where_this_process_finds_them(exported, tmp_path, mo
     """As those of `pip install --user`, where isolated processes do not look."""
     (tmp_path / "only_here.py").touch()
     monkeypatch.syspath_prepend(str(tmp_path))
-    program = compare._STRANGER.replace("import numpy", "import only_here\nimport numpy")
-    monkeypatch.setattr(compare, "_STRANGER", program)
-    found = compare.elsewhere(exported, {"double": {"x": np.ones(1, np.float32)}})
+    program = compare._SCRIPT.replace("import numpy", "import only_here\nimport numpy")
+    monkeypatch.setattr(compare, "_SCRIPT", program)
+    found = compare.run_in_new_process(exported, {"double": {"x": np.ones(1, np.float32)}})
     assert found["double"]["double"].tolist() == [2.0]
 
 
 def test_an_export_that_does_not_load_is_refused(tmp_path):
     with pytest.raises(ArtefactError, match="does not load by itself"):
-        compare.elsewhere(tmp_path, {"double": {"x": np.zeros(1, np.float32)}})
+        compare.run_in_new_process(tmp_path, {"double": {"x": np.zeros(1, np.float32)}})
 
 
 def test_numbers_may_differ_by_their_rounding():

@@ -143,7 +143,7 @@ def test_an_export_that_answers_otherwise_is_not_published(tmp_path, monkeypatch
 
 def test_a_model_that_does_not_load_alone_is_not_published(tmp_path, monkeypatch):
     settings, prepared, model = built("mlp_binary", tmp_path)
-    monkeypatch.setattr(compare, "_STRANGER", compare._STRANGER + "import zoo\n")
+    monkeypatch.setattr(compare, "_SCRIPT", compare._SCRIPT + "import zoo\n")
     with pytest.raises(ArtefactError, match="zoo"):
         exported(settings, prepared, model, tmp_path)
     assert os.listdir(tmp_path / "export" / "mlp_binary") == []

@@ -127,10 +127,10 @@ def test_save_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", synced)
     monkeypatch.setattr(os, "rename", renamed)
     checkpoint.save(tmp_path, make(1), best_step=None)
-    aside = ".writing-"
-    done = [aside if name.startswith(aside) else name for name in done]
+    prefix = ".writing-"
+    done = [prefix if name.startswith(prefix) else name for name in done]
     # State, description, their folder; then its name, and the folder of all checkpoints.
-    assert done == [aside, aside, aside, "renamed", tmp_path.name]
+    assert done == [prefix, prefix, prefix, "renamed", tmp_path.name]
 
 
 def again(step: int, number: int) -> Checkpoint:
@@ -231,13 +231,13 @@ def test_save_of_a_step_again_on_a_failing_disk_leaves_the_earlier_one(
 
 
 def test_damaged_ones_count_no_more_once_a_run_went_on_from_one_before(tmp_path):
-    """Two damaged ones would be "the last two", and every new one removed as it is saved."""
+    """Until the next save they are kept, under names that do not count."""
     save(tmp_path, 10, 20, 30, 40, best_step=10)
     for step in (30, 40):
         flip(tmp_path / f"step-000000{step}" / "state.npz")
     newest = checkpoint.load_newest(tmp_path)
     assert newest.step == 10
-    checkpoint.set_aside(tmp_path, after=newest.step)
+    checkpoint.mark_damaged(tmp_path, after=newest.step)
     assert checkpoint.steps(tmp_path) == [10]
     assert len(os.listdir(tmp_path)) == 3  # until there is a new one
     for step, kept in ((35, [10, 35]), (36, [35, 36])):
@@ -255,14 +255,14 @@ def test_save_keeps_the_new_one_whatever_later_ones_there_are(tmp_path):
     assert checkpoint.steps(tmp_path) == [20, 30]
 
 
-def test_set_aside_that_is_cut_off_hides_no_damage(tmp_path):
+def test_mark_damaged_that_is_cut_off_hides_no_damage(tmp_path):
     save(tmp_path, 1, 2)
     flip(tmp_path / "step-00000002" / "state.npz")
     (tmp_path / ".damaged-step-00000002").mkdir()  # of an earlier time
     with pytest.raises(Died), dying_after(1):
-        checkpoint.set_aside(tmp_path, after=1)
+        checkpoint.mark_damaged(tmp_path, after=1)
     assert checkpoint.load_newest(tmp_path).step == 1
-    checkpoint.set_aside(tmp_path, after=1)
+    checkpoint.mark_damaged(tmp_path, after=1)
     flip(tmp_path / "step-00000001" / "state.npz")
     with pytest.raises(ArtefactError, match="all 1 checkpoints"):
         checkpoint.load_newest(tmp_path)

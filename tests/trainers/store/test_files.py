@@ -54,11 +54,11 @@ def test_replace_whole_refuses_a_link_in_its_way(tmp_path, monkeypatch):
 
 
 def test_unfinished_lists_what_a_killed_process_left(tmp_path):
-    left = files.aside(tmp_path / "a")
+    left = files.temporary_path(tmp_path / "a")
     left.touch()
     (tmp_path / "a").touch()
     assert files.unfinished(tmp_path) == [left]
-    assert files.aside(tmp_path / "a") != left
+    assert files.temporary_path(tmp_path / "a") != left
     assert files.unfinished(tmp_path / "nothing") == []
 
 

@@ -38,7 +38,7 @@ def prepared_of(name: str = "cifar10", **options):
 
 
 def compared(y, views, temperature: float = 1.0):
-    return contrastive.Compared(temperature, reduction=None)(tf.constant(y), tf.constant(views))
+    return contrastive.NTXent(temperature, reduction=None)(tf.constant(y), tf.constant(views))
 
 
 def test_loss_is_the_cross_entropy_of_cosines():
@@ -93,7 +93,7 @@ def test_two_replicas_have_the_loss_and_the_gradients_of_one():
         def part(x, y):
             with tf.GradientTape() as tape:
                 views = tf.tensordot(x, kernel, 1)
-                loss = tf.reduce_sum(contrastive.Compared(0.3, reduction=None)(y, views)) / 6
+                loss = tf.reduce_sum(contrastive.NTXent(0.3, reduction=None)(y, views)) / 6
             gradient = tape.gradient(loss, kernel)
             replica = tf.distribute.get_replica_context()
             return replica.all_reduce("sum", [loss, gradient])

@@ -33,7 +33,7 @@ _FLUSHED = 1.0  # seconds between two flushes of the files
 _PROFILED = (3, 6)  # executions between which a profile is taken: after tracing and warming up
 
 
-def _never_in_the_way(method: Callable) -> Callable:
+def _disable_on_write_error(method: Callable) -> Callable:
     """A full disk ends only the run's logging, with one warning, not the run."""
 
     @functools.wraps(method)
@@ -71,7 +71,7 @@ class Monitor(keras.callbacks.Callback):
         self._lines = None
         self._broken = False
 
-    @_never_in_the_way
+    @_disable_on_write_error
     def on_train_begin(self, logs=None):
         """Removes what a killed process wrote after its last checkpoint; writes the graph."""
         self._lines = _lines_until(self._lines_path, self._first_step, self._validated)
@@ -94,7 +94,7 @@ class Monitor(keras.callbacks.Callback):
         self._since = time.perf_counter()
         self._since_step = self._step
 
-    @_never_in_the_way
+    @_disable_on_write_error
     def on_train_batch_end(self, batch, logs=None):
         """Writes a point: the epoch's means so far, the last execution's loss, rate and speed."""
         position = min(batch + 1, self._epoch_steps)
@@ -119,7 +119,7 @@ class Monitor(keras.callbacks.Callback):
         self._since, self._since_step = now, self._step
         self._write("train", values)
 
-    @_never_in_the_way
+    @_disable_on_write_error
     def on_test_begin(self, logs=None):
         """Writes predictions or samples of the validated weights: the averages, if any."""
         with self._writers["validation"].as_default(step=self._step):
@@ -127,7 +127,7 @@ class Monitor(keras.callbacks.Callback):
             if self._sampler is not None:
                 tf.summary.image("samples", self._sampler()[None])
 
-    @_never_in_the_way
+    @_disable_on_write_error
     def on_epoch_end(self, epoch, logs=None):
         """Writes training and validation metrics under the same names, so that curves overlay."""
         logs = logs or {}
@@ -148,7 +148,7 @@ class Monitor(keras.callbacks.Callback):
         """Closes the files."""
         self.close()
 
-    @_never_in_the_way
+    @_disable_on_write_error
     def close(self) -> None:
         """Closes the files; also after an interruption, where Keras calls nothing."""
         if self._profiling:
@@ -171,7 +171,7 @@ class Monitor(keras.callbacks.Callback):
         if time.monotonic() - self._flushed >= _FLUSHED:
             self.flush()
 
-    @_never_in_the_way
+    @_disable_on_write_error
     def flush(self) -> None:
         """Writes out what was logged so far."""
         for writer in self._writers.values():
@@ -244,7 +244,7 @@ def _cut_events(folder: pathlib.Path, step: int, validated: bool) -> None:
             continue
         earlier = logs.events(path)
         _warn_of_damage(path, earlier)
-        new = files.aside(path)
+        new = files.temporary_path(path)
         with tf.io.TFRecordWriter(str(new)) as writer:
             for record in earlier.entries:
                 if _is_kept(logs.step_of(record), logs.tags_of(record), step, validated):

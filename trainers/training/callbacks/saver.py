@@ -210,7 +210,7 @@ class Saver(keras.callbacks.Callback):
 
     def _reason_to_stop(self) -> tuple[str, int] | None:
         if self._request.number:
-            return self._request.met(f"saved at step {self._step}")
+            return self._request.message_and_code(f"saved at step {self._step}")
         minutes = self._settings.max_minutes
         if minutes and time.monotonic() - self._began >= minutes * 60:
             return f"--max_minutes={minutes:g} used: saved at step {self._step}; {CONTINUES}", 124

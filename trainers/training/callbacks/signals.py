@@ -11,7 +11,7 @@ from trainers.errors import InterruptedRunError
 CONTINUES = "the same command continues the run"
 
 
-def answered() -> list[signal.Signals]:
+def stop_signals() -> list[signal.Signals]:
     """The signals that ask a command to stop; not SIGHUP if it is ignored, as under nohup."""
     ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     return [signal.SIGTERM, signal.SIGINT, *([] if ignored else [signal.SIGHUP])]
@@ -22,13 +22,13 @@ class Request:
 
     number = 0
 
-    def met(self, how: str) -> tuple[str, int]:
+    def message_and_code(self, how: str) -> tuple[str, int]:
         """The message when the process stops, and the exit code."""
         return f"{signal.Signals(self.number).name}: {how}; {CONTINUES}", 128 + self.number
 
 
 @contextlib.contextmanager
-def noted() -> Iterator[Request]:
+def defer_signals() -> Iterator[Request]:
     """In this context a first signal is only noted; a second one ends the process at once."""
     request = Request()
 
@@ -43,7 +43,7 @@ def noted() -> Iterator[Request]:
 
 
 @contextlib.contextmanager
-def raised() -> Iterator[None]:
+def raise_on_signal() -> Iterator[None]:
     """In this context a signal raises at once: nothing is under way that must be finished first.
 
     Raises:
@@ -62,7 +62,7 @@ def _handled_by(handler: Callable) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():  # only it may set handlers
         yield
         return
-    before = {number: signal.signal(number, handler) for number in answered()}
+    before = {number: signal.signal(number, handler) for number in stop_signals()}
     try:
         yield
     finally:

@@ -51,7 +51,7 @@ def start(model: keras.Model, run: Run) -> Checkpoint:
             "with that version, or choose another --workdir"
         )
     checkpoint.restore(checkpoint.variables_of(model), newest.arrays)
-    checkpoint.set_aside(checkpoints, after=newest.step)
+    checkpoint.mark_damaged(checkpoints, after=newest.step)
     # Keras resets the metrics before the first epoch; `Saver` then restores them.
     of_metrics = ("metrics/", checkpoint.SHARES)
     metrics = {k: v for k, v in newest.arrays.items() if k.startswith(of_metrics)}
