@@ -29,12 +29,12 @@ import numpy as np
 from absl import app, flags
 from attack_runs import Case, Outcome, Try
 
-_FOLDER = flags.DEFINE_string("folder", None, "New; everything is made in it.", required=True)
-_ATTACKS = flags.DEFINE_list("attacks", ["flips", "links", "kills"], "Which of the three.")
-_CASES = flags.DEFINE_list("cases", ["table", "image", "text"], "Which runs are attacked.")
-_SEED = flags.DEFINE_integer("seed", 0, "Of the positions of flips and of the data.")
-_NUMBER = flags.DEFINE_integer("number", 3, "Flips in each file; real kills of each run.")
-_ONLY = flags.DEFINE_string("only", "", "Attacks whose description has this text alone.")
+_FOLDER = flags.DEFINE_string("folder", None, "New folder for data and runs.", required=True)
+_ATTACKS = flags.DEFINE_list("attacks", ["flips", "links", "kills"], "Attacks to run.")
+_CASES = flags.DEFINE_list("cases", ["table", "image", "text"], "Runs to attack.")
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of the data and of the positions of flips.")
+_NUMBER = flags.DEFINE_integer("number", 3, "Flips per file; real kills per run.")
+_ONLY = flags.DEFINE_string("only", "", "Run only attacks whose description contains this.")
 
 
 class Failure(NamedTuple):

@@ -18,8 +18,8 @@ from absl import app, flags, logging
 from trainers.errors import import_tensorflow
 
 _SIZES = flags.DEFINE_list("sizes", ["32", "224"], "Pixels per side.")
-_ROUNDS = flags.DEFINE_integer("rounds", 5, "How often each side has its turn.", lower_bound=1)
-_SECONDS = flags.DEFINE_float("seconds", 0.5, "Length of a turn; one batch at least.")
+_ROUNDS = flags.DEFINE_integer("rounds", 5, "Turns per side.", lower_bound=1)
+_SECONDS = flags.DEFINE_float("seconds", 0.5, "Seconds per turn; at least one batch.")
 _PIXELS = 512 * 32 * 32  # of a batch
 _LEVEL = 15
 _BLENDS = ("Brightness", "Color", "Contrast", "Sharpness")

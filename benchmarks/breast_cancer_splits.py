@@ -20,7 +20,7 @@ import pipelines
 from pipelines.core.prepared import prepare
 from pipelines.storage import tfds
 
-_SPLITS = flags.DEFINE_integer("splits", 10, "How many seeded splits.")
+_SPLITS = flags.DEFINE_integer("splits", 10, "Seeded splits.")
 
 
 def _network(split_seed: int, folder: str, extra: list[str]) -> dict:

@@ -26,9 +26,9 @@ from sklearn.preprocessing import OneHotEncoder
 import pipelines
 from pipelines.core.prepared import prepare
 
-_FOLDER = flags.DEFINE_string("folder", None, "For tables and runs.", required=True)
-_SMS = flags.DEFINE_string("sms", "", "A file of messages with labels; empty: without it.")
-_TABLES = flags.DEFINE_list("tables", ["reviews", "fastfood", "birds", "tate"], "Which to run.")
+_FOLDER = flags.DEFINE_string("folder", None, "Folder for tables and runs.", required=True)
+_SMS = flags.DEFINE_string("sms", "", "File of labelled messages; empty: none.")
+_TABLES = flags.DEFINE_list("tables", ["reviews", "fastfood", "birds", "tate"], "Tables to run.")
 # Name -> package, item, target, and columns that are left out because they leak the target.
 _ITEMS = {
     "reviews": ("modeldata", "training_data", "score", ()),

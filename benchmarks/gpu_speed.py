@@ -43,17 +43,17 @@ _SIZES = {"transformer_encoder": {"width": 512, "num_layers": 8, "num_heads": 8,
 _LENGTH, _VOCABULARY = 512, 16_000
 _PADDING = 4  # as pipelines/cifar10.py
 
-_MODELS = flags.DEFINE_list("models", ["speed_cnn", "transformer_encoder"], "What to train.")
+_MODELS = flags.DEFINE_list("models", ["speed_cnn", "transformer_encoder"], "Models to train.")
 _WHICH = flags.DEFINE_list("sides", list(_SIDES), "Sides to compare.")
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", 0, "Examples a step; 0: the recipe's.")
-_STEPS = flags.DEFINE_integer("steps", 100, "Steps of a turn.")
-_ROUNDS = flags.DEFINE_integer("rounds", 7, "Turns of each side.")
-_DATA = flags.DEFINE_string("data", "", "File of --make_data; without it rows are random.")
-_MAKE_DATA = flags.DEFINE_string("make_data", "", "Write CIFAR-10 of TFDS, as stored, and end.")
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 0, "Examples per step; 0: the recipe's.")
+_STEPS = flags.DEFINE_integer("steps", 100, "Steps per turn.")
+_ROUNDS = flags.DEFINE_integer("rounds", 7, "Turns per side.")
+_DATA = flags.DEFINE_string("data", "", "File of --make_data; without it, random rows.")
+_MAKE_DATA = flags.DEFINE_string("make_data", "", "File to write TFDS's CIFAR-10 to; then exit.")
 _TARGET = flags.DEFINE_float("target", 0.90, "Test accuracy to reach, with --data.")
-_EPOCHS = flags.DEFINE_integer("epochs", 0, "Of time to accuracy; 0: the recipe's.")
+_EPOCHS = flags.DEFINE_integer("epochs", 0, "Epochs of time to accuracy; 0: the recipe's.")
 _SEEDS = flags.DEFINE_integer("seeds", 5, "Runs of time to accuracy.")
-_TINY = flags.DEFINE_bool("tiny", False, "Smallest networks and few rows: does it run at all?")
+_TINY = flags.DEFINE_bool("tiny", False, "Smallest networks and few rows, as a quick check.")
 
 
 def make_data(path: str) -> None:

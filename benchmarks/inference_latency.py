@@ -24,12 +24,12 @@ from absl import app, flags, logging
 from trainers.errors import UsageError, import_tensorflow
 
 _WORKDIR = flags.DEFINE_string("workdir", "", "A finished run.")
-_MODEL = flags.DEFINE_string("model", "", "Instead of a run: the model to export.")
-_PIPELINE = flags.DEFINE_string("pipeline", "", "Its data; default: that of its recipe.")
-_BATCH_SIZES = flags.DEFINE_list("batch_sizes", ["1", "256"], "Examples a call.")
-_ROUNDS = flags.DEFINE_integer("rounds", 7, "How often each side has its turn.")
-_SECONDS = flags.DEFINE_float("seconds", 1.0, "Length of a turn; ten calls at least.")
-_THREADS = flags.DEFINE_integer("threads", 0, "That an operation may use; 0: one a core.")
+_MODEL = flags.DEFINE_string("model", "", "Model to export, instead of a run.")
+_PIPELINE = flags.DEFINE_string("pipeline", "", "Data set of the model; default: its recipe's.")
+_BATCH_SIZES = flags.DEFINE_list("batch_sizes", ["1", "256"], "Examples per call.")
+_ROUNDS = flags.DEFINE_integer("rounds", 7, "Turns per side.")
+_SECONDS = flags.DEFINE_float("seconds", 1.0, "Seconds per turn; at least ten calls.")
+_THREADS = flags.DEFINE_integer("threads", 0, "Threads per operation; 0: one per core.")
 _LEAST_CALLS = 10
 _ROWS = 1000  # of the test split, from which batches are taken
 

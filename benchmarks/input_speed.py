@@ -24,10 +24,10 @@ from collections.abc import Iterator
 from absl import app, flags, logging
 
 _PART = flags.DEFINE_enum("part", "streams", ("streams", "steps"), "What to measure.")
-_TINY = flags.DEFINE_bool("tiny", False, "A few batches, to see that it works.")
-_REPEATS = flags.DEFINE_integer("repeats", 7, "Times each is measured, in turn.", lower_bound=1)
-_MODEL = flags.DEFINE_string("model", "cifar_cnn", "What --part=steps trains, on images.")
-_PRECISION = flags.DEFINE_string("precision", "auto", "Of --part=steps.")
+_TINY = flags.DEFINE_bool("tiny", False, "Only a few batches, as a quick check.")
+_REPEATS = flags.DEFINE_integer("repeats", 7, "Rounds of measurements.", lower_bound=1)
+_MODEL = flags.DEFINE_string("model", "cifar_cnn", "Image model that --part=steps trains.")
+_PRECISION = flags.DEFINE_string("precision", "auto", "Precision of --part=steps.")
 
 
 def main(argv: list[str]) -> None:

@@ -14,9 +14,9 @@ from absl import app, flags, logging
 
 from trainers.errors import import_tensorflow
 
-_ROUNDS = flags.DEFINE_integer("rounds", 5, "How often each side has its turn.", lower_bound=1)
-_SECONDS = flags.DEFINE_float("seconds", 0.5, "Length of a turn; three steps at least.")
-_PRECISIONS = flags.DEFINE_list("precisions", ["float32", "bfloat16"], "Which to time.")
+_ROUNDS = flags.DEFINE_integer("rounds", 5, "Turns per side.", lower_bound=1)
+_SECONDS = flags.DEFINE_float("seconds", 0.5, "Seconds per turn; at least three steps.")
+_PRECISIONS = flags.DEFINE_list("precisions", ["float32", "bfloat16"], "Precisions to time.")
 _IMAGES, _TOKENS, _ATTENTION = (500, 15, 15, 128), (64, 256, 64), (64, 2, 256, 256)
 _LEAST_STEPS = 3
 

@@ -23,14 +23,18 @@ from absl import app, flags
 
 from trainers.errors import import_tensorflow
 
-_ROUNDS = flags.DEFINE_integer("rounds", 3, "How often each side has its turn.", lower_bound=1)
-_STEPS = flags.DEFINE_integer("steps", 4, "Steps of a turn.", lower_bound=1)
-_BATCH = flags.DEFINE_integer("batch_size", 32, "Rows of a step.", lower_bound=1)
-_LENGTH = flags.DEFINE_integer("max_length", 256, "Positions of a row.", lower_bound=8)
-_VOCABULARY = flags.DEFINE_integer("vocab_size", 30_522, "Pieces at most.", lower_bound=100)
-_WIDTH = flags.DEFINE_integer("width", 256, "Of the network; its MLPs are four times as wide.")
-_LAYERS = flags.DEFINE_integer("num_layers", 4, "Of the network.", lower_bound=1)
-_HEADS = flags.DEFINE_integer("num_heads", 4, "Of each layer.", lower_bound=1)
+_ROUNDS = flags.DEFINE_integer("rounds", 3, "Turns per side.", lower_bound=1)
+_STEPS = flags.DEFINE_integer("steps", 4, "Steps per turn.", lower_bound=1)
+_BATCH = flags.DEFINE_integer("batch_size", 32, "Rows per step.", lower_bound=1)
+_LENGTH = flags.DEFINE_integer("max_length", 256, "Tokens per row.", lower_bound=8)
+_VOCABULARY = flags.DEFINE_integer(
+    "vocab_size", 30_522, "Maximum vocabulary size.", lower_bound=100
+)
+_WIDTH = flags.DEFINE_integer(
+    "width", 256, "Width of the network; its MLPs are four times as wide."
+)
+_LAYERS = flags.DEFINE_integer("num_layers", 4, "Layers of the network.", lower_bound=1)
+_HEADS = flags.DEFINE_integer("num_heads", 4, "Attention heads per layer.", lower_bound=1)
 _MASK_RATE = 0.15
 
 

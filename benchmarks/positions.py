@@ -12,8 +12,8 @@ from absl import app, flags
 
 from trainers.errors import import_tensorflow
 
-_LENGTH = flags.DEFINE_integer("max_length", 512, "Positions of a row.", lower_bound=16)
-_BATCH = flags.DEFINE_integer("batch_size", 32, "Rows of a step.", lower_bound=1)
+_LENGTH = flags.DEFINE_integer("max_length", 512, "Tokens per row.", lower_bound=16)
+_BATCH = flags.DEFINE_integer("batch_size", 32, "Rows per step.", lower_bound=1)
 _EPOCHS = 3  # over which widths are averaged
 
 

@@ -20,10 +20,10 @@ from absl import app, flags
 from trainers.store import checkpoint
 from trainers.store.files import sha256
 
-_KILLS = flags.DEFINE_integer("kills", 100, "How many lives are ended by SIGKILL.")
-_LONGEST = flags.DEFINE_float("longest", 15.0, "Seconds of the longest life.")
-_SEED = flags.DEFINE_integer("seed", 0, "Of the lengths of the lives.")
-_FOLDER = flags.DEFINE_string("folder", None, "New; both runs are made in it.", required=True)
+_KILLS = flags.DEFINE_integer("kills", 100, "How often the run is killed by SIGKILL.")
+_LONGEST = flags.DEFINE_float("longest", 15.0, "Longest time before a kill, in seconds.")
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of the times of the kills.")
+_FOLDER = flags.DEFINE_string("folder", None, "New folder for both runs.", required=True)
 
 
 def begin(arguments: list[str], folder: pathlib.Path) -> subprocess.Popen:

@@ -25,10 +25,10 @@ from PIL import Image
 
 from trainers.store import checkpoint
 
-_FOLDER = flags.DEFINE_string("folder", None, "New; everything is made in it.", required=True)
-_KILLS = flags.DEFINE_integer("kills", 50, "Lives of each case that SIGKILL ends.")
-_CASES = flags.DEFINE_list("cases", ["csv", "images", "texts", "replicas"], "Which runs.")
-_SEED = flags.DEFINE_integer("seed", 0, "Of the data and of the lengths of the lives.")
+_FOLDER = flags.DEFINE_string("folder", None, "New folder for data and runs.", required=True)
+_KILLS = flags.DEFINE_integer("kills", 50, "How often each case is killed by SIGKILL.")
+_CASES = flags.DEFINE_list("cases", ["csv", "images", "texts", "replicas"], "Runs to test.")
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of the data and of the times of the kills.")
 
 _LEAST, _SHARE = 0.2, 0.7  # shortest life, in seconds; longest, as a fraction of the quiet run
 _WORDS = ["good", "film", "was", "the", "dull", "bad", "nice", "plot", "actor", "scene"]

@@ -19,10 +19,10 @@ import numpy as np
 from absl import app, flags
 
 _FOLDER = flags.DEFINE_string(
-    "folder", None, "New; the table and what is kept of it.", required=True
+    "folder", None, "New folder for the table and its cache.", required=True
 )
 _ROWS = flags.DEFINE_integer("rows", 500_000, "Rows of the table.", lower_bound=100)
-_COLUMNS = flags.DEFINE_integer("columns", 20, "Its columns, with the target.", lower_bound=6)
+_COLUMNS = flags.DEFINE_integer("columns", 20, "Columns, including the target.", lower_bound=6)
 _STEPS = ("first read", "second read", "second read, fit", "second read, fit, count")
 
 

@@ -32,10 +32,10 @@ from pipelines.storage import tfds
 from trainers.config.settings import resolve
 from trainers.training.run import run
 
-_RESULTS = flags.DEFINE_string("results", None, "File of JSON lines.", required=True)
-_SMS = flags.DEFINE_string("sms", "", "File of SMS messages; empty: that set is left out.")
+_RESULTS = flags.DEFINE_string("results", None, "File to add JSON lines to.", required=True)
+_SMS = flags.DEFINE_string("sms", "", "File of SMS messages; empty: left out.")
 _REVIEWS = flags.DEFINE_string("reviews", "", "Folder of Chinese texts; empty: left out.")
-_SPLITS = flags.DEFINE_integer("splits", 10, "How many seeded splits of each set.")
+_SPLITS = flags.DEFINE_integer("splits", 10, "Seeded splits per data set.")
 _DATA_DIR = flags.DEFINE_string("data_dir", "", "Folder of TFDS data sets; empty: its default.")
 _STRENGTHS = (1, 10, 100)
 _TEST_TO_TRAIN = 0.2 / 0.7  # sizes of the splits

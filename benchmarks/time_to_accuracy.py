@@ -19,9 +19,9 @@ import time
 import numpy as np
 from absl import app, flags
 
-_SEEDS = flags.DEFINE_integer("seeds", 3, "How many times each side runs.", lower_bound=1)
-_TARGET = flags.DEFINE_float("target", None, "Test accuracy that the mean is held against.")
-_ARTICLE = flags.DEFINE_bool("article", True, "Let the tutorial's script take turns.")
+_SEEDS = flags.DEFINE_integer("seeds", 3, "Runs per side.", lower_bound=1)
+_TARGET = flags.DEFINE_float("target", None, "Test accuracy to compare the mean with.")
+_ARTICLE = flags.DEFINE_bool("article", True, "Also run the tutorial's script, in turn.")
 _SCRIPT = pathlib.Path(__file__).with_name("article_cifar10.py")
 
 

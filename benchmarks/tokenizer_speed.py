@@ -19,13 +19,13 @@ from collections.abc import Iterator
 import numpy as np
 from absl import app, flags, logging
 
-_DATASET = flags.DEFINE_string("dataset", "imdb_reviews/plain_text:1.*.*", "TFDS's name.")
-_SPLIT = flags.DEFINE_string("split", "train", "TFDS's name of the split.")
-_FIELD = flags.DEFINE_string("field", "text", "The text.")
-_VOCAB_SIZE = flags.DEFINE_integer("vocab_size", 16_000, "Of each tokenizer.")
-_COMPARE = flags.DEFINE_bool("compare", False, "Compare all ids instead of measuring.")
+_DATASET = flags.DEFINE_string("dataset", "imdb_reviews/plain_text:1.*.*", "TFDS data set.")
+_SPLIT = flags.DEFINE_string("split", "train", "TFDS split.")
+_FIELD = flags.DEFINE_string("field", "text", "Field with the text.")
+_VOCAB_SIZE = flags.DEFINE_integer("vocab_size", 16_000, "Vocabulary size of each tokenizer.")
+_COMPARE = flags.DEFINE_bool("compare", False, "Compare all ids instead of measuring speed.")
 _REPEATS = flags.DEFINE_integer("repeats", 5, "Rounds.", lower_bound=1)
-_TINY = flags.DEFINE_bool("tiny", False, "The first thousand texts, to see that it works.")
+_TINY = flags.DEFINE_bool("tiny", False, "Only the first 1024 texts, as a quick check.")
 
 _BATCH = 1024
 

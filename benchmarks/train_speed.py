@@ -55,13 +55,13 @@ _MOST_IDLE = 0.05  # of a core, used by a side that waits; prefetching batches t
 _MOST_OTHERS = 0.1  # of a core, used by the rest of the machine during a turn
 
 _MODELS = flags.DEFINE_list("models", list(MODELS), "Networks to compare on.")
-_SIDES = flags.DEFINE_list("sides", [], "Sides to compare; empty: all that there are.")
-_ROUNDS = flags.DEFINE_integer("rounds", 5, "Turns of each side.", lower_bound=1)
-_SECONDS = flags.DEFINE_float("seconds", 4.0, "Least seconds of a turn.", lower_bound=0.0)
+_SIDES = flags.DEFINE_list("sides", [], "Sides to compare; empty: all.")
+_ROUNDS = flags.DEFINE_integer("rounds", 5, "Turns per side.", lower_bound=1)
+_SECONDS = flags.DEFINE_float("seconds", 4.0, "Minimum seconds per turn.", lower_bound=0.0)
 _BATCH_SIZE = flags.DEFINE_integer(
-    "batch_size", 0, "Examples a step; 0: the recipe's.", lower_bound=0
+    "batch_size", 0, "Examples per step; 0: the recipe's.", lower_bound=0
 )
-_ACTIVATION = flags.DEFINE_enum("activation", "gelu", ["relu", "gelu"], "Of speed_cnn.")
+_ACTIVATION = flags.DEFINE_enum("activation", "gelu", ["relu", "gelu"], "Activation of speed_cnn.")
 _DATA = flags.DEFINE_enum(
     "data", None, ["tfds", "random"], "Rows to train on; default: tfds where TFDS_DATA_DIR is set."
 )

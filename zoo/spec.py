@@ -89,7 +89,7 @@ class Recipe:
         "learning rate after the warm-up: constant, linear, cosine, step or one_cycle",
         choices=("constant", "linear", "cosine", "step", "one_cycle"),
     )
-    warmup_steps: int = setting(0, "steps of linear rise from zero to the peak rate", at_least=0)
+    warmup_steps: int = setting(0, "steps of linear warm-up to the peak learning rate", at_least=0)
     momentum: float = setting(
         0.9,
         "momentum of rmsprop, and Nesterov momentum of sgd and muon_sgd",
@@ -97,14 +97,14 @@ class Recipe:
         less_than=1,
     )
     weight_decay: float = setting(
-        0.0, "decoupled decay of kernels and embeddings, times the learning rate", at_least=0
+        0.0, "decoupled decay of kernels and embeddings, scaled by the learning rate", at_least=0
     )
     clip_norm: float = setting(
-        0.0, "largest norm of all gradients together; 0 does not clip", at_least=0
+        0.0, "largest global norm of the gradients; 0 does not clip", at_least=0
     )
     ema: float = setting(
         0.0,
-        "decay of the averaged weights, which are tested and exported; 0 keeps no averages",
+        "decay of the moving average of the weights, which is tested and exported; 0: no average",
         at_least=0,
         less_than=1,
     )
@@ -128,13 +128,13 @@ class Recipe:
 
     early_stopping: int = setting(
         0,
-        "stop after so many epochs without improvement (with --epochs=0 at least a quarter of "
-        "them); 0 never stops",
+        "stop after this many epochs without improvement (with --epochs=0 at least a quarter of "
+        "all epochs); 0 never stops",
         at_least=0,
     )
     plateau: int = setting(
         0,
-        "halve the learning rate after so many epochs without improvement; 0 never does",
+        "halve the learning rate after this many epochs without improvement; 0 never does",
         at_least=0,
     )
     monitor: str = setting("loss", "validation metric that decides which epoch is best")
@@ -151,7 +151,7 @@ class Recipe:
     )
     kernels: str = setting(
         "auto",
-        "auto or keras; auto replaces layers by faster equivalents",
+        "auto or keras; auto replaces layers with faster equivalents",
         choices=("auto", "keras"),
     )
     steps_per_execution: int = setting(
@@ -162,7 +162,7 @@ class Recipe:
     )
     seed: int = setting(
         0,
-        "seed of initial weights, order, augmentation and dropout",
+        "seed of initial weights, shuffling, augmentation and dropout",
         at_least=0,
         less_than=2**31,
     )

@@ -56,7 +56,7 @@ def test_own_images_are_trained_tested_and_exported(task, tmp_path):
     )
     assert np.isfinite(report["test"]["loss"])
     page = (tmp_path / "run" / "report.html").read_text("utf-8")
-    assert ("what is guessed, example 5" in page) == (task == "masked_image")
+    assert ("prediction, example 5" in page) == (task == "masked_image")
     served = tf.saved_model.load(str(tmp_path / "run" / report["export"]))
     if labelled:
         seeds = tf.constant([1, 2], tf.int64)

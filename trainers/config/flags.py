@@ -23,10 +23,9 @@ Trains a model of the zoo, tests it and exports it: data in, SavedModel out.
 
   python -m trainers.run --model=NAME [--flagfile=NAME_OR_PATH ...] [--flag=value ...]
 
-The values are those of the model's own recipe unless a flagfile sets them, and those of flagfiles
-unless the command line does. The same command again continues the run. Other commands:
-trainers.repeat, trainers.evaluate, trainers.export, trainers.predict, trainers.report,
-trainers.doctor, pipelines.fetch.
+The command line overrides flagfiles, which override the model's own recipe. Running the same
+command again continues the run. Other commands: trainers.repeat, trainers.evaluate,
+trainers.export, trainers.predict, trainers.report, trainers.doctor, pipelines.fetch.
 """
 
 

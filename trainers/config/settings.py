@@ -22,23 +22,23 @@ class Settings:
     )
     recipe: Recipe
     hparams: Mapping[str, Any] = setting(
-        {}, "sizes of the model that differ from its own: units=32,dropout=0.2", kind="options"
+        {}, "hyperparameters that differ from the model's own: units=32,dropout=0.2", kind="options"
     )
     task: str = setting("", "what to train the model for (default: its own, else the data set's)")
     task_options: Mapping[str, Any] = setting(
         {}, "options of the task: mask_rate=0.3", kind="options"
     )
-    dataset: str = setting("", "TFDS name, for pipelines that take any: mnist, svhn_cropped")
+    dataset: str = setting("", "TFDS data set, for pipelines that take any: mnist, svhn_cropped")
     data_files: str = setting(
         "",
-        "your own data, a file or folder: csv, image_folder, image_table, text_lines, text_folder, "
-        "text_table",
+        "a file or folder with your own data, for the pipelines csv, image_folder, image_table, "
+        "text_lines, text_folder and text_table",
         changes_numbers=False,  # the fingerprint of the data shows whether it is the same
     )
     target: str = setting("", "the column to predict, for tables of any kind: price")
     data_dir: str = setting(
         "",
-        "TFDS's data folder (default: TFDS_DATA_DIR, then TFDS's own); of your own images, where "
+        "TFDS's data folder (default: TFDS_DATA_DIR, then TFDS's own); for your own images, where "
         "decoded ones are kept (default: temporary files)",
         changes_numbers=False,  # as data_files
     )
@@ -59,17 +59,18 @@ class Settings:
     )
     init_new: tuple[str, ...] = setting(
         (),
-        "weights that --init_from may leave new, by regular expressions on their paths",
+        "weights that --init_from may lack or have in another shape, by regular expressions on "
+        "their paths",
         kind="patterns",
     )
     judge: str = setting(
         "",
-        "a finished run of a classifier that says what generated images are worth",
+        "a finished run of a classifier that evaluates generated images",
         changes_numbers=False,
     )
     judge_samples: int = setting(
         10_000,
-        "images that the judge sees, at most as many as there are test rows",
+        "number of generated images to judge, at most the number of test rows",
         at_least=2,
         changes_numbers=False,
     )
@@ -92,24 +93,24 @@ class Settings:
         False, "write a profile of a few steps for TensorBoard", changes_numbers=False
     )
     report_baseline: bool = setting(
-        True, "train a linear model to compare with in report.html", changes_numbers=False
+        True, "train a linear model for comparison in report.html", changes_numbers=False
     )
     checkpoint_minutes: float = setting(
         5.0,
-        "minutes between checkpoints within an epoch (one is always saved at its end)",
+        "minutes between checkpoints within an epoch (each epoch also ends with one)",
         at_least=0,
         changes_numbers=False,
     )
     max_minutes: float = setting(
         0.0,
-        "save and stop with exit code 124 after so many minutes; 0 never stops",
+        "save and stop with exit code 124 after this many minutes; 0 never stops",
         at_least=0,
         changes_numbers=False,
     )
     recover_tries: int = setting(
         0,
-        "after a NaN or infinity, resume from the last checkpoint at half the learning rate, so "
-        "many times at most",
+        "how often a run may resume from its last checkpoint, at half the learning rate, after a "
+        "NaN or infinity",
         at_least=0,
         changes_numbers=False,  # of a run without NaN
     )
@@ -117,7 +118,7 @@ class Settings:
         False, "refuse operations whose result depends on timing; slower (BUILD_NOTES.md)"
     )
     resume_with_changes: bool = setting(
-        False, "continue a run under settings that differ from its own", changes_numbers=False
+        False, "continue a run with settings that differ from its own", changes_numbers=False
     )
     dry_run: bool = setting(
         False, "print what would be done, with size and time; write nothing", changes_numbers=False

@@ -87,7 +87,7 @@ def suited(baseline: Baseline, prepared: Prepared) -> Baseline:
     most = 2 ** math.ceil(math.log2(num_rows / _NGRAM_EPOCH_STEPS))
     recipe["batch_size"] = max(sizes.batch_for(num_rows), most)
     own = {name: value for name, value in recipe.items() if name not in ("pipeline", "seed")}
-    meaning = "naive-Bayes weighted n-grams in a linear model, on the same rows"
+    meaning = "linear model of n-grams with naive-Bayes weights, on the same rows"
     return Baseline("text_ngram", "n-gram model", meaning, "text_ngram", {"text_ngram": own})
 
 

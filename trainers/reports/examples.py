@@ -19,14 +19,14 @@ _LARGEST_SIDE = 160  # pixels of a shown image
 _LETTERS = 400  # of a shown text
 _COLUMNS = 40  # of a shown row
 _OCCLUDED = (
-    "The second picture of the most confident ones shows what moved the answer: red where it is "
-    "less probable with that part hidden, blue where it is more probable."
+    "For the most confident mistakes a second picture shows which parts influenced the "
+    "prediction: it becomes less probable if a red part is hidden, more probable if a blue one is."
 )
 _FOR, _AGAINST = (214, 39, 40), (31, 119, 180)
 _FAINT = 0.05  # if no change of the probability is larger, all colours are pale
 _MOVED = (
-    "Words that moved it: how much less probable the answer is without all occurrences of a word. "
-    "A minus is a word that spoke against the answer."
+    "Influential words: how much less probable the prediction is without any occurrence of a word. "
+    "A minus sign marks a word that counted against the prediction."
 )
 
 
@@ -43,7 +43,7 @@ def mistakes_section(
         kept: the run's examples, from `records.examples`.
     """
     if not len(mistakes.index):
-        return html.section(mistakes.title, html.note("No test row is wrong."))
+        return html.section(mistakes.title, html.note("There are no mistakes in the test rows."))
     fields = fields_of(kept)
     position = {number: i for i, number in enumerate(kept["row"].tolist())}
     shown = [i for i, j in enumerate(mistakes.index) if int(row[j]) in position]
@@ -54,7 +54,7 @@ def mistakes_section(
     if "moved" in kept:
         beside = [element("span", _text(kept["moved"][i]), class_="moved") for i in chosen]
         entries = [(*entry, words) for entry, words in zip(entries, beside, strict=True)]
-        columns = (*columns, "words that moved it")
+        columns = (*columns, "influential words")
         remark.append(html.note(_MOVED))
     rows = {name: column[chosen] for name, column in fields.items()}
     maps = kept["occluded"][chosen] if "occluded" in kept else None
@@ -141,7 +141,8 @@ def _card(
     pictures = [picture]
     if change is not None and np.isfinite(change).all():
         shown = png(heat(pixels, change))
-        pictures.append(Html(f'<img src="{shown}" alt="what moved the answer to row {number}">'))
+        described = f"what influenced the prediction for row {number}"
+        pictures.append(Html(f'<img src="{shown}" alt="{described}">'))
     return element("figure", *pictures, element("figcaption", *lines))
 
 

@@ -90,8 +90,8 @@ def _head(past: Finished, report: Report, title: str) -> Html:
         "test rows": count(facts["data"]["rows"]["test"]),
         "epochs": report["epochs"],
         "precision": report["precision"],
-        "fit": _duration(seconds["fit"]),
-        "in all": _duration(seconds["total"]),
+        "training time": _duration(seconds["fit"]),
+        "total time": _duration(seconds["total"]),
         "seed": report["seed"],
     }
     lines = [element("div", element("dt", k), element("dd", v)) for k, v in values.items()]
@@ -118,7 +118,7 @@ def _curves(past: Finished) -> Html:
     if not points["validation"]:
         none = past.report.get("steps", {}).get("last") == 0
         frozen = "No step was taken: every weight is frozen."
-        why = html.note(frozen if none else "metrics.jsonl has no finished epoch.")
+        why = html.note(frozen if none else "metrics.jsonl has no completed epoch.")
         return html.section("Training", why, *damage)
     main = registry.describe(past.prepared.task).main_metric
     mark = (_exported_epoch(past, points["validation"]), "exported")
@@ -135,13 +135,13 @@ def _curves(past: Finished) -> Html:
         chart = charts.lines(series, "epoch", metric.replace("_", " "), mark=mark)
         drawn.append(html.figure(chart, ""))
     remark = (
-        "Training values are means over the epoch while the weights still change, with dropout "
-        "and augmentation where the recipe has them; validation values are of the epoch's end."
+        "Training values are averages over an epoch while the weights change, with dropout and "
+        "augmentation if the recipe has them; validation values are computed after each epoch."
     )
     for back in past.report.get("rollbacks", ()):
         remark += (
-            f" At step {back['step']} the run went back to step {back['to']}, with half the "
-            f"learning rate from there: {back['because']}."
+            f" At step {back['step']} the run went back to step {back['to']} and continued at half "
+            f"the learning rate: {back['because']}."
         )
     return html.section("Training", html.figures(*drawn), html.note(remark), *damage)
 
@@ -188,16 +188,16 @@ def _metrics(past: Finished, report: Report) -> Html:
         lines.append(line)
     remark = (
         "Computed by the exported SavedModel. In small print: 95 % percentile "
-        f"bootstrap intervals over the rows ({statistics.RESAMPLES} resamples); those of a "
-        "difference draw the same rows for both models. They tell what other test rows would do, "
-        "not what another seed of the training would."
+        f"bootstrap intervals over the rows ({statistics.RESAMPLES} resamples); those of "
+        "differences resample the same rows for both models. They show how the results vary with "
+        "the choice of test rows, not with the training seed."
     )
     intervals = report["intervals"]["test"].items()
     points = [metric for metric, (low, high) in intervals if low == high]
     if points:
         remark += (
-            f" An interval that is one point ({', '.join(points)}) says too little: with no "
-            "mistake among n rows, up to 3/n of all others may still be mistaken (rule of three)."
+            f" An interval of zero width ({', '.join(points)}) understates the uncertainty: with "
+            "no mistake in n rows, the true error rate may still be up to 3/n (rule of three)."
         )
     reason, beaten = report.get("no_baseline"), not_beaten(past.prepared.task, report)
     notes = [f"No trained baseline: {reason}"] if reason else []
@@ -232,9 +232,9 @@ def both(task: str, report: Report) -> str:
         return ""
     value, (low, high) = figures["test"][main], figures["difference"][main]
     return (
-        f"The mean of its logits and those of the {beside['name']} has a test "
+        f"Averaging the model's logits with those of the {beside['name']} gives a test "
         f"{main.replace('_', ' ')} of {number(value)}: {html.signed(low, value)} to "
-        f"{html.signed(high, value)} beside the model alone."
+        f"{html.signed(high, value)} compared with the model alone."
     )
 
 

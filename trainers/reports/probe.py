@@ -13,17 +13,17 @@ _NAMES = {
 }
 
 
-def section(found: Mapping[str, Any]) -> Html:
+def section(results: Mapping[str, Any]) -> Html:
     """Accuracies of simple models of the features: report.json's `probe`."""
     header = ["", *(f"{split} accuracy" for split in reversed(SPLITS))]
     lines = [
-        [meaning.format(**found), *(f"{found[split][name]:.4f}" for split in reversed(SPLITS))]
+        [meaning.format(**results), *(f"{results[split][name]:.4f}" for split in reversed(SPLITS))]
         for name, meaning in _NAMES.items()
     ]
     remark = (
-        f"The labels of {count(found['rows'])} training rows, which the network was not trained "
-        "on, and its exported features, without augmentation. Neighbours are those of the highest "
-        "cosine, each weighing e to the tenfold cosine; the penalty of the regression is chosen "
-        "by validation."
+        f"Fitted to the exported features and the labels of {count(results['rows'])} training "
+        "rows, without augmentation; the network was not trained on the labels. Neighbours are the "
+        "rows with the highest cosine similarity c, each weighted by exp(10 c); the penalty of the "
+        "regression is chosen by validation."
     )
     return html.section("Features", html.table(header, lines, kind="numbers"), html.note(remark))

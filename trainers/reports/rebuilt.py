@@ -6,10 +6,10 @@ from trainers.reports import html
 from trainers.reports.examples import png
 from trainers.reports.html import Html, element
 
-_PICTURES = ("what is seen", "what is guessed", "the image")
+_PICTURES = ("visible part", "prediction", "original")
 _REMARK = (
-    "The first test images. Guesses have the brightness and contrast of the patch that is hidden, "
-    "since the model learns what remains without them."
+    "The first test images. Predicted patches are shown with the brightness and contrast of the "
+    "hidden ones, since the model learns to predict patches without them."
 )
 
 

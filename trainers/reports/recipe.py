@@ -30,7 +30,8 @@ def recipe(settings: Settings) -> Html:
         if name not in elsewhere and (current[name] or not is_own):
             rows.append(flag(name))
     remark = (
-        f"Marked: what differs from {settings.model}'s own recipe, with the value it has there."
+        f"Values that differ from {settings.model}'s own recipe are marked, followed by the "
+        "recipe's value."
     )
     table = html.table(("field", "value", "meaning"), rows, kind="recipe")
     return html.section("Recipe", html.note(remark), table)
@@ -80,9 +81,9 @@ def reproduce(past: Finished, report: Mapping[str, Any]) -> Html:
         "export": exported.resolve(),
     }
     lines = [element("div", element("dt", k), element("dd", v)) for k, v in facts_by_name.items()]
-    promise = "The same numbers, on the same kind of machine with the same versions:"
+    promise = "This gives the same numbers on the same kind of machine with the same versions:"
     if past.settings.resume_with_changes:
-        promise = "The run was continued with other settings than before; with the last ones:"
+        promise = "The run was continued with changed settings; this command has the latest:"
     return html.section(
         "Reproduce",
         html.note(promise),

@@ -29,7 +29,7 @@ def confusion(
     if len(names) <= _LARGEST_MATRIX:
         matrix = _matrix(counts, fractions, names)
         body = html.figures(matrix, *beside) if beside else matrix
-        remark = "Rows are the true class, columns the answer; shaded by the fraction of the row."
+        remark = "Rows are true classes, columns predicted ones; shading: fraction of the row."
         return html.section("Confusion", html.note(remark), body)
     off = counts * (1 - np.eye(len(names), dtype=counts.dtype))
     largest = np.argsort(-off, axis=None, kind="stable")[:_PAIRS]
@@ -37,7 +37,7 @@ def confusion(
         (i, j) for i, j in zip(*np.unravel_index(largest, off.shape), strict=True) if off[i, j]
     ]
     lines = [(names[i], names[j], off[i, j], percent(fractions[i, j])) for i, j in pairs]
-    header = ("true class", "answered", "rows", "of the true class")
+    header = ("true class", "predicted class", "rows", "fraction of the true class")
     remark = f"The {len(lines)} pairs of {len(names)} classes that are confused most often."
     return html.section("Confusion", html.note(remark), html.table(header, lines))
 
@@ -100,19 +100,20 @@ def calibration(reliability: statistics.Calibration, probability: str, fraction:
                 probability,
                 fraction,
             ),
-            "On the dashed line a probability means what it says; "
-            "below it the model is too sure. Areas: answers.",
+            "On the dashed line probabilities match the observed fractions; below it they are "
+            "too high. Larger circles stand for more predictions.",
         ),
         html.figure(
             charts.histogram(
-                np.linspace(0, 1, bins + 1), reliability.count, probability, "answers"
+                np.linspace(0, 1, bins + 1), reliability.count, probability, "predictions"
             ),
-            "How many answers had which probability.",
+            "Distribution of the predicted probabilities.",
         ),
     )
     remark = (
-        f"Expected calibration error {number(reliability.error)}: how far probabilities are from "
-        f"what came true, on average over all answers, in {bins} bins."
+        f"Expected calibration error {number(reliability.error)}: the absolute difference between "
+        f"mean probability and observed fraction in each of {bins} bins, averaged over all "
+        "predictions."
     )
     return html.section("Calibration", html.note(remark), figures)
 
@@ -120,7 +121,7 @@ def calibration(reliability: statistics.Calibration, probability: str, fraction:
 def roc(target: np.ndarray, probability: np.ndarray, name: str) -> Html:
     """The ROC curve of the second of two classes, called `name`."""
     if len(np.unique(target)) < 2:
-        return html.note("The test rows are of one class: there is no ROC curve.")
+        return html.note("All test rows are of one class, so there is no ROC curve.")
     false_alarms, recall, _ = sklearn.metrics.roc_curve(target, probability)
     kept = np.unique(np.linspace(0, len(recall) - 1, _ROC_POINTS).astype(np.int64))
     points = list(zip(false_alarms[kept].tolist(), recall[kept].tolist(), strict=True))
@@ -147,11 +148,11 @@ def wrong_classes(
         for i in index
     ]
     remark = (
-        f"{count(int(wrong.sum()))} of {count(len(wrong))} test rows are wrong; those whose wrong "
-        "answer had the highest probability come first. In colour the answer, beside it the true "
-        "class, each with the probability that the model gave it."
+        f"{count(int(wrong.sum()))} of {count(len(wrong))} test rows are misclassified, the most "
+        "confident mistakes first. The predicted class is followed by the true one, each with the "
+        "probability that the model gave it."
     )
-    return Mistakes("Most confident mistakes", remark, index, ("answered", "true"), entries)
+    return Mistakes("Most confident mistakes", remark, index, ("predicted", "true"), entries)
 
 
 def percent(fraction: float) -> str:
@@ -175,7 +176,7 @@ def _matrix(counts: np.ndarray, fractions: np.ndarray, names: Sequence[str]) -> 
                 style=f"--share:{np.sqrt(fractions[i, j]):.2f}",
                 class_=("right" if i == j else "wrong")
                 + (" strong" if fractions[i, j] > 0.3 else ""),
-                title=f"{name} answered as {names[j]}: {percent(fractions[i, j])}",
+                title=f"{name} predicted as {names[j]}: {percent(fractions[i, j])}",
             )
             for j in range(len(names))
         ]

@@ -36,8 +36,8 @@ def _neighbours(known: Sequence[str], vectors: np.ndarray) -> Html:
         for i, *row in zip(index, order, cosine, strict=True)
     ]
     remark = (
-        f"The words whose vectors have the largest cosine with those of {len(lines)} frequent "
-        "words; TensorBoard's projector shows all of the most frequent ones."
+        f"The words whose vectors have the highest cosine similarity to those of {len(lines)} "
+        "frequent words; TensorBoard's projector shows all of the most frequent ones."
     )
     return html.section("Neighbours", html.note(remark), html.table(("word", "nearest"), lines))
 
@@ -62,8 +62,8 @@ def _tested(tested: Sequence[Answered]) -> Html:
     if total:
         lines.append(("all analogies", number(right / total), count(total)))
     remark = (
-        f"{similarity.name}: Spearman's correlation of cosines with what people said; then the "
-        "fraction of analogies that are right. Only questions whose words are all known count."
+        f"{similarity.name}: Spearman correlation of cosine similarities with human ratings; then "
+        "the fraction of analogies that are right. Only questions whose words are all known count."
     )
     header = ("questions", "result", "known")
     return html.section("Questions", html.note(remark), html.table(header, lines, kind="numbers"))

@@ -92,8 +92,8 @@ def constant(prepared, target: np.ndarray) -> Constant:
     first, second = statistics.class_counts(target, 2)
     return Constant(
         "most frequent class",
-        f"always {prepared.class_names[int(second > first)]!r}, with the training fractions as "
-        "probabilities",
+        f"always predicts {prepared.class_names[int(second > first)]!r}, with the class "
+        "frequencies of the training rows as probabilities",
         {"logits": np.array([[np.log(second / first)]], np.float32)},
     )
 

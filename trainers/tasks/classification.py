@@ -116,8 +116,8 @@ def constant(prepared, target: np.ndarray) -> Constant:
     logits = np.log(counts / counts.sum())[None].astype(np.float32)
     return Constant(
         "most frequent class",
-        f"always {prepared.class_names[counts.argmax()]!r}, with the training fractions as "
-        "probabilities",
+        f"always predicts {prepared.class_names[counts.argmax()]!r}, with the class frequencies "
+        "of the training rows as probabilities",
         {"logits": logits},
     )
 
@@ -130,7 +130,7 @@ def drawn(prepared, test) -> list:
     return [
         sections.confusion(test.target, predicted, names),
         sections.per_class(test.target, predicted, names),
-        sections.calibration(reliability, "probability of the answer", "fraction that is right"),
+        sections.calibration(reliability, "predicted probability", "fraction that is right"),
     ]
 
 

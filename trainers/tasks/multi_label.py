@@ -84,8 +84,8 @@ def constant(prepared, target: np.ndarray) -> Constant:
     del prepared
     fraction = (target.sum(axis=0) + 1) / (len(target) + 2)
     return Constant(
-        "training fractions",
-        "gives every row the labels' training fractions as probabilities",
+        "label frequencies",
+        "predicts each label with its frequency in the training rows as the probability",
         {"logits": np.log(fraction / (1 - fraction))[None].astype(np.float32)},
     )
 
@@ -96,7 +96,7 @@ def drawn(prepared, test) -> list:
     reliability = statistics.calibration(probability.ravel(), true.ravel())
     return [
         sections.labels(true, probability, prepared.class_names),
-        sections.calibration(reliability, "probability of a label", "fraction that has it"),
+        sections.calibration(reliability, "probability of a label", "fraction with the label"),
     ]
 
 
@@ -117,7 +117,7 @@ def mistakes(prepared, test, number: int) -> Mistakes:
         f"{html.count(int(wrong.sum()))} of {html.count(len(true))} test rows have a wrong "
         "label; those whose probability is farthest from the truth come first."
     )
-    return Mistakes("Most confident mistakes", remark, index, ("farthest off", "true"), entries)
+    return Mistakes("Most confident mistakes", remark, index, ("worst label", "true"), entries)
 
 
 def _exact_match(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:

@@ -157,8 +157,8 @@ def constant(prepared, target: np.ndarray) -> Constant:
     """The mean of the training targets."""
     del prepared
     return Constant(
-        "mean of training",
-        "answers every row with the mean of the training targets",
+        "training mean",
+        "predicts the mean of the training targets for every row",
         {"logits": np.array([[target.mean(dtype=np.float64)]], np.float32)},
     )
 
@@ -171,12 +171,12 @@ def drawn(prepared, test) -> list:
     low, high = np.quantile(np.abs(error), [0.5, 0.9])
     figures = html.figures(
         html.figure(
-            charts.scatter(target, value, f"true {prepared.schema.target_name}", "answered"),
-            "Answers over true values; on the dashed line they are right.",
+            charts.scatter(target, value, f"true {prepared.schema.target_name}", "predicted"),
+            "Predicted against true values; predictions on the dashed line are right.",
         ),
         html.figure(
-            charts.histogram(edges, counts, "answered - true", "test rows"),
-            f"Half of the errors are below {html.number(low)}, nine in ten below "
+            charts.histogram(edges, counts, "predicted - true", "test rows"),
+            f"Half of the absolute errors are below {html.number(low)}, 90 % below "
             f"{html.number(high)}.",
         ),
     )
@@ -195,7 +195,7 @@ def mistakes(prepared, test, number: int) -> Mistakes:
         (shown(value[i]), shown(target[i]), html.signed(error[i], target[i] - origin(prepared)))
         for i in index
     ]
-    return Mistakes("Largest errors", "", index, ("answered", "true", "error"), entries)
+    return Mistakes("Largest errors", "", index, ("predicted", "true", "error"), entries)
 
 
 def _values(prepared, test) -> tuple[np.ndarray, np.ndarray]:

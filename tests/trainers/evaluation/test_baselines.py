@@ -223,8 +223,8 @@ def test_targets_of_rows_on_disk_are_a_spaced_sample():
 
 
 def test_described_is_what_the_report_says():
-    one = baselines.Answers("constant", "mean of training", "answers with the mean", {})
+    one = baselines.Answers("constant", "training mean", "predicts the mean", {})
     found = baselines.Baselines([one], "none")
     assert found.described() == {
-        "constant": {"name": "mean of training", "meaning": "answers with the mean"}
+        "constant": {"name": "training mean", "meaning": "predicts the mean"}
     }

@@ -75,7 +75,7 @@ def test_mistakes_are_shown_as_far_as_their_rows_were_kept():
     ]
     none = found._replace(index=np.array([], np.int64))
     body = examples.mistakes_section(prepared, none, row, kept)
-    assert "No test row is wrong." in body
+    assert "There are no mistakes in the test rows." in body
 
 
 def test_mistakes_of_texts_have_the_words_that_moved_them():
@@ -87,7 +87,7 @@ def test_mistakes_of_texts_have_the_words_that_moved_them():
     body = examples.mistakes_section(prepared, found, np.array([0, 4]), kept)
     cell = '<span class="moved">bad -0.30, &lt;at&gt; +0.10</span>'
     assert f"<td>good</td><td>{cell}</td><td>not bad &lt;at&gt; all</td>" in body
-    assert "without all occurrences of a word" in body
+    assert "without any occurrence of a word" in body
 
 
 def test_map_of_what_moved_an_answer_stands_under_its_image():
@@ -98,7 +98,7 @@ def test_map_of_what_moved_an_answer_stands_under_its_image():
     field = with_field(Field((14, 14, 3), "uint8"))
     body = examples.gallery(field, {"x": images}, [5, 3], [("a",), ("b",)], ["is"], maps)
     uris = re.findall(r'src="data:image/png;base64,([^"]+)"', body)
-    assert body.count("what moved the answer to row 5") == 1
+    assert body.count("what influenced the prediction for row 5") == 1
     assert len(uris) == 3
     shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(uris[1])))).astype(int)
     np.testing.assert_array_equal(shown[6, 6], 100)  # nothing moved there

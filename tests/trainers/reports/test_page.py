@@ -108,15 +108,15 @@ def test_a_run_without_a_finished_epoch_has_a_page(tmp_path):
     past = past_run(tmp_path, made_pipeline("binary"))
     (tmp_path / "metrics.jsonl").unlink()
     write.write(past)
-    assert "metrics.jsonl has no finished epoch" in (tmp_path / "report.html").read_text()
+    assert "metrics.jsonl has no completed epoch" in (tmp_path / "report.html").read_text()
 
 
 def test_the_mean_of_both_logits_is_offered_beside_the_model():
     both = {"test": {"accuracy": 0.925}, "difference": {"accuracy": [0.004, 0.011]}}
     first = {"name": "n-gram model", "difference": {}, "both": both}
     assert page.both("binary", {"baseline": {"text_ngram": first}}) == (
-        "The mean of its logits and those of the n-gram model has a test accuracy of 0.9250: "
-        "+0.0040 to +0.0110 beside the model alone."
+        "Averaging the model's logits with those of the n-gram model gives a test accuracy of "
+        "0.9250: +0.0040 to +0.0110 compared with the model alone."
     )
     assert page.both("binary", {"baseline": {}}) == ""
     assert page.both("binary", {"baseline": {"linear": {"name": "linear model"}}}) == ""

@@ -8,5 +8,5 @@ from trainers.reports import rebuilt
 def test_each_kind_of_picture_is_a_row():
     page = str(rebuilt.section(np.zeros((5, 3, 8, 8, 1), np.uint8)))
     assert page.count("<img ") == 15
-    for name in ("what is seen", "what is guessed", "the image"):
+    for name in ("visible part", "prediction", "original"):
         assert page.count(f'alt="{name}, example ') == 5

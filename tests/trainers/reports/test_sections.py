@@ -14,14 +14,14 @@ def words(body: str) -> str:
 
 
 def cells(body: str) -> dict[str, str]:
-    return dict(re.findall(r'title="(\w+ answered as \w+): [^"]*">(\d*)</td>', body))
+    return dict(re.findall(r'title="(\w+ predicted as \w+): [^"]*">(\d*)</td>', body))
 
 
 def test_the_confusion_matrix_by_hand():
     target, answered = np.array([0, 0, 1, 2, 2, 2]), np.array([0, 1, 1, 2, 2, 0])
     found = cells(sections.confusion(target, answered, ("a", "b", "c")))
-    named = {"a answered as a": "1", "a answered as b": "1", "b answered as b": "1"}
-    named |= {"c answered as c": "2", "c answered as a": "1"}
+    named = {"a predicted as a": "1", "a predicted as b": "1", "b predicted as b": "1"}
+    named |= {"c predicted as c": "2", "c predicted as a": "1"}
     assert {pair: number for pair, number in found.items() if number} == named
     assert len(found) == 9
     scores = words(sections.per_class(target, answered, ("a", "b", "c")))
@@ -50,7 +50,7 @@ def test_wrong_classes_are_the_surest_first():
     found = sections.wrong_classes(probabilities, np.array([1, 0, 1, 1]), ("no", "yes"), 2)
     assert found.index.tolist() == [0, 1]
     assert found.entries[0] == ("no 90.0 %", "yes 10.0 %")
-    assert found.remark.startswith("3 of 4 test rows are wrong")
+    assert found.remark.startswith("3 of 4 test rows are misclassified")
 
 
 def test_calibration_names_its_error():
