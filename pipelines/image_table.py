@@ -155,7 +155,7 @@ def _read(
         raise DataError(f"target={shown(options.target)} names no column; choose from {known}")
     column = picture_column.image(cells, nested, asked.image, wanted, source)
     pictures = picture_column.pictures(cells, column, skip_bad=asked.skip_bad)
-    target_options = any_table.asked(cells, wanted, asked.categories, asked.missing, asked.decimal)
+    target_options = any_table.parse_options(cells, wanted, asked.categories, asked.missing, asked.decimal)
     predicted = _predicted(cells, wanted, target_options, options, asked.tags, pictures.rows)
     chosen = _for_images(targets.choose(predicted, options.task), options.task)
     examples = _examples(pictures, chosen, load)
@@ -174,7 +174,7 @@ def _read(
 def _predicted(
     cells: TableCells,
     wanted: Sequence[str],
-    asked: Mapping[str, readings.Asked],
+    asked: Mapping[str, readings.ColumnOptions],
     options: Chosen,
     separator: str,
     rows: np.ndarray,

@@ -30,7 +30,7 @@ class Pictures(NamedTuple):
 def image(
     cells: TableCells,
     nested: Mapping[str, str],
-    asked: str,
+    option: str,
     targets: Sequence[str],
     source: str,
 ) -> str:
@@ -38,7 +38,7 @@ def image(
 
     Args:
         nested: column -> "file:line" of its first list or object.
-        asked: value of the option; empty: the column is inferred.
+        option: value of the option; empty: the column is inferred.
         targets: columns to predict.
 
     Raises:
@@ -46,11 +46,11 @@ def image(
             lists or objects.
     """
     others = [name for name in cells.names if name not in targets]
-    if asked:
-        names = table.named(cells.names, asked, "image")
+    if option:
+        names = table.named(cells.names, option, "image")
         if len(names) != 1 or names[0] in targets:
             raise DataError(
-                f"image={shown(asked)}: expected one column that is not the target, of "
+                f"image={shown(option)}: expected one column that is not the target, of "
                 f"{table.listed(others)}"
             )
     else:

@@ -15,13 +15,13 @@ _MARK = "|"
 _MOST = 1000  # different labels
 
 
-def mark_of(cells: Cells, asked: str) -> str:
+def mark_of(cells: Cells, option: str) -> str:
     """The separator of several labels in a cell; empty: cells are not split.
 
     Args:
-        asked: value of the option; empty: | if recurring labels show that it is the separator.
+        option: value of the option; empty: | if recurring labels show that it is the separator.
     """
-    return asked or (_MARK if separator(cells) == _MARK else "")
+    return option or (_MARK if separator(cells) == _MARK else "")
 
 
 def columns(name: str, cells: Cells, mark: str, rows: np.ndarray) -> list[Column]:
