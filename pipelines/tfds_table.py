@@ -161,7 +161,9 @@ def _read(builder: tfds.core.DatasetBuilder, name: str, paths: list[str]) -> dic
     return {path: np.concatenate(values) for path, values in parts.items()}
 
 
-def _columns(path: str, feature: Any, values: np.ndarray, options: Mapping[str, ColumnOptions]) -> list:
+def _columns(
+    path: str, feature: Any, values: np.ndarray, options: Mapping[str, ColumnOptions]
+) -> list:
     names, classes = _names(path, feature), tuple(getattr(feature, "names", None) or ())
     if classes:
         known = np.array([name.encode() for name in classes] + [b""], object)  # -1: unknown

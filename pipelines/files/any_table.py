@@ -52,7 +52,10 @@ def parse_options(
 
 
 def predicted(
-    cells: TableCells, column_options: Mapping[str, readings.ColumnOptions], options: Chosen, rows: np.ndarray
+    cells: TableCells,
+    column_options: Mapping[str, readings.ColumnOptions],
+    options: Chosen,
+    rows: np.ndarray,
 ) -> list[Column]:
     """The target's columns, in these `rows` (M,) only."""
     wanted = table.named(cells.names, options.target, "target")
@@ -60,5 +63,7 @@ def predicted(
     several = misplaced.several_labels(wanted[0], by_name[wanted[0]]) if len(wanted) == 1 else ""
     if several:
         _log.warning(several)
-    inferred = [columns.infer(name, by_name[name], cells.where, column_options[name]) for name in wanted]
+    inferred = [
+        columns.infer(name, by_name[name], cells.where, column_options[name]) for name in wanted
+    ]
     return [table.labelled(c._replace(values=c.values[rows]), options) for c in inferred]

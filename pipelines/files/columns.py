@@ -113,7 +113,8 @@ def number_column(
     if options.missing is None:
         result = sentinels.of_numbers(distinct, counts, len(values))
         if options.target and len(distinct) <= FEW and not (distinct % 1).any():
-            result = sentinels.Found((), (*result.certain, *result.perhaps))  # 99 may be a class
+            # 99 may be a class.
+            result = sentinels.Sentinels((), (*result.certain, *result.perhaps))
         known, remarks = result.certain, _of_sentinels(name, result, "{:.15g}".format, values)
     reading = Reading("number", sentinels=known)
     values = np.where(np.isin(values, known), np.nan, values) if known else values
@@ -166,25 +167,25 @@ def _dates(held: _Known, options: ColumnOptions) -> Column | None:
     return _date_column(held, options, parsed)
 
 
-def _date_column(held: _Known, options: ColumnOptions, found: dates.Dates) -> Column:
-    values = _each(held, {cell: instant for cell, (instant, _) in found.moments.items()}, np.nan)
+def _date_column(held: _Known, options: ColumnOptions, parsed: dates.Dates) -> Column:
+    values = _each(held, {cell: instant for cell, (instant, _) in parsed.moments.items()}, np.nan)
     known, remarks = (), []
     if options.missing is None:
         distinct, counts = np.unique(values[~np.isnan(values)], return_counts=True)
         certain, perhaps = sentinels.of_dates(distinct, counts, len(values))
-        result = sentinels.Found(certain, perhaps)
+        result = sentinels.Sentinels(certain, perhaps)
         spelled = lambda seconds: next(
-            cell for cell, moment in found.moments.items() if moment[0] == seconds
+            cell for cell, moment in parsed.moments.items() if moment[0] == seconds
         )
         known, remarks = certain, _of_sentinels(held.name, result, spelled, values)
     values = np.where(np.isin(values, known), np.nan, values)
-    local = np.array([local for instant, local in found.moments.values() if instant not in known])
+    local = np.array([local for instant, local in parsed.moments.values() if instant not in known])
     unit = dates.resolution(local)
-    zones = {instant == local for instant, local in found.moments.values()}
+    zones = {instant == local for instant, local in parsed.moments.values()}
     where = "" if zones == {True} else "; elapsed time in UTC, hours as they are written"
-    how = f"; as numbers: dates={held.shown}:number" if found.form.startswith("digits") else ""
+    how = f"; as numbers: dates={held.shown}:number" if parsed.form.startswith("digits") else ""
     read = (
-        f"{held.shown}: {dates.FORMS[found.form][2]} in form, by the {unit}{where}; as text: "
+        f"{held.shown}: {dates.FORMS[parsed.form][2]} in form, by the {unit}{where}; as text: "
         f"categories={held.shown}{how}"
     )
     return Column(
@@ -194,7 +195,7 @@ def _date_column(held: _Known, options: ColumnOptions, found: dates.Dates) -> Co
         len(np.unique(values[~np.isnan(values)])),
         held.absent.spelled,
         "\n".join([read, *held.remarks, *remarks]),
-        reading=Reading("date", found.form, _words(held, options), known),
+        reading=Reading("date", parsed.form, _words(held, options), known),
         sent=_sent(held),
         unit=unit,
     )
@@ -204,12 +205,13 @@ def _text(held: _Known, options: ColumnOptions) -> Column:
     values, absent = _sent(held), held.absent
     remarks = [*held.remarks, *missing.remarks(held.name, absent, options)]
     first = next(filter(missing.starts_as_number, held.present), None)
-    if not (remarks or options.text or options.target or first is None) and _look_like_numbers(held):
+    inferred = not (options.text or options.target)
+    if inferred and not (remarks or first is None) and _look_like_numbers(held):
         remarks = [
             f"{held.shown}: cells such as {shown(repr(first), 40)} are taken as text, being "
             "neither numbers nor dates of one form"
         ]
-    free = not (options.text or options.target) and free_text.is_free(held.present)
+    free = inferred and free_text.is_free(held.present)
     reading = Reading("words" if free else "text", words=absent.words)
     if free and len(held.present) <= NEARLY_ALL * sum(held.present.values()):
         remarks.append(f"{held.shown}: free text; as a category: categories={held.shown}")
@@ -259,18 +261,18 @@ def _decided(held: _Known, known: Mapping[str, object], kind: str) -> bool:
 
 
 def _of_sentinels(
-    name: str, found: sentinels.Found, spelled: Callable[[float], str], values: np.ndarray
+    name: str, result: sentinels.Sentinels, spelled: Callable[[float], str], values: np.ndarray
 ) -> list[str]:
     count, name = lambda value: int(np.sum(values == value)), shown(name, NAME)
     lines = [
         f"{name}: {spelled(value)} ({count(value)} cells) is taken as missing; missing={name}: "
         "makes it a value"
-        for value in found.certain
+        for value in result.certain
     ]
     return lines + [
         f"{name}: does {spelled(value)} ({count(value)} cells) mean missing? Then write "
         f"--pipeline_options=missing={name}:{spelled(value)}"
-        for value in found.perhaps
+        for value in result.perhaps
     ]
 
 

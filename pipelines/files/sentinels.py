@@ -23,14 +23,14 @@ DAYS = {
 }
 
 
-class Found(NamedTuple):
+class Sentinels(NamedTuple):
     """The sentinels of a column."""
 
     certain: tuple[float, ...]
     perhaps: tuple[float, ...]  # two of the three parts of the rule hold
 
 
-def of_numbers(distinct: np.ndarray, counts: np.ndarray, cells: int) -> Found:
+def of_numbers(distinct: np.ndarray, counts: np.ndarray, cells: int) -> Sentinels:
     """Sentinels among numbers.
 
     Args:
@@ -38,16 +38,16 @@ def of_numbers(distinct: np.ndarray, counts: np.ndarray, cells: int) -> Found:
         counts: (n,) occurrences of each.
         cells: number of all cells, including missing ones.
     """
-    return _found(distinct, counts, cells, _repeated)
+    return _detect(distinct, counts, cells, _repeated)
 
 
-def of_dates(distinct: np.ndarray, counts: np.ndarray, cells: int) -> Found:
+def of_dates(distinct: np.ndarray, counts: np.ndarray, cells: int) -> Sentinels:
     """Sentinels among seconds since 2000: the form is one of DAYS, and a gap is not required.
 
     A day with at least 1 % of the cells is a sentinel if every other day has less than a third of
     its cells. Arguments as of `of_numbers`.
     """
-    candidates = _found(distinct, counts, cells, lambda day, _: day in DAYS)
+    candidates = _detect(distinct, counts, cells, lambda day, _: day in DAYS)
     certain = []
     for value in candidates.perhaps:
         others = counts[distinct != value]
@@ -55,18 +55,18 @@ def of_dates(distinct: np.ndarray, counts: np.ndarray, cells: int) -> Found:
         if own >= _SHARE * cells and own > 3 * others.max(initial=0):
             certain.append(value)
     perhaps = tuple(v for v in candidates.perhaps if v not in certain and v in DAYS)
-    return Found((*candidates.certain, *certain), perhaps)
+    return Sentinels((*candidates.certain, *certain), perhaps)
 
 
-def _found(
+def _detect(
     distinct: np.ndarray, counts: np.ndarray, cells: int, has_form: Callable[[float, float], bool]
-) -> Found:
+) -> Sentinels:
     if len(distinct) <= _FEWEST:
-        return Found((), ())
+        return Sentinels((), ())
     low, high = _ends(distinct, has_form)
     core = distinct[low : len(distinct) - high]
     if len(core) < _FEWEST:
-        return Found((), ())
+        return Sentinels((), ())
     certain, perhaps = [], []
     last = len(distinct) - 1
     formed = [*range(low), *range(last + 1 - high, last + 1)]
@@ -80,7 +80,7 @@ def _found(
             certain.append(float(value))
         elif (wide and (form or often)) or (form and often and (4 * gap > width or value == -1)):
             perhaps.append(float(value))
-    return Found(tuple(certain), tuple(perhaps))
+    return Sentinels(tuple(certain), tuple(perhaps))
 
 
 def _ends(distinct: np.ndarray, has_form: Callable[[float, float], bool]) -> tuple[int, int]:

@@ -55,7 +55,7 @@ def open_table(path: str, encoding: str = "") -> TableFile:
     """
     encoding = text_files.encoding_of(path, encoding)
     heads, fault = [], None
-    named, start = _told_delimiter(path, encoding)
+    named, start = _named_delimiter(path, encoding)
     for delimiter in named or (",", ";", "\t", "|"):
         table = TableFile(path, encoding, delimiter, (), start)
         try:
@@ -156,7 +156,7 @@ def _wrong_width(table: TableFile, line: int, cells: Sequence[str]) -> str:
     )
 
 
-def _told_delimiter(path: str, encoding: str) -> tuple[str, int]:
+def _named_delimiter(path: str, encoding: str) -> tuple[str, int]:
     """The delimiter that Excel's first line "sep=;" names, and the next line; else "" and 1."""
     first = next(text_files.lines(path, encoding), "").strip(SPACE).strip('"')
     match = re.fullmatch(r"(?i)sep=(.)", first) or re.fullmatch(r"(?i)sep=(\t?)", first)

@@ -60,7 +60,7 @@ def remark(name: str, mark: str, labels: Sequence[Column], by_option: bool) -> s
     )
 
 
-def _column(label: str, found: Sequence[set], empty: np.ndarray, codes: np.ndarray) -> Column:
-    values = np.array([float(label in one) for one in found])
+def _column(label: str, labels_of: Sequence[set], empty: np.ndarray, codes: np.ndarray) -> Column:
+    values = np.array([float(label in one) for one in labels_of])
     values[empty] = np.nan
     return Column(label, "number", values[codes], 2, {})
