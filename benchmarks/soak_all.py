@@ -30,10 +30,8 @@ _KILLS = flags.DEFINE_integer("kills", 50, "Lives of each case that SIGKILL ends
 _CASES = flags.DEFINE_list("cases", ["csv", "images", "texts", "replicas"], "Which runs.")
 _SEED = flags.DEFINE_integer("seed", 0, "Of the data and of the lengths of the lives.")
 
-_MIN_SECONDS, _MAX_FRACTION = (
-    0.2,
-    0.7,
-)  # shortest life, in seconds; longest, as a fraction of the quiet run
+_MIN_SECONDS = 0.2  # of a life
+_MAX_FRACTION = 0.7  # of the quiet run, for the longest life
 _WORDS = ["good", "film", "was", "the", "dull", "bad", "nice", "plot", "actor", "scene"]
 
 

@@ -79,7 +79,7 @@ def without_target(rows: Rows) -> Rows:
     return changed._replace(read=lambda index: others(rows.read(index)))
 
 
-def beside_inputs(rows: Rows, inputs: Collection[str]) -> Rows:
+def rename_clashing_target(rows: Rows, inputs: Collection[str]) -> Rows:
     """The rows, with the target's column renamed if an input has the same name.
 
     Inputs and target are stored together, and a table may have a target called "features".

@@ -19,18 +19,18 @@ _LEAVES, _IN_LEAF = 32, 5
 
 
 def warnings(columns: Sequence[Column], present: np.ndarray, target: np.ndarray) -> list[str]:
-    """A line for each column that may leak the target; arguments as of `alone`."""
+    """A line for each column that may leak the target; arguments as of `leaking_column`."""
     counting = [
         f"{shown(column.name, NAME)} counts the rows: if it is their number and no measure, leave "
         f"it out with --pipeline_options=ignore={shown(column.name, NAME)}"
         for column in columns
         if summary.counts(column)
     ]
-    line = alone(columns, present, target)
+    line = leaking_column(columns, present, target)
     return [*counting, line] if line else counting
 
 
-def alone(columns: Sequence[Column], present: np.ndarray, target: np.ndarray) -> str:
+def leaking_column(columns: Sequence[Column], present: np.ndarray, target: np.ndarray) -> str:
     """A line about the column that alone predicts the target; empty: there is none.
 
     Skill is that of a decision tree on one column, on held-out rows: r2; or, for classes, the

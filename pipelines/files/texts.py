@@ -123,7 +123,7 @@ def by_split(rows: Rows, texts: Texts, cut: Cut) -> tuple[dict[str, Rows], dict[
     whole = rows._replace(table={**rows.table, _DIGEST: texts.digest})
     split_of = np.array(texts.split_of)
     parts = {
-        name: splits.take(whole, np.flatnonzero(split_of == name))
+        name: splits.select(whole, np.flatnonzero(split_of == name))
         for name in ("train", *texts.separate)
     }
     if len(texts.separate) < 2:

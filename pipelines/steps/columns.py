@@ -36,7 +36,7 @@ def forms() -> dict[str, Form]:
         leaves_out=_without_texts,
     )
     separated = dataclasses.replace(
-        columns_form(), unseen=unseen.unseen, leaves_out=_as_the_part_began
+        columns_form(), unseen=unseen.unseen, leaves_out=_texts_not_in_part
     )
     return {"vector": vector, "columns": separated}
 
@@ -53,7 +53,7 @@ def columns_form() -> Form:
 def _without_texts(train: Rows, part: Part | None) -> Collection[str]:
     """Columns of free text. DataError: nothing else is left to learn from."""
     if part is not None:
-        return _as_the_part_began(train, part)
+        return _texts_not_in_part(train, part)
     texts = _free_texts(train)
     if texts and len(texts) == len(train.fields) - 1:
         raise DataError(
@@ -63,7 +63,7 @@ def _without_texts(train: Rows, part: Part | None) -> Collection[str]:
     return texts
 
 
-def _as_the_part_began(train: Rows, part: Part | None) -> Collection[str]:
+def _texts_not_in_part(train: Rows, part: Part | None) -> Collection[str]:
     """Columns of free text that a fitted part of an earlier version was made without."""
     known = None if part is None else {str(name) for name in part["columns"]}
     return [name for name in _free_texts(train) if known is not None and name not in known]
