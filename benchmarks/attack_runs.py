@@ -24,7 +24,7 @@ FAILURES = (
     *("silent difference", "traceback", "hang", "stopped by a log", "lines lost"),
     *("touched outside", "other exit code", "other end"),
 )
-_EPOCHS, _LEAST_SECONDS = 3, 10.0
+_EPOCHS, _MIN_SECONDS = 3, 10.0
 
 
 class Case(NamedTuple):
@@ -140,7 +140,7 @@ def measured(case: Case, state: str, top: pathlib.Path) -> Source:
         different = attack_facts.differences(*twice)
         _need(not different, f"{case.name}, {state}: {command} twice: {different}", life)
         expected[command] = {**twice[0], "warnings": attack_facts.warnings(life)}
-        limits[command] = max(_LEAST_SECONDS, 8 * life.seconds)
+        limits[command] = max(_MIN_SECONDS, 8 * life.seconds)
     return Source(case, state, ends, run, expected, limits)
 
 

@@ -23,7 +23,7 @@ LIMITS = {
     "split_seed": (0, 2_147_483_648),
 }
 _FEW = 20  # texts; with fewer, a class may have a single text
-_MANY = 20  # files in a folder; from here on, one class per file is doubtful
+_MANY_FILES = 20  # files in a folder; from here on, one class per file is doubtful
 _SHORT = 3  # mean lines per file; with fewer, each file looks like one text
 
 
@@ -133,7 +133,7 @@ def _check_folders(data_files: str, sources: Sequence[Source], gathered: Texts) 
             f"{data_files}: expected two classes or more, a file for each, received one file, "
             f"{shown(sources[0].path)}; {line_files.UNLABELLED}"
         )
-    if number >= _MANY and lines < _SHORT * number:
+    if number >= _MANY_FILES and lines < _SHORT * number:
         raise DataError(
             f"{data_files}: {number} files with {lines} lines would be {number} classes: if each "
             "file is a text, put those of a class into a folder of its own and write "
@@ -143,7 +143,7 @@ def _check_folders(data_files: str, sources: Sequence[Source], gathered: Texts) 
 
 def _hint_at_files(data_files: str, sources: Sequence[Source], gathered: Texts) -> None:
     number, lines = len(sources), len(gathered.contents)
-    if number >= _MANY and all(source.of_folder for source in sources):
+    if number >= _MANY_FILES and all(source.of_folder for source in sources):
         _log.info(
             "%s: %d lines of %d files are a text each; if each file is one text, write "
             "--pipeline=text_folder",

@@ -197,7 +197,7 @@ class _Storing:
             return
         self._waiting.append(one)
         late = time.monotonic() - self._flushed > _LONGEST
-        if late or len(self._waiting) == photo_cache.TOGETHER:
+        if late or len(self._waiting) == photo_cache.PAIR_SIZE:
             self.flush()
 
     def flush(self) -> None:

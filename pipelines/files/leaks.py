@@ -13,7 +13,7 @@ from pipelines.files.shown import shown
 from pipelines.files.table_file import NAME
 
 _ROWS, _COLUMNS = 3000, 100  # most that are examined
-_FEWEST_ROWS = 50
+_MIN_ROWS = 50
 _SURE, _OTHERS = 0.95, 0.6  # least skill of the best column; most of the next, as a fraction of it
 _LEAVES, _IN_LEAF = 32, 5
 
@@ -42,7 +42,7 @@ def leaking_column(columns: Sequence[Column], present: np.ndarray, target: np.nd
     """
     # The order of free texts means nothing to a tree.
     columns = [column for column in columns if not column.free_text]
-    if len(columns) < 2 or target.ndim > 1 or len(target) < _FEWEST_ROWS:
+    if len(columns) < 2 or target.ndim > 1 or len(target) < _MIN_ROWS:
         return ""
     chosen = np.random.default_rng(0).permutation(len(target))[:_ROWS]
     rows = np.flatnonzero(present)[chosen]

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-_SHARE = 0.01
-_MOST = 3  # sentinels at either end
-_FEWEST = 5  # distinct other values; with fewer, a gap means nothing
+_MIN_FRACTION = 0.01
+_MAX_SENTINELS = 3  # sentinels at either end
+_MIN_OTHERS = 5  # distinct other values; with fewer, a gap means nothing
 # Seconds from 2000-01-01 to the days that programs write for "no date".
 DAYS = {
     -3_155_846_400.0: "1899-12-30",
@@ -52,7 +52,7 @@ def of_dates(distinct: np.ndarray, counts: np.ndarray, cells: int) -> Sentinels:
     for value in candidates.perhaps:
         others = counts[distinct != value]
         own = counts[distinct == value][0]
-        if own >= _SHARE * cells and own > 3 * others.max(initial=0):
+        if own >= _MIN_FRACTION * cells and own > 3 * others.max(initial=0):
             certain.append(value)
     perhaps = tuple(v for v in candidates.perhaps if v not in certain and v in DAYS)
     return Sentinels((*candidates.certain, *certain), perhaps)
@@ -61,11 +61,11 @@ def of_dates(distinct: np.ndarray, counts: np.ndarray, cells: int) -> Sentinels:
 def _detect(
     distinct: np.ndarray, counts: np.ndarray, cells: int, has_form: Callable[[float, float], bool]
 ) -> Sentinels:
-    if len(distinct) <= _FEWEST:
+    if len(distinct) <= _MIN_OTHERS:
         return Sentinels((), ())
     low, high = _ends(distinct, has_form)
     core = distinct[low : len(distinct) - high]
-    if len(core) < _FEWEST:
+    if len(core) < _MIN_OTHERS:
         return Sentinels((), ())
     certain, perhaps = [], []
     last = len(distinct) - 1
@@ -75,7 +75,7 @@ def _detect(
         value, inside = distinct[i], core if i in formed else np.delete(core, 0 if i == 0 else -1)
         width, gap = inside[-1] - inside[0], max(inside[0] - value, value - inside[-1])
         form = i in formed and has_form(value, inside[0])
-        often, wide = counts[i] >= _SHARE * cells, gap > width
+        often, wide = counts[i] >= _MIN_FRACTION * cells, gap > width
         if form and often and wide:
             certain.append(float(value))
         elif (wide and (form or often)) or (form and often and (4 * gap > width or value == -1)):
@@ -86,9 +86,9 @@ def _detect(
 def _ends(distinct: np.ndarray, has_form: Callable[[float, float], bool]) -> tuple[int, int]:
     """How many of the lowest and of the highest values have the form."""
     low = high = 0
-    while low < _MOST and has_form(distinct[low], distinct[low + 1]):
+    while low < _MAX_SENTINELS and has_form(distinct[low], distinct[low + 1]):
         low += 1
-    while high < _MOST and has_form(distinct[-1 - high], distinct[low]):
+    while high < _MAX_SENTINELS and has_form(distinct[-1 - high], distinct[low]):
         high += 1
     return low, high
 

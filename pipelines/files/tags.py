@@ -12,7 +12,7 @@ from pipelines.files.shown import shown
 from pipelines.files.table_file import NAME, quoted
 
 _MARK = "|"
-_MOST = 1000  # different labels
+_MAX_LABELS = 1000
 
 
 def mark_of(cells: Cells, option: str) -> str:
@@ -41,11 +41,11 @@ def columns(name: str, cells: Cells, mark: str, rows: np.ndarray) -> list[Column
     labels = sorted(set().union(*labels_of))
     if not labels:
         raise DataError(f"the target {quoted(name)} has no labels between {mark!r}")
-    if len(labels) > _MOST:
+    if len(labels) > _MAX_LABELS:
         some = ", ".join(shown(label, 30) for label in labels[:5])
         raise DataError(
-            f"the target {quoted(name)} has {len(labels)} different labels, more than {_MOST}: "
-            f"{some}"
+            f"the target {quoted(name)} has {len(labels)} different labels, more than "
+            f"{_MAX_LABELS}: {some}"
         )
     empty = np.array([not cell for cell in distinct])
     return [_column(label, labels_of, empty, codes[rows]) for label in labels]

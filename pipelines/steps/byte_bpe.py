@@ -78,7 +78,7 @@ class BytePieces(tf.Module):
         return tf.strings.reduce_join(tf.gather(self._bytes, ids), axis=-1)
 
     def _alone(self, known: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
-        """The pieces that stay whole when they are a word, written by `to_characters`, and their ids.
+        """Pieces that stay whole when they are a word, written by `to_characters`, and their ids.
 
         A piece learnt within a longer word may be cut differently when it is a word itself.
         """

@@ -19,8 +19,8 @@ from zoo.spec import Field
 
 _QUANTILES = 257  # per column of training cells; ranks are interpolated between them
 # Limits of the known values of a column of texts: their number, and the training rows per value.
-_MOST_CATEGORIES, _ROWS_A_CATEGORY = 1000, 10
-_TEXTS_AT_ONCE = 2**13
+_MAX_CATEGORIES, _ROWS_A_CATEGORY = 1000, 10
+_BLOCK_SIZE = 2**13
 _LOG = logging.getLogger(__name__)
 
 
@@ -80,7 +80,7 @@ def fit_ranks(train: Rows) -> Part:
     Raises:
         DataError: the target is the only column.
     """
-    most = max(tabular.MOST_CATEGORIES, min(_MOST_CATEGORIES, train.num_rows // _ROWS_A_CATEGORY))
+    most = max(tabular.MAX_CATEGORIES, min(_MAX_CATEGORIES, train.num_rows // _ROWS_A_CATEGORY))
     part = tabular.fit_columns(train, most=most)
     columns = list(cells.of_rows(part, train)[0])
     edges = [_edges(column) for column in columns]
@@ -137,9 +137,9 @@ def separate(part: Part):
 
 def _texts(part: Part, train: Rows) -> Iterator[tf.Tensor]:
     """The cells of the columns of free text, in blocks of rows."""
-    starts = range(0, train.num_rows, _TEXTS_AT_ONCE)
+    starts = range(0, train.num_rows, _BLOCK_SIZE)
     for first in progress(starts, len(starts), "counting words"):
-        rows = slice(first, first + _TEXTS_AT_ONCE)
+        rows = slice(first, first + _BLOCK_SIZE)
         raw = {str(name): tf.constant(train.table[str(name)][rows]) for name in part["prose"]}
         yield from cells.prose(part, raw)
 

@@ -10,7 +10,7 @@ from pipelines.core.pipeline import DataError, Example, Part, Tensors
 from zoo.spec import Field
 
 _EPSILON = 1e-6  # added to variances; images are from -1 to 1
-_MANY = 144  # patches of an image, 12 x 12
+_MANY_PATCHES = 144  # patches of an image, 12 x 12
 
 
 def masked_patches(patch: int, mask_rate: float) -> Callable[[Mapping[str, Field], Part], Example]:
@@ -58,7 +58,7 @@ def masked_patches(patch: int, mask_rate: float) -> Callable[[Mapping[str, Field
 
 def rate_for(number: int) -> float:
     """The fraction of `number` patches that is hidden by default."""
-    return 0.75 if number >= _MANY else 0.55
+    return 0.75 if number >= _MANY_PATCHES else 0.55
 
 
 def draw_positions(keys: Keys, number: int, masked: int) -> tuple[tf.Tensor, tf.Tensor]:

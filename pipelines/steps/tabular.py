@@ -17,7 +17,7 @@ from pipelines.steps import cells, unseen
 
 _FAR = 3.0  # robust deviations from the median: numbers approach this limit and never reach it
 _EARLIER_FAR = 10.0  # standard deviations at which parts of the earlier format clip
-MOST_CATEGORIES = 100  # per column; rarer ones are "other"
+MAX_CATEGORIES = 100  # per column; rarer ones are "other"
 
 
 def stratified(rows: Rows, *, seed: int, validation: float, test: float) -> dict[str, Rows]:
@@ -57,7 +57,7 @@ def standardize(part: Part):
     return preprocess
 
 
-def fit_columns(train: Rows, *, most: int = MOST_CATEGORIES) -> Part:
+def fit_columns(train: Rows, *, most: int = MAX_CATEGORIES) -> Part:
     """The part of the state that `encode` needs: how cells are read, and the training statistics.
 
     Args:

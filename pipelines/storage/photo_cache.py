@@ -23,11 +23,11 @@ import numpy as np
 
 from pipelines.storage import caches, locks, system
 
-TOGETHER = 512  # photographs in a pair of files
+PAIR_SIZE = 512  # photographs in a pair of files
 LOCK = ".lock"  # name of the file that a process locks while it decodes
 _NAME = ".decoded-images"
 _FORMAT = 1
-_MOST = 8 * 2**30  # bytes that are kept besides those that the command uses
+_MAX_BYTES = 8 * 2**30  # bytes that are kept besides those that the command uses
 _log = logging.getLogger(__name__)
 
 
@@ -187,7 +187,7 @@ def keep_newest(folder: pathlib.Path, stored: Stored, digests: Iterable[str]) ->
         total = 0
         for path in sorted(others, key=lambda path: -path.stat().st_mtime):
             total += path.stat().st_size + path.with_suffix(".pixels").stat().st_size
-            if total > _MOST:
+            if total > _MAX_BYTES:
                 lock = path.parent / LOCK
                 with locks.if_free(lock) as free:  # else a process may still have to map its files
                     if free or not lock.exists():

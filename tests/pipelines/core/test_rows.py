@@ -48,7 +48,7 @@ def test_chunks_are_all_rows_in_order(form, monkeypatch):
 
 
 @forms
-def test_beside_inputs_renames_a_target_called_as_an_input(form):
+def test_rename_clashing_target_renames_one_called_as_an_input(form):
     rows = in_form(form)
     assert rename_clashing_target(rows, ["x", "y"]) is rows
     renamed = rename_clashing_target(rows, ["label"])

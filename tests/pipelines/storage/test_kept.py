@@ -104,9 +104,9 @@ def test_kept_gives_small_files_and_what_cannot_be_stored_no_place(
 
 
 def test_kept_keeps_the_newest(folder, file, logged):
-    for seed in range(kept._MOST + 3):
+    for seed in range(kept._MAX_RESULTS + 3):
         kept.kept(Reader(table()), [str(file)], {"seed": seed})
-    assert len(list(folder.glob("table-*.npz"))) == kept._MOST
+    assert len(list(folder.glob("table-*.npz"))) == kept._MAX_RESULTS
 
 
 def test_kept_lets_one_of_many_read_and_the_others_wait(folder, file, logged):
