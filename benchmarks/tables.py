@@ -1,4 +1,4 @@
-"""Writes the tables of README.md and BUILD_NOTES.md, and the results in the heads of recipes.
+"""Writes the tables of README.md (also in Chinese) and BUILD_NOTES.md, and the heads of recipes.
 
     python benchmarks/tables.py    # rewrites them from benchmarks/results.jsonl
 

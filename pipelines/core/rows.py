@@ -220,7 +220,10 @@ def threaded(function: Callable, items: Iterable) -> Iterator:
 
 
 def _grows(prepared: "Prepared", rows: Rows) -> bool:
-    """Whether the inputs exceed the memory budget, or twice the raw rows' memory."""
+    """Whether the inputs exceed the memory budget, or twice the raw rows' memory.
+
+    The second test does not apply to rows with text fields.
+    """
     size = sum(
         np.prod([rows.num_rows, *(n or 1 for n in field.shape)]) * tf.as_dtype(field.dtype).size
         for field in prepared.serving_inputs.values()

@@ -48,8 +48,8 @@ def stream(
         start_step: the first step; those before it are skipped without being computed.
         shard: (i, n) yields worker i's part of every batch; n divides `batch_size`.
         plan: an order that replaces `default_plan`.
-        threads: number of threads that make batches; 0: one for rows in memory, where more would
-            take cores from the training kernels, and four for rows on disk.
+        threads: number of threads that make batches; 0: four if the stored rows have a `read`, as
+            those on disk, else one: more would take cores from the training kernels.
         epochs: of the whole run, since augmentation may end before the run does; 0: it does not.
 
     Raises:

@@ -46,7 +46,7 @@ def _quoted(label: bytes) -> str:
 
 
 def either(values: np.ndarray) -> bool:
-    """Whether whole numbers may be classes or amounts: 1 to K without a gap, about equally often.
+    """Whether whole numbers may be classes or amounts: from 0 or 1 on, no gap, about equally often.
 
     A histogram of amounts or counts has a peak and a tail; one of class numbers has neither.
 

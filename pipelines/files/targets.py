@@ -68,7 +68,7 @@ def choose(columns: Sequence[Column], task: str = "") -> Target:
 
     Inferred tasks: two distinct values are binary; numbers are a regression, unless they are at
     most 20 distinct integers; all others are classes, in the order of their values. More integers
-    that may be either (1 to K, about equally often) are an error.
+    that may be either (from 0 or 1 on without a gap, about equally often) are an error.
 
     Args:
         task: one of TASKS; empty: inferred.

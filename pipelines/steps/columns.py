@@ -20,7 +20,7 @@ from zoo.spec import Field
 _QUANTILES = 257  # per column of training cells; ranks are interpolated between them
 # Limits of the known values of a column of texts: their number, and the training rows per value.
 _MAX_CATEGORIES, _ROWS_A_CATEGORY = 1000, 10
-_BLOCK_SIZE = 2**13
+_BLOCK_SIZE = 2**13  # rows whose words are counted at a time
 _LOG = logging.getLogger(__name__)
 
 

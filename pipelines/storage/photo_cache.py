@@ -1,6 +1,6 @@
 """A cache of decoded photographs on disk, whose keys are hashes of the photographs' files.
 
-A folder holds those of one size. A few hundred share a pair of files: `<name>.pixels` has their
+A folder holds those of one `Kind`. A few hundred share a pair of files: `<name>.pixels` has their
 pixels, one photograph after another; `<name>.npz`, which is written last, has the hash of each file
 and a checksum of its pixels. Both appear complete, by a rename, so that what a process stored
 before it died can be used.
@@ -176,7 +176,7 @@ def remove_remains(folder: pathlib.Path) -> None:
 def keep_newest(folder: pathlib.Path, stored: Stored, digests: Iterable[str]) -> None:
     """Marks the pairs of files that hold these as new; removes the oldest others beyond 8 GiB.
 
-    The others include those of other sizes, in the folders beside `folder`.
+    The others include those of other kinds, in the folders beside `folder`.
     """
     used = {stored.positions[digest][0] for digest in digests if digest in stored.positions}
     recent = {stored.pairs[pair].path for pair in used}

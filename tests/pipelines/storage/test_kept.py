@@ -23,7 +23,7 @@ SCHEMA = Schema({"x": FIELDS["x"]}, "binary", FIELDS["y"], ("no", "yes"), 1, "y"
 def folder(tmp_path, monkeypatch) -> pathlib.Path:
     """Where results are kept; files of any size are worth it."""
     (tmp_path / "kept").mkdir()
-    monkeypatch.setattr(caches, "folder", lambda beside: tmp_path / "kept")
+    monkeypatch.setattr(caches, "folder", lambda preferred: tmp_path / "kept")
     monkeypatch.setattr(kept, "_SMALLEST", 1)
     return tmp_path / "kept"
 
