@@ -8,9 +8,9 @@
             FIFO, a folder instead of a file, or a file instead of a folder; then each command
     kills   SIGKILL at every file operation, then the same command again
 
-A command may end with a one-line error (exit code 2, 3, 4 or 6), or give the same answer as on the
-untouched run, with or without a warning. Everything else is listed with a command that reproduces
-it, and the exit code is 1.
+A command may end with a one-line error (exit code 2, 3, 4 or 6), give the same answer as on the
+untouched run, with or without a warning, or give another answer with a new warning that names the
+damaged path. Everything else is listed with a command that reproduces it, and the exit code is 1.
 """
 
 import collections

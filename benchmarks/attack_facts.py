@@ -58,9 +58,9 @@ def warnings(life: lives.Life) -> list[str]:
     return [line for line in life.errors.splitlines() if line.startswith("warning: ")]
 
 
-def lost(expected: list[str], found: list[str]) -> int:
-    """The number of expected lines that were not found."""
-    return len([line for line in expected if line not in found])
+def lost(expected: list[str], received: list[str]) -> int:
+    """The number of expected lines that are missing."""
+    return len([line for line in expected if line not in received])
 
 
 def _figures(text: str) -> dict[str, Any]:

@@ -77,25 +77,25 @@ def judged(one: Try, life: lives.Life, run: pathlib.Path) -> Outcome:
     return outcome
 
 
-def operations(case: Case, command: str, place: pathlib.Path) -> list[str]:
-    """The command's operations on the run in `place`, each with the names of its files."""
-    listing = place / f"{command}.txt"
+def operations(case: Case, command: str, folder: pathlib.Path) -> list[str]:
+    """The command's operations on the run in `folder`, each with the names of its files."""
+    listing = folder / f"{command}.txt"
 
     def hear(number: int, event: str) -> None:
         with open(listing, "a", encoding="utf-8") as file:
             file.write(f"{event}\n")
 
-    hook = watching(place / "run", hear)
-    lives.live(case.words(command, place / "run"), place, hook=hook)
+    hook = watching(folder / "run", hear)
+    lives.live(case.words(command, folder / "run"), folder, hook=hook)
     return listing.read_text(encoding="utf-8").splitlines() if listing.exists() else []
 
 
 def snapshots(
-    case: Case, command: str, source: pathlib.Path | None, place: pathlib.Path
+    case: Case, command: str, source: pathlib.Path | None, folder: pathlib.Path
 ) -> list[tuple[str, pathlib.Path]]:
     """(the operation that is about to be done, a copy of the run then), without duplicates."""
-    (place / "snaps").mkdir(parents=True)
-    run, seen = place / "run", set()
+    (folder / "snaps").mkdir(parents=True)
+    run, seen = folder / "run", set()
     attack_runs.copied(source, run)
 
     def hear(number: int, event: str) -> None:
@@ -106,7 +106,7 @@ def snapshots(
                 take(f"{number:05d} half of {event}", paths[0])
 
     def take(label: str, half: str = "") -> None:
-        target = place / "snaps" / label.replace("/", "|")[:200]
+        target = folder / "snaps" / label.replace("/", "|")[:200]
         shutil.copytree(run, target, symlinks=True)
         if half:
             _halve(target / half)
@@ -115,10 +115,10 @@ def snapshots(
             shutil.rmtree(target)
         seen.add(key)
 
-    life = lives.live(case.words(command, run), place, hook=watching(run, hear))
+    life = lives.live(case.words(command, run), folder, hook=watching(run, hear))
     if life.code:
         sys.exit(f"error: {case.name}: {command}, watched: {life.code}\n{life.errors[-2000:]}")
-    snaps = sorted((place / "snaps").iterdir())
+    snaps = sorted((folder / "snaps").iterdir())
     return [(f"operation {path.name}", path) for path in snaps]
 
 

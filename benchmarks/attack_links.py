@@ -67,9 +67,9 @@ def plants(path: str) -> dict[str, Callable[[pathlib.Path], None]]:
     }
 
 
-def hook(place: pathlib.Path) -> Callable[[], None]:
+def hook(folder: pathlib.Path) -> Callable[[], None]:
     """A hook for the forked process, called after the attack and before the command."""
-    return lambda: (place / "before.txt").write_text(_listed(place)) and None
+    return lambda: (folder / "before.txt").write_text(_listed(folder)) and None
 
 
 def judged(one: Try, life: lives.Life, run: pathlib.Path) -> Outcome:
@@ -119,14 +119,14 @@ def _cleared(run: pathlib.Path, path: str) -> pathlib.Path:
     return target
 
 
-def _listed(place: pathlib.Path) -> str:
+def _listed(folder: pathlib.Path) -> str:
     """Everything next to the run: names, kinds, modes, contents."""
     own = {"run", "tmp", "out.txt", "errors.txt", "before.txt"}
     lines = []
-    for path in sorted(p for top in place.iterdir() if top.name not in own for p in _all(top)):
+    for path in sorted(p for top in folder.iterdir() if top.name not in own for p in _all(top)):
         status = path.lstat()
         digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
-        lines.append(f"{path.relative_to(place)} {status.st_mode} {status.st_mtime_ns} {digest}")
+        lines.append(f"{path.relative_to(folder)} {status.st_mode} {status.st_mtime_ns} {digest}")
     return "\n".join(lines)
 
 

@@ -24,7 +24,7 @@ FAILURES = (
     *("silent difference", "traceback", "hang", "stopped by a log", "lines lost"),
     *("touched outside", "other exit code", "other end"),
 )
-_EPOCHS, _LEAST_SECONDS = 3, 10.0
+_EPOCHS, _MIN_SECONDS = 3, 10.0
 
 
 class Case(NamedTuple):
@@ -32,11 +32,11 @@ class Case(NamedTuple):
 
     name: str
     flags: tuple[str, ...]  # of trainers.run, except for --workdir
-    asked: pathlib.Path  # the input of trainers.predict
+    predict_input: pathlib.Path  # of trainers.predict
 
     def words(self, command: str, run: pathlib.Path, *more: str) -> list[str]:
         """The arguments of a command on the run in this folder; `more` are flags of `run`."""
-        own = {"run": (*self.flags, *more), "predict": (str(self.asked),)}.get(command, ())
+        own = {"run": (*self.flags, *more), "predict": (str(self.predict_input),)}.get(command, ())
         return [command, *own, f"--workdir={run}"]
 
 
@@ -101,8 +101,8 @@ def cases(folder: pathlib.Path, seed: int) -> dict[str, Case]:
         ),
         "text": ("--model=linear", "--pipeline=text_lines", f"--pipeline_options={texts}"),
     }
-    asked = {"table": "table.csv", "image": "picture.png", "text": "texts.txt"}
-    return {n: Case(n, (*common, *own), folder / asked[n]) for n, own in flags.items()}
+    inputs = {"table": "table.csv", "image": "picture.png", "text": "texts.txt"}
+    return {n: Case(n, (*common, *own), folder / inputs[n]) for n, own in flags.items()}
 
 
 def made(case: Case, state: str, run: pathlib.Path, *more: str) -> pathlib.Path | None:
@@ -140,7 +140,7 @@ def measured(case: Case, state: str, top: pathlib.Path) -> Source:
         different = attack_facts.differences(*twice)
         _need(not different, f"{case.name}, {state}: {command} twice: {different}", life)
         expected[command] = {**twice[0], "warnings": attack_facts.warnings(life)}
-        limits[command] = max(_LEAST_SECONDS, 8 * life.seconds)
+        limits[command] = max(_MIN_SECONDS, 8 * life.seconds)
     return Source(case, state, ends, run, expected, limits)
 
 
@@ -167,12 +167,12 @@ def copied(source: pathlib.Path | None, run: pathlib.Path) -> None:
         shutil.copytree(source, run, symlinks=True)
 
 
-def attempt(one: Try, place: pathlib.Path, hook: Callable[[], None] | None = None) -> lives.Life:
-    """Attacks a copy of the run in `place`, then runs the command on it."""
-    place.mkdir(parents=True)
-    _attacked(one, place / "run")
-    words = one.source.case.words(one.command, place / "run")
-    return lives.live(words, place, limit=one.source.limits[one.command], hook=hook)
+def attempt(one: Try, folder: pathlib.Path, hook: Callable[[], None] | None = None) -> lives.Life:
+    """Attacks a copy of the run in `folder`, then runs the command on it."""
+    folder.mkdir(parents=True)
+    _attacked(one, folder / "run")
+    words = one.source.case.words(one.command, folder / "run")
+    return lives.live(words, folder, limit=one.source.limits[one.command], hook=hook)
 
 
 def judged(one: Try, life: lives.Life, run: pathlib.Path) -> Outcome:

@@ -76,7 +76,7 @@ def side(job: Job) -> Side:
 
 
 def scaled(pixels: jax.Array) -> jax.Array:
-    """As pipelines.image.scale."""
+    """As pipelines.steps.image.scale."""
     return pixels.astype(jnp.float32) * (1.0 / 127.5) - 1.0
 
 

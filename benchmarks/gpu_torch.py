@@ -178,7 +178,7 @@ def _path(name: str) -> str:
 
 
 def scaled(pixels: torch.Tensor) -> torch.Tensor:
-    """As pipelines.image.scale."""
+    """As pipelines.steps.image.scale."""
     return pixels.float() * (1.0 / 127.5) - 1.0
 
 

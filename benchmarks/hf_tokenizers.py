@@ -16,7 +16,7 @@ _PATTERN = (
 
 def byte_level(merges: np.ndarray):
     """Byte-level BPE with these merges."""
-    pieces = [byte_words.shown(content) for content in byte_bpe.pieces(merges)]
+    pieces = [byte_words.to_characters(content) for content in byte_bpe.pieces(merges)]
     ids = {piece: i for i, piece in enumerate(pieces) if piece}
     pairs = [(pieces[left], pieces[right]) for left, right in merges.tolist()]
     tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE(ids, pairs))

@@ -30,7 +30,7 @@ _BATCH_SIZES = flags.DEFINE_list("batch_sizes", ["1", "256"], "Examples per call
 _ROUNDS = flags.DEFINE_integer("rounds", 7, "Turns per side.")
 _SECONDS = flags.DEFINE_float("seconds", 1.0, "Seconds per turn; at least ten calls.")
 _THREADS = flags.DEFINE_integer("threads", 0, "Threads per operation; 0: one per core.")
-_LEAST_CALLS = 10
+_MIN_CALLS = 10
 _ROWS = 1000  # of the test split, from which batches are taken
 
 
@@ -130,7 +130,7 @@ def measure(sides: Mapping[str, Callable]) -> dict[str, list[np.ndarray]]:
     for _ in range(_ROUNDS.value):
         for name, call in sides.items():
             calls: list[float] = []
-            while len(calls) < _LEAST_CALLS or sum(calls) < _SECONDS.value:
+            while len(calls) < _MIN_CALLS or sum(calls) < _SECONDS.value:
                 begun = time.perf_counter()
                 call()
                 calls.append(time.perf_counter() - begun)

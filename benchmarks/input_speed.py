@@ -110,9 +110,9 @@ def measure_steps(batch_size: int) -> None:
         for step in range(10 + steps):
             if step == 10:
                 began, waited = time.perf_counter(), 0.0
-            asked = time.perf_counter()
+            requested = time.perf_counter()
             batch = next(batches)
-            waited += time.perf_counter() - asked
+            waited += time.perf_counter() - requested
             model.train_function(iter([batch]))
         return (time.perf_counter() - began) / steps, waited / steps
 

@@ -18,7 +18,7 @@ _ROUNDS = flags.DEFINE_integer("rounds", 5, "Turns per side.", lower_bound=1)
 _SECONDS = flags.DEFINE_float("seconds", 0.5, "Seconds per turn; at least three steps.")
 _PRECISIONS = flags.DEFINE_list("precisions", ["float32", "bfloat16"], "Precisions to time.")
 _IMAGES, _TOKENS, _ATTENTION = (500, 15, 15, 128), (64, 256, 64), (64, 2, 256, 256)
-_LEAST_STEPS = 3
+_MIN_STEPS = 3
 
 
 def _layers() -> dict:
@@ -75,7 +75,7 @@ def _step(make, shape: tuple[int, ...], fast: bool):
 def _turn(step) -> float:
     """Seconds per step."""
     steps, begun = 0, time.perf_counter()
-    while (passed := time.perf_counter() - begun) < _SECONDS.value or steps < _LEAST_STEPS:
+    while (passed := time.perf_counter() - begun) < _SECONDS.value or steps < _MIN_STEPS:
         step()
         steps += 1
     return passed / steps

@@ -49,7 +49,7 @@ class Life(NamedTuple):
 
 def live(
     words: Sequence[str],
-    place: pathlib.Path,
+    folder: pathlib.Path,
     *,
     limit: float | None = None,
     hook: Callable[[], None] | None = None,
@@ -58,11 +58,11 @@ def live(
 
     Args:
         words: the command's name and its arguments.
-        place: a folder for the printed output, and for temporary files, in `tmp`.
+        folder: a folder for the printed output, and for temporary files, in `tmp`.
         limit: seconds.
         hook: called in the fork before the command.
     """
-    files = [place / "out.txt", place / "errors.txt"]
+    files = [folder / "out.txt", folder / "errors.txt"]
     sys.stdout.flush()
     sys.stderr.flush()
     began = time.monotonic()
@@ -74,7 +74,7 @@ def live(
                 handle = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
                 os.dup2(handle, number)
             sys.stdout, sys.stderr = (open(n, "w", closefd=False) for n in (1, 2))  # noqa: SIM115
-            code = _command(words, place, hook)
+            code = _command(words, folder, hook)
         except BaseException:
             traceback.print_exc()
         finally:
@@ -87,11 +87,11 @@ def live(
     return Life(code, *texts, time.monotonic() - began)
 
 
-def _command(words: Sequence[str], place: pathlib.Path, hook: Callable[[], None] | None) -> int:
+def _command(words: Sequence[str], folder: pathlib.Path, hook: Callable[[], None] | None) -> int:
     name, *arguments = words
-    (place / "tmp").mkdir(exist_ok=True)
-    tempfile.tempdir = str(place / "tmp")
-    os.chdir(place)
+    (folder / "tmp").mkdir(exist_ok=True)
+    tempfile.tempdir = str(folder / "tmp")
+    os.chdir(folder)
     sys.argv = [f"trainers.{name}", *arguments]
     compare.run_in_new_process = _here
     if hook:

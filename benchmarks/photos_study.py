@@ -160,9 +160,9 @@ def summary(lines: list[dict]) -> list[str]:
         cells = [name]
         for side in sides:
             of, key = ("auto", "views") if side == "views" else (side, "accuracy")
-            found = [one[key] for one in lines if (one["set"], one["side"]) == (name, of)]
-            spread = f" ± {np.std(found, ddof=1):.4f}" if len(found) > 1 else ""
-            cells.append(f"{np.mean(found):.4f}{spread}" if found else "")
+            values = [one[key] for one in lines if (one["set"], one["side"]) == (name, of)]
+            spread = f" ± {np.std(values, ddof=1):.4f}" if len(values) > 1 else ""
+            cells.append(f"{np.mean(values):.4f}{spread}" if values else "")
         rows.append(f"| {' | '.join(cells)} |")
     return rows
 

@@ -74,7 +74,7 @@ def make_data(job: dict) -> None:
 
 
 def cpu_name() -> str:
-    """The processor's own name for itself; trainers.setup.machine would import TensorFlow."""
+    """The processor's model name; trainers.devices.precision.cpu_name would import TensorFlow."""
     info = pathlib.Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
     named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

@@ -50,7 +50,7 @@ class Turns:
             self._start = now, steps
         elif now - self._start[0] >= self._seconds:
             begun, before = self._start
-            spent = {"wall": now - self._told, "used": time.process_time() - self._used}
+            spent = {"wall": now - self._requested, "used": time.process_time() - self._used}
             turn = {"steps": steps - before, "seconds": now - begun, "idle": self._idle}
             self._say({**turn, **spent})
 
@@ -63,8 +63,8 @@ class Turns:
             os._exit(0)
         self._seconds = float(line)
         # Fraction of a core that this side used while it should have been idle.
-        self._told, self._used = time.perf_counter(), time.process_time()
-        self._idle = (self._used - used) / max(self._told - waited, 1e-3)
+        self._requested, self._used = time.perf_counter(), time.process_time()
+        self._idle = (self._used - used) / max(self._requested - waited, 1e-3)
         self._start = None
 
 

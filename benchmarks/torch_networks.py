@@ -1,8 +1,8 @@
 """The networks of train_speed.py in idiomatic PyTorch, with the same shapes and sizes.
 
 `build` makes the twin of a zoo model: the same network in PyTorch. Modules have the names of the
-Keras layers, with dots for underscores; tests/test_train_speed.py copies Keras's weights and
-compares the logits. Images are (B, C, H, W) in any memory format.
+Keras layers, with dots for underscores; tests/benchmarks/test_torch_networks.py copies Keras's
+weights and compares the logits. Images are (B, C, H, W) in any memory format.
 """
 
 import inspect
@@ -105,15 +105,15 @@ class SpeedCNN(nn.Module):
 class Attention(nn.Module):
     """Self-attention over (B, T, width), with PyTorch's own fused kernel."""
 
-    def __init__(self, width: int, heads: int, dropout: float):
+    def __init__(self, width: int, num_heads: int, dropout: float):
         super().__init__()
         self.query_key_value = nn.Linear(width, 3 * width)
         self.output = nn.Linear(width, width)
-        self.heads, self.dropout = heads, dropout
+        self.num_heads, self.dropout = num_heads, dropout
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        joined = self.query_key_value(x).unflatten(-1, (3, self.heads, -1))  # (B, T, 3, heads, .)
-        query, key, value = joined.permute(2, 0, 3, 1, 4)  # (B, heads, T, size) each
+        joined = self.query_key_value(x).unflatten(-1, (3, self.num_heads, -1))  # (B, T, 3, H, D)
+        query, key, value = joined.permute(2, 0, 3, 1, 4)  # (B, H, T, D) each
         dropout = self.dropout if self.training else 0.0
         seen = mask[:, None, None, :]  # (B, 1, 1, T)
         mixed = F.scaled_dot_product_attention(query, key, value, seen, dropout)
@@ -123,13 +123,13 @@ class Attention(nn.Module):
 class Block(nn.Module):
     """Attention and a two-layer MLP, each after a normalisation and with a residual connection."""
 
-    def __init__(self, width: int, heads: int, hidden: int, dropout: float):
+    def __init__(self, width: int, num_heads: int, mlp_dim: int, dropout: float):
         super().__init__()
         self.attention_norm = nn.LayerNorm(width, eps=1e-6)
-        self.attention = Attention(width, heads, dropout)
+        self.attention = Attention(width, num_heads, dropout)
         self.dense_norm = nn.LayerNorm(width, eps=1e-6)
-        self.dense1 = nn.Linear(width, hidden)
-        self.dense2 = nn.Linear(hidden, width)
+        self.dense1 = nn.Linear(width, mlp_dim)
+        self.dense2 = nn.Linear(mlp_dim, width)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

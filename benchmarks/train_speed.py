@@ -51,8 +51,8 @@ MODELS = {
 _ARTICLES = ("cifar_cnn", "mnist_cnn", "mlp_binary")
 _TWINS = ("adam", "adamw", "sgd")  # optimizers that all sides have
 _EXTRA = "pip install -e '.[benchmark]'"
-_MOST_IDLE = 0.05  # of a core, used by a side that waits; prefetching batches takes a little
-_MOST_OTHERS = 0.1  # of a core, used by the rest of the machine during a turn
+_MAX_IDLE = 0.05  # of a core, used by a side that waits; prefetching batches takes a little
+_MAX_OTHERS = 0.1  # of a core, used by the rest of the machine during a turn
 
 _MODELS = flags.DEFINE_list("models", list(MODELS), "Networks to compare on.")
 _SIDES = flags.DEFINE_list("sides", [], "Sides to compare; empty: all.")
@@ -186,9 +186,9 @@ def print_table(rows: list[list[str]]) -> None:
 
 
 def _warn(name: str, turn: dict) -> None:
-    if turn["idle"] > _MOST_IDLE:
+    if turn["idle"] > _MAX_IDLE:
         print(f"  {name} used {turn['idle']:.0%} of a core while it should have rested")
-    if turn.get("others", 0.0) > _MOST_OTHERS:
+    if turn.get("others", 0.0) > _MAX_OTHERS:
         print(f"  not quiet: others used {turn['others']:.0%} of a core in the turn of {name}")
 
 

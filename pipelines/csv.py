@@ -71,8 +71,8 @@ def pipeline(
         cells = table_cells.read(table_cells.paths(data_files), encoding)
         unused = table.named(cells.names, ignore, "ignore")
         targets = table.named(cells.names, target, "target")  # checked before types are inferred
-        _check_place(cells, targets, unused, data_files)
-        asked = readings.asked(
+        _check_pipeline(cells, targets, unused, data_files)
+        column_options = readings.parse_options(
             cells.names,
             categories=table.named(cells.names, categories, "categories"),
             targets=targets,
@@ -81,7 +81,7 @@ def pipeline(
             decimal=decimal,
         )
         kept_columns = table.named(cells.names, keep, "keep")
-        return _typed(data_files, cells, asked, unused, kept_columns)
+        return _typed(data_files, cells, column_options, unused, kept_columns)
 
     def read() -> tuple[dict[str, Rows], Schema]:
         typed, chosen = whole(), table.Chosen(target, task, keep, labels)
@@ -97,7 +97,7 @@ def pipeline(
 def _typed(
     source: str,
     cells: TableCells,
-    asked: Mapping[str, readings.Asked],
+    column_options: Mapping[str, readings.ColumnOptions],
     unused: Collection[str],
     keep: Collection[str],
 ) -> table.Table:
@@ -108,9 +108,9 @@ def _typed(
         if name not in unused
     }
     each = progress(used.items(), len(used), "looking at columns")
-    typed = [columns.infer(k, column, cells.where, asked[k]) for k, column in each]
+    typed = [columns.infer(k, column, cells.where, column_options[k]) for k, column in each]
     # The digest leaves row numbers out, so that copies of a row stay in the same split.
-    inputs = [column for column in typed if not asked[column.name].target]
+    inputs = [column for column in typed if not column_options[column.name].target]
     numbered = summary.row_numbers(inputs, keep)
     content = [column for name, column in used.items() if name not in numbered]
     return table.Table(
@@ -122,7 +122,7 @@ def _typed(
     )
 
 
-def _check_place(cells: TableCells, targets: list[str], unused: list[str], source: str) -> None:
+def _check_pipeline(cells: TableCells, targets: list[str], unused: list[str], source: str) -> None:
     """Warns if target cells hold several labels. DataError: the only input is a text."""
     columns = dict(zip(cells.names, cells.columns, strict=True))
     inputs = {k: column for k, column in columns.items() if k not in {*unused, *targets}}

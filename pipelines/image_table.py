@@ -92,7 +92,7 @@ def pipeline(
     if not 0 <= padding < image_size:
         raise DataError(f"padding={padding} must be less than image_size={image_size}, 0 or more")
     chosen, cut = Chosen(target, task, labels=labels), Cut(split_seed, validation, test)
-    asked = _Asked(image, tags, missing, categories, decimal, skip_bad)
+    table_options = _TableOptions(image, tags, missing, categories, decimal, skip_bad)
 
     def load(paths: Sequence[pathlib.Path]) -> Photos:
         return photos.read(paths, image_size, resize, skip_bad=skip_bad, cache=data_dir)
@@ -100,7 +100,7 @@ def pipeline(
     own = Pipeline(
         name="image_table",
         source=data_files,
-        read=lambda: _read(data_files, encoding, asked, chosen, cut, load),
+        read=lambda: _read(data_files, encoding, table_options, chosen, cut, load),
         forms={"image": resizing.form(image_size, resize)},
         augment=image_steps.crop_and_flip(padding, flip=flip) if padding or flip else None,
         tta_views=image_steps.mirrored if flip else None,
@@ -108,7 +108,7 @@ def pipeline(
     return augmented(own, **shared)
 
 
-class _Asked(NamedTuple):
+class _TableOptions(NamedTuple):
     """The options about columns that are not in `Chosen`."""
 
     image: str
@@ -142,7 +142,7 @@ class _Examples(NamedTuple):
 def _read(
     source: str,
     encoding: str,
-    asked: _Asked,
+    table_options: _TableOptions,
     options: Chosen,
     cut: Cut,
     load: Callable[[Sequence[pathlib.Path]], Photos],
@@ -153,10 +153,14 @@ def _read(
     if not wanted:
         known = table.listed(cells.names)
         raise DataError(f"target={shown(options.target)} names no column; choose from {known}")
-    column = picture_column.image(cells, nested, asked.image, wanted, source)
-    pictures = picture_column.pictures(cells, column, skip_bad=asked.skip_bad)
-    target_options = any_table.asked(cells, wanted, asked.categories, asked.missing, asked.decimal)
-    predicted = _predicted(cells, wanted, target_options, options, asked.tags, pictures.rows)
+    column = picture_column.image(cells, nested, table_options.image, wanted, source)
+    pictures = picture_column.pictures(cells, column, skip_bad=table_options.skip_bad)
+    column_options = any_table.parse_options(
+        cells, wanted, table_options.categories, table_options.missing, table_options.decimal
+    )
+    predicted = _predicted(
+        cells, wanted, column_options, options, table_options.tags, pictures.rows
+    )
     chosen = _for_images(targets.choose(predicted, options.task), options.task)
     examples = _examples(pictures, chosen, load)
     target = shown(options.target, NAME)
@@ -174,7 +178,7 @@ def _read(
 def _predicted(
     cells: TableCells,
     wanted: Sequence[str],
-    asked: Mapping[str, readings.Asked],
+    column_options: Mapping[str, readings.ColumnOptions],
     options: Chosen,
     separator: str,
     rows: np.ndarray,
@@ -187,23 +191,23 @@ def _predicted(
             columns = tag_column.columns(wanted[0], column, mark, rows)
             _log.info(tag_column.remark(wanted[0], mark, columns, by_option=bool(separator)))
             return columns
-    return any_table.predicted(cells, asked, options, rows)
+    return any_table.predicted(cells, column_options, options, rows)
 
 
-def _for_images(chosen: Target, asked_for: str) -> Target:
+def _for_images(chosen: Target, task: str) -> Target:
     """The target; two classes also get two logits, so that every image model accepts them."""
-    if asked_for or chosen.field.ids is None:
+    if task or chosen.field.ids is None:
         return chosen
     return chosen._replace(task="classification", outputs=len(chosen.class_names))
 
 
 def _examples(
-    found: Pictures, chosen: Target, load: Callable[[Sequence[pathlib.Path]], Photos]
+    pictures: Pictures, chosen: Target, load: Callable[[Sequence[pathlib.Path]], Photos]
 ) -> _Examples:
     """The rows with a target and a readable image. DataError: a class has no such row."""
-    rows = found.rows[chosen.present]
-    used, files = np.unique(found.files[chosen.present], return_inverse=True)
-    images = load([found.paths[i] for i in used.tolist()])
+    rows = pictures.rows[chosen.present]
+    used, files = np.unique(pictures.files[chosen.present], return_inverse=True)
+    images = load([pictures.paths[i] for i in used.tolist()])
     number = np.full(len(used), -1)
     number[images.numbers] = np.arange(len(images.numbers))
     photo = number[files]

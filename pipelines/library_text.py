@@ -139,16 +139,16 @@ def pipeline(
 def _without_held_out(rows: Rows, split_seed: int) -> dict[str, Rows]:
     """Rows by split, without the held-out texts of `docstrings` and all that overlap with them."""
     listed = rows.table["kind"] == _LISTED
-    of_docstrings = labelled.cut(splits.take(rows, np.flatnonzero(listed)), split_seed)
+    of_docstrings = labelled.cut(splits.select(rows, np.flatnonzero(listed)), split_seed)
     held: set[bytes] = set()
     for name in ("validation", "test"):
         held = held.union(*map(_telling, of_docstrings[name].table["text"].tolist()))
 
     def free(part: Rows) -> Rows:
         apart = [held.isdisjoint(_telling(one)) for one in part.table["text"].tolist()]
-        return splits.take(part, np.flatnonzero(apart))
+        return splits.select(part, np.flatnonzero(apart))
 
-    rest = free(splits.take(rows, np.flatnonzero(~listed)))
+    rest = free(splits.select(rows, np.flatnonzero(~listed)))
     digest = splits.digests(rest.table["text"].tolist())
     parts = splits.by_content(rest, digest, seed=split_seed, validation=0.05, test=0.05)
     train = parts["train"], free(of_docstrings["train"])

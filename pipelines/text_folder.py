@@ -105,23 +105,23 @@ class _Opened(NamedTuple):
     read: Callable[[Mapping[str, Rows]], dict[str, Rows]]  # rows of texts or paths -> of texts
 
 
-def _open(found: text_folders.Found, source: str, encoding: str) -> _Opened:
+def _open(listing: text_folders.Listing, source: str, encoding: str) -> _Opened:
     """Reads all files. DataError: a file is not text, or each of its lines may be a text."""
-    in_memory = sum(text_files.sizes(str(file.path) for file in found.files)) <= RAM_BUDGET
+    in_memory = sum(text_files.sizes(str(file.path) for file in listing.files)) <= RAM_BUDGET
     empty: list[str] = []
 
     def each() -> Iterator[Text]:
-        for file in progress(found.files, len(found.files), "reading texts"):
+        for file in progress(listing.files, len(listing.files), "reading texts"):
             content = text_files.whole(str(file.path), encoding)
             if content:
                 yield Text(file.split, file.label, content.encode(), str(file.path))
             else:
                 empty.append(str(file.path))
 
-    opened = texts.gathered(each(), {file.split for file in found.files}, keep=in_memory)
+    opened = texts.gathered(each(), {file.split for file in listing.files}, keep=in_memory)
     if not len(opened.digest):
         raise DataError(f"{shown(source)}: none of its {len(empty)} files has a text in it")
-    remarks = [*found.remarks, *(text_folders.check_lines(source, opened) if in_memory else [])]
+    remarks = [*listing.remarks, *(text_folders.check_lines(source, opened) if in_memory else [])]
     if empty:
         remarks.append(f"skipped, no text in them: {len(empty)} files, such as {shown(empty[0])}")
 

@@ -23,7 +23,7 @@ LIMITS = {
     "split_seed": (0, 2_147_483_648),
 }
 _FEW = 20  # texts; with fewer, a class may have a single text
-_MANY = 20  # files in a folder; from here on, one class per file is doubtful
+_MANY_FILES = 20  # files in a folder; from here on, one class per file is doubtful
 _SHORT = 3  # mean lines per file; with fewer, each file looks like one text
 
 
@@ -117,23 +117,23 @@ def _unlabelled(
     return texts.unlabelled(gathered, data_files, cut)
 
 
-def _gathered(found: Iterable[Iterable[Text]], sources: Sequence[Source]) -> Texts:
+def _gathered(by_file: Iterable[Iterable[Text]], sources: Sequence[Source]) -> Texts:
     """The texts of all files."""
-    each = progress(itertools.chain.from_iterable(found), None, "reading texts")
+    each = progress(itertools.chain.from_iterable(by_file), None, "reading texts")
     return texts.gathered(each, {source.split for source in sources})
 
 
-def _check_folders(data_files: str, sources: Sequence[Source], found: Texts) -> None:
+def _check_folders(data_files: str, sources: Sequence[Source], gathered: Texts) -> None:
     """DataError: a folder has a single file, or many files that look like one text each."""
     if not all(source.of_folder for source in sources):
         return
-    number, lines = len(sources), len(found.contents)
+    number, lines = len(sources), len(gathered.contents)
     if number == 1:
         raise DataError(
             f"{data_files}: expected two classes or more, a file for each, received one file, "
             f"{shown(sources[0].path)}; {line_files.UNLABELLED}"
         )
-    if number >= _MANY and lines < _SHORT * number:
+    if number >= _MANY_FILES and lines < _SHORT * number:
         raise DataError(
             f"{data_files}: {number} files with {lines} lines would be {number} classes: if each "
             "file is a text, put those of a class into a folder of its own and write "
@@ -141,9 +141,9 @@ def _check_folders(data_files: str, sources: Sequence[Source], found: Texts) -> 
         )
 
 
-def _hint_at_files(data_files: str, sources: Sequence[Source], found: Texts) -> None:
-    number, lines = len(sources), len(found.contents)
-    if number >= _MANY and all(source.of_folder for source in sources):
+def _hint_at_files(data_files: str, sources: Sequence[Source], gathered: Texts) -> None:
+    number, lines = len(sources), len(gathered.contents)
+    if number >= _MANY_FILES and all(source.of_folder for source in sources):
         _log.info(
             "%s: %d lines of %d files are a text each; if each file is one text, write "
             "--pipeline=text_folder",
@@ -151,13 +151,13 @@ def _hint_at_files(data_files: str, sources: Sequence[Source], found: Texts) -> 
         )
 
 
-def _header(found: Texts) -> Iterator[str]:
+def _header(gathered: Texts) -> Iterator[str]:
     """Warns if the first text is the only one of its class: it may be a header."""
-    first = found.split_of.index("train")
-    label, several = found.labels[first], len(found.contents) >= _FEW
-    if several and Counter(found.labels)[label] == 1:
-        content = found.contents[first].decode()
+    first = gathered.split_of.index("train")
+    label, several = gathered.labels[first], len(gathered.contents) >= _FEW
+    if several and Counter(gathered.labels)[label] == 1:
+        content = gathered.contents[first].decode()
         yield (
-            f"warning: {found.where(first)}: class {shown(repr(label), 60)} has this text only, "
+            f"warning: {gathered.where(first)}: class {shown(repr(label), 60)} has this text only, "
             f"{shown(repr(content), 60)}: delete the line if it is a header"
         )

@@ -93,8 +93,8 @@ def pipeline(
         cells, nested = any_table.read(data_files, encoding)
         wanted = text_column.targets(cells, target, data_files)
         column = text_column.text(cells, nested, text, wanted, data_files)
-        asked = any_table.asked(cells, wanted, categories, missing, decimal)
-        return _labelled(cells, column, asked, chosen, cut, data_files)
+        column_options = any_table.parse_options(cells, wanted, categories, missing, decimal)
+        return _labelled(cells, column, column_options, chosen, cut, data_files)
 
     def read_texts() -> tuple[dict[str, Rows], Schema]:
         cells, nested = any_table.read(data_files, encoding, fewest=1)
@@ -152,7 +152,7 @@ def _unlabelled(
 def _labelled(
     cells: TableCells,
     column: str,
-    asked: Mapping[str, readings.Asked],
+    column_options: Mapping[str, readings.ColumnOptions],
     options: Chosen,
     cut: Cut,
     source: str,
@@ -160,7 +160,7 @@ def _labelled(
     """The rows that have a text and a label; logs a summary."""
     contents = _contents(cells, column)
     with_text = np.flatnonzero(contents != b"")
-    predicted = any_table.predicted(cells, asked, options, with_text)
+    predicted = any_table.predicted(cells, column_options, options, with_text)
     chosen = targets.choose(predicted, options.task)
     selected = _texts(cells, contents, with_text[chosen.present])
     if chosen.field.ids is not None:

@@ -12,7 +12,7 @@ from pipelines import DataError, Pipeline, Rows, Schema
 from pipelines.core import splits
 from pipelines.files import column_cells, columns, readings, table
 from pipelines.files.columns import Column
-from pipelines.files.readings import Asked, Reading
+from pipelines.files.readings import ColumnOptions, Reading
 from pipelines.steps.columns import forms
 from pipelines.storage import shards
 from pipelines.storage.builders import ensure_prepared, find_builder
@@ -77,7 +77,7 @@ def _whole(
     unused = table.named(names, ignore, "ignore")
     target = target or _supervised(dataset, info, features)
     targets = table.named(names, target, "target")
-    asked = readings.asked(names, targets=targets, missing=missing)
+    options = readings.parse_options(names, targets=targets, missing=missing)
     separate = [name for name in ("validation", "test") if name in info.splits]
     if "train" not in info.splits:
         raise DataError(f"{dataset} has no train split; it has {sorted(info.splits)}")
@@ -87,7 +87,7 @@ def _whole(
         column
         for path, feature in features.items()
         for column in _columns(
-            path, feature, np.concatenate([e[path] for e in examples.values()]), asked
+            path, feature, np.concatenate([e[path] for e in examples.values()]), options
         )
         if column.name not in unused
     ]
@@ -161,7 +161,9 @@ def _read(builder: tfds.core.DatasetBuilder, name: str, paths: list[str]) -> dic
     return {path: np.concatenate(values) for path, values in parts.items()}
 
 
-def _columns(path: str, feature: Any, values: np.ndarray, asked: Mapping[str, Asked]) -> list:
+def _columns(
+    path: str, feature: Any, values: np.ndarray, options: Mapping[str, ColumnOptions]
+) -> list:
     names, classes = _names(path, feature), tuple(getattr(feature, "names", None) or ())
     if classes:
         known = np.array([name.encode() for name in classes] + [b""], object)  # -1: unknown
@@ -171,9 +173,9 @@ def _columns(path: str, feature: Any, values: np.ndarray, asked: Mapping[str, As
     if values.dtype == object:
         texts = (value.strip().decode("utf-8", "surrogateescape") for value in values.tolist())
         cells = column_cells.of(texts)
-        return [columns.of_texts(names[0], cells, lambda row: f"row {row}", asked[names[0]])]
+        return [columns.of_texts(names[0], cells, lambda row: f"row {row}", options[names[0]])]
     matrix = values.astype(np.float64).reshape(len(values), -1)
     return [
-        columns.number_column(name, column, {}, asked[name])
+        columns.number_column(name, column, {}, options[name])
         for name, column in zip(names, matrix.T, strict=True)
     ]

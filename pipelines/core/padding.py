@@ -32,7 +32,7 @@ def rounded(length: np.ndarray) -> np.ndarray:
     """Lengths rounded up to multiples of 16, with at most eight values per octave.
 
     A kernel is recompiled for each width (three rebuilds take two thirds of a second), so widths
-    grow geometrically: there are 21 up to 400 and 40 up to 2048.
+    grow geometrically: cut to the maximum width, there are 21 for 400 and 40 for 2048.
     """
     octave = np.ceil(np.log2(np.maximum(length, 1))).astype(np.int64)
     step = np.maximum(_MULTIPLE, 2 ** np.maximum(octave - 4, 0))

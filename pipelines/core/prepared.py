@@ -20,7 +20,7 @@ from pipelines.core.pipeline import (
     State,
     Unseen,
 )
-from pipelines.core.rows import beside_inputs, encoded, ready
+from pipelines.core.rows import encoded, ready, rename_clashing_target
 from zoo.spec import DataSpec, Field
 
 
@@ -86,9 +86,9 @@ class Prepared:
             example = self.pipeline.example or _unchanged
         if self.pipeline.mix is None:
             return example
-        return lambda inputs, target, keys: example(inputs, self.shares(target), keys)
+        return lambda inputs, target, keys: example(inputs, self.class_probabilities(target), keys)
 
-    def shares(self, target: tf.Tensor) -> tf.Tensor:
+    def class_probabilities(self, target: tf.Tensor) -> tf.Tensor:
         """The target as class probabilities (B, classes) float32; floats are returned unchanged."""
         if target.dtype.is_floating:
             return target
@@ -219,7 +219,9 @@ def prepare(
         state["target"] = pipeline.fit_target(rows["train"])
     prepared = served(pipeline, schema, form=form, state=state)
     checks.check_rows(prepared, rows)
-    rows = {split: beside_inputs(part, prepared.serving_inputs) for split, part in rows.items()}
+    rows = {
+        split: rename_clashing_target(part, prepared.serving_inputs) for split, part in rows.items()
+    }
     if pipeline.encode is not None:
         rows = {split: encoded(part, prepared._encode) for split, part in rows.items()}
     return prepared.replace(rows=rows)

@@ -79,7 +79,7 @@ def without_target(rows: Rows) -> Rows:
     return changed._replace(read=lambda index: others(rows.read(index)))
 
 
-def beside_inputs(rows: Rows, inputs: Collection[str]) -> Rows:
+def rename_clashing_target(rows: Rows, inputs: Collection[str]) -> Rows:
     """The rows, with the target's column renamed if an input has the same name.
 
     Inputs and target are stored together, and a table may have a target called "features".
@@ -220,7 +220,10 @@ def threaded(function: Callable, items: Iterable) -> Iterator:
 
 
 def _grows(prepared: "Prepared", rows: Rows) -> bool:
-    """Whether the inputs exceed the memory budget, or twice the raw rows' memory."""
+    """Whether the inputs exceed the memory budget, or twice the raw rows' memory.
+
+    The second test does not apply to rows with text fields.
+    """
     size = sum(
         np.prod([rows.num_rows, *(n or 1 for n in field.shape)]) * tf.as_dtype(field.dtype).size
         for field in prepared.serving_inputs.values()

@@ -69,7 +69,7 @@ def by_content(
         wanted = {"train": 1 - validation - test, "validation": validation, "test": test}
         better = _better_seed(lambda seed: cut(seed, distinct), wanted, copies)
         raise DataError(_why_empty(empty, len(digest), len(distinct), better))
-    return {name: take(rows, index) for name, index in parts.items()}
+    return {name: select(rows, index) for name, index in parts.items()}
 
 
 def _better_seed(
@@ -134,7 +134,7 @@ def duplicates(digest: Mapping[str, np.ndarray]) -> dict[str, int]:
     return {name: number for name, number in counts.items() if number}
 
 
-def take(rows: Rows, index: np.ndarray) -> Rows:
+def select(rows: Rows, index: np.ndarray) -> Rows:
     """The rows at `index` (n,), in memory."""
     table = {name: column[index] for name, column in rows.table.items()}
     return rows._replace(num_rows=len(index), table=table)

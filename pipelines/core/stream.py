@@ -48,8 +48,8 @@ def stream(
         start_step: the first step; those before it are skipped without being computed.
         shard: (i, n) yields worker i's part of every batch; n divides `batch_size`.
         plan: an order that replaces `default_plan`.
-        threads: number of threads that make batches; 0: one for rows in memory, where more would
-            take cores from the training kernels, and four for rows on disk.
+        threads: number of threads that make batches; 0: four if the stored rows have a `read`, as
+            those on disk, else one: more would take cores from the training kernels.
         epochs: of the whole run, since augmentation may end before the run does; 0: it does not.
 
     Raises:
@@ -144,7 +144,7 @@ def _changed(prepared: Prepared, num_rows: int, read: Callable, epochs: int) -> 
     def late(keys: Keys) -> tuple[Tensors, Any]:
         augment = pipeline.late_augment if pipeline.augment is not None else None
         inputs, target = read(keys, augment)
-        return inputs, target if pipeline.mix is None else prepared.shares(target)
+        return inputs, target if pipeline.mix is None else prepared.class_probabilities(target)
 
     until = round(pipeline.augment_until * epochs)
     if until >= epochs:
@@ -158,7 +158,7 @@ def _mixed(prepared: Prepared, num_rows: int, read: Callable, keys: Keys) -> tup
     partner = tf.cast(integers(own.named("partner"), 0, num_rows), tf.int64)
     both = keys._replace(index=tf.concat([keys.index, partner], axis=0))
     inputs, target = read(both, prepared.pipeline.augment)
-    target, other_target = tf.split(prepared.shares(target), 2)
+    target, other_target = tf.split(prepared.class_probabilities(target), 2)
     halves = {name: tf.split(value, 2) for name, value in inputs.items()}
     first, second = ({name: half[i] for name, half in halves.items()} for i in range(2))
     return prepared.pipeline.mix(first, target, second, other_target, own)

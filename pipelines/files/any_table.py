@@ -34,15 +34,15 @@ def read(data_files: str, encoding: str, fewest: int = 2) -> tuple[TableCells, M
     return table_cells.read(paths, encoding, fewest=fewest), {}
 
 
-def asked(
+def parse_options(
     cells: TableCells, wanted: Sequence[str], categories: str, missing: str, decimal: str
-) -> dict[str, readings.Asked]:
-    """The options for each column; see `readings.asked`.
+) -> dict[str, readings.ColumnOptions]:
+    """The options for each column; see `readings.parse_options`.
 
     Args:
         wanted: the target's columns.
     """
-    return readings.asked(
+    return readings.parse_options(
         cells.names,
         categories=table.named(cells.names, categories, "categories"),
         targets=wanted,
@@ -52,7 +52,10 @@ def asked(
 
 
 def predicted(
-    cells: TableCells, asked: Mapping[str, readings.Asked], options: Chosen, rows: np.ndarray
+    cells: TableCells,
+    column_options: Mapping[str, readings.ColumnOptions],
+    options: Chosen,
+    rows: np.ndarray,
 ) -> list[Column]:
     """The target's columns, in these `rows` (M,) only."""
     wanted = table.named(cells.names, options.target, "target")
@@ -60,5 +63,7 @@ def predicted(
     several = misplaced.several_labels(wanted[0], by_name[wanted[0]]) if len(wanted) == 1 else ""
     if several:
         _log.warning(several)
-    inferred = [columns.infer(name, by_name[name], cells.where, asked[name]) for name in wanted]
+    inferred = [
+        columns.infer(name, by_name[name], cells.where, column_options[name]) for name in wanted
+    ]
     return [table.labelled(c._replace(values=c.values[rows]), options) for c in inferred]

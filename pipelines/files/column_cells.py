@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 _NOT_PLAIN = re.compile(r"[^0-9eE.+\-]|^[+-]?0[0-9]")  # characters not in 1.5e-3, or 007
-_AT_ONCE = 2**14  # rows whose cells are joined at a time
+_BLOCK_SIZE = 2**14  # rows whose cells are joined at a time
 
 
 class Coded(NamedTuple):
@@ -127,14 +127,15 @@ def joined(parts: Sequence[Cells]) -> Cells:
 def rows(columns: Sequence[Cells]) -> Iterator[bytes]:
     """Every row in UTF-8, its cells joined by NUL."""
     arrow = not any(isinstance(column.source, Coded) for column in columns)
-    for first in range(0, len(columns[0]), _AT_ONCE):
+    for first in range(0, len(columns[0]), _BLOCK_SIZE):
         yield from (_arrow_rows if arrow else _coded_rows)(columns, first)
 
 
 def _coded_rows(columns: Sequence[Cells], first: int) -> list[bytes]:
     texts = [
         map(
-            column.coded.distinct.__getitem__, column.coded.codes[first : first + _AT_ONCE].tolist()
+            column.coded.distinct.__getitem__,
+            column.coded.codes[first : first + _BLOCK_SIZE].tolist(),
         )
         for column in columns
     ]
@@ -146,7 +147,7 @@ def _arrow_rows(columns: Sequence[Cells], first: int) -> list[bytes]:
     import pyarrow.compute
 
     texts = [
-        column.source.slice(first, _AT_ONCE).combine_chunks().cast(pyarrow.binary())
+        column.source.slice(first, _BLOCK_SIZE).combine_chunks().cast(pyarrow.binary())
         for column in columns
     ]
     whole = pyarrow.compute.binary_join_element_wise(*texts, b"\0")

@@ -10,7 +10,7 @@ import numpy as np
 from pipelines.core.pipeline import DataError
 from pipelines.files import dates, free_text, missing, numbers, sentinels
 from pipelines.files.column_cells import Cells
-from pipelines.files.readings import Asked, Reading
+from pipelines.files.readings import ColumnOptions, Reading
 from pipelines.files.shown import shown
 from pipelines.files.table_file import LARGEST, MISSING, NAME, number, quoted
 
@@ -66,54 +66,55 @@ class _Known(NamedTuple):
 
 
 def infer(
-    name: str, cells: Cells, where: Callable[[int], str], asked: Asked | None = None
+    name: str, cells: Cells, where: Callable[[int], str], options: ColumnOptions | None = None
 ) -> Column:
     """The column with its inferred type: number, date or text.
 
     Args:
         where: row -> "file:line", for messages.
-        asked: the options for this column.
+        options: those of this column.
 
     Raises:
         DataError: nearly all cells are numbers or dates, but not all; or they are ambiguous.
     """
-    asked = asked or Asked()
-    values = None if asked.text else cells.numbers
-    never_dates = asked.dates == "number" or asked.target
+    options = options or ColumnOptions()
+    values = None if options.text else cells.numbers
+    never_dates = options.dates == "number" or options.target
     if values is not None and (never_dates or not dates.may_be_digits(cells[0], values)):
         empty = int(np.isnan(values).sum())
-        return number_column(name, values, {"": empty} if empty else {}, asked)
+        return number_column(name, values, {"": empty} if empty else {}, options)
     counts = cells.counts
-    absent = missing.absent(counts, asked)
+    absent = missing.absent(counts, options)
     present = {cell: n for cell, n in counts.items() if cell not in absent.spelled}
     held = _Known(name, cells, where, absent, present, [])
-    if asked.text:
-        return _text(held, asked)
-    return _numbers(held, asked) or _dates(held, asked) or _text(held, asked)
+    if options.text:
+        return _text(held, options)
+    return _numbers(held, options) or _dates(held, options) or _text(held, options)
 
 
 def of_texts(
-    name: str, cells: Cells, where: Callable[[int], str], asked: Asked | None = None
+    name: str, cells: Cells, where: Callable[[int], str], options: ColumnOptions | None = None
 ) -> Column:
     """The column of cells that are texts or dates, but not numbers; arguments as of `infer`."""
-    asked, counts = asked or Asked(), cells.counts
-    absent = missing.absent(counts, asked)
+    options, counts = options or ColumnOptions(), cells.counts
+    absent = missing.absent(counts, options)
     present = {cell: n for cell, n in counts.items() if cell not in absent.spelled}
     held = _Known(name, cells, where, absent, present, [])
-    return (None if asked.text else _dates(held, asked)) or _text(held, asked)
+    return (None if options.text else _dates(held, options)) or _text(held, options)
 
 
 def number_column(
-    name: str, values: np.ndarray, spelled: Mapping[str, int], asked: Asked | None = None
+    name: str, values: np.ndarray, spelled: Mapping[str, int], options: ColumnOptions | None = None
 ) -> Column:
     """A column of numbers (N,), in which sentinels become missing."""
-    asked, remarks = asked or Asked(), []
-    known = tuple(v for v in map(_number, asked.missing or ()) if v is not None)
+    options, remarks = options or ColumnOptions(), []
+    known = tuple(v for v in map(_number, options.missing or ()) if v is not None)
     distinct, counts = np.unique(values[~np.isnan(values)], return_counts=True)
-    if asked.missing is None:
+    if options.missing is None:
         result = sentinels.of_numbers(distinct, counts, len(values))
-        if asked.target and len(distinct) <= FEW and not (distinct % 1).any():
-            result = sentinels.Found((), (*result.certain, *result.perhaps))  # 99 may be a class
+        if options.target and len(distinct) <= FEW and not (distinct % 1).any():
+            # 99 may be a class.
+            result = sentinels.Sentinels((), (*result.certain, *result.perhaps))
         known, remarks = result.certain, _of_sentinels(name, result, "{:.15g}".format, values)
     reading = Reading("number", sentinels=known)
     values = np.where(np.isin(values, known), np.nan, values) if known else values
@@ -121,29 +122,29 @@ def number_column(
     return Column(name, "number", values, number, spelled, "\n".join(remarks), reading=reading)
 
 
-def _numbers(held: _Known, asked: Asked) -> Column | None:
+def _numbers(held: _Known, options: ColumnOptions) -> Column | None:
     """The column, if most of its cells are numbers, plain or formatted such as $1,000."""
     plain = {cell: number(cell) for cell in held.present if cell.lower() not in MISSING}
     if len(plain) == len(held.present) and None not in plain.values():
         parsed = numbers.Written("", plain)
     else:
-        parsed = numbers.written(held.name, held.present, held.at, asked.decimal, LARGEST)
-    if asked.dates != "number" and not asked.target and held.present and parsed.form == "":
+        parsed = numbers.written(held.name, held.present, held.at, options.decimal, LARGEST)
+    if options.dates != "number" and not options.target and held.present and parsed.form == "":
         of_days = dates.digits(held.present)
         if of_days is not None:
-            return _date_column(held, asked, of_days)
+            return _date_column(held, options, of_days)
     values_of = parsed.values
     if numbers.are_merged(values_of):
         return None
     if not _decided(held, values_of, "number"):
         return None
     values = _each(held, values_of, np.nan)
-    column = number_column(held.name, values, held.absent.spelled, asked)
-    if asked.target:
-        remarks = missing.remarks(held.name, held.absent, asked)
+    column = number_column(held.name, values, held.absent.spelled, options)
+    if options.target:
+        remarks = missing.remarks(held.name, held.absent, options)
         column = column._replace(remark="\n".join([*filter(None, [column.remark]), *remarks]))
     # A column with its own words for missing is sent as text: the exported model knows the words.
-    own_words = any(number(word) is None for word in held.absent.spelled) and not asked.target
+    own_words = any(number(word) is None for word in held.absent.spelled) and not options.target
     if not parsed.form and not own_words:
         return column
     remarks = [column.remark] if column.remark else []
@@ -152,39 +153,39 @@ def _numbers(held: _Known, asked: Asked) -> Column | None:
         value = f"{values_of[first]:.15g}"
         read = f"{held.shown}: {shown(repr(first), 40)} is read as {value}"
         remarks.insert(0, f"{read}; as text: categories={held.shown}")
-    reading = column.reading._replace(form=parsed.form or "point", words=_words(held, asked))
+    reading = column.reading._replace(form=parsed.form or "point", words=_words(held, options))
     return column._replace(remark="\n".join(remarks), reading=reading, sent=_sent(held))
 
 
-def _dates(held: _Known, asked: Asked) -> Column | None:
+def _dates(held: _Known, options: ColumnOptions) -> Column | None:
     """The column, if most of its cells are dates or times of day; never for a target."""
-    if asked.target or not held.present:
+    if options.target or not held.present:
         return None
-    parsed = dates.found(held.name, held.present, held.at, asked.dates)
+    parsed = dates.detect(held.name, held.present, held.at, options.dates)
     if parsed is None or not _decided(held, parsed.moments, "date"):
         return None
-    return _date_column(held, asked, parsed)
+    return _date_column(held, options, parsed)
 
 
-def _date_column(held: _Known, asked: Asked, found: dates.Dates) -> Column:
-    values = _each(held, {cell: instant for cell, (instant, _) in found.moments.items()}, np.nan)
+def _date_column(held: _Known, options: ColumnOptions, parsed: dates.Dates) -> Column:
+    values = _each(held, {cell: instant for cell, (instant, _) in parsed.moments.items()}, np.nan)
     known, remarks = (), []
-    if asked.missing is None:
+    if options.missing is None:
         distinct, counts = np.unique(values[~np.isnan(values)], return_counts=True)
         certain, perhaps = sentinels.of_dates(distinct, counts, len(values))
-        result = sentinels.Found(certain, perhaps)
+        result = sentinels.Sentinels(certain, perhaps)
         spelled = lambda seconds: next(
-            cell for cell, moment in found.moments.items() if moment[0] == seconds
+            cell for cell, moment in parsed.moments.items() if moment[0] == seconds
         )
         known, remarks = certain, _of_sentinels(held.name, result, spelled, values)
     values = np.where(np.isin(values, known), np.nan, values)
-    local = np.array([local for instant, local in found.moments.values() if instant not in known])
+    local = np.array([local for instant, local in parsed.moments.values() if instant not in known])
     unit = dates.resolution(local)
-    zones = {instant == local for instant, local in found.moments.values()}
+    zones = {instant == local for instant, local in parsed.moments.values()}
     where = "" if zones == {True} else "; elapsed time in UTC, hours as they are written"
-    how = f"; as numbers: dates={held.shown}:number" if found.form.startswith("digits") else ""
+    how = f"; as numbers: dates={held.shown}:number" if parsed.form.startswith("digits") else ""
     read = (
-        f"{held.shown}: {dates.FORMS[found.form][2]} in form, by the {unit}{where}; as text: "
+        f"{held.shown}: {dates.FORMS[parsed.form][2]} in form, by the {unit}{where}; as text: "
         f"categories={held.shown}{how}"
     )
     return Column(
@@ -194,22 +195,23 @@ def _date_column(held: _Known, asked: Asked, found: dates.Dates) -> Column:
         len(np.unique(values[~np.isnan(values)])),
         held.absent.spelled,
         "\n".join([read, *held.remarks, *remarks]),
-        reading=Reading("date", found.form, _words(held, asked), known),
+        reading=Reading("date", parsed.form, _words(held, options), known),
         sent=_sent(held),
         unit=unit,
     )
 
 
-def _text(held: _Known, asked: Asked) -> Column:
+def _text(held: _Known, options: ColumnOptions) -> Column:
     values, absent = _sent(held), held.absent
-    remarks = [*held.remarks, *missing.remarks(held.name, absent, asked)]
+    remarks = [*held.remarks, *missing.remarks(held.name, absent, options)]
     first = next(filter(missing.starts_as_number, held.present), None)
-    if not (remarks or asked.text or asked.target or first is None) and _look_like_numbers(held):
+    inferred = not (options.text or options.target)
+    if inferred and not (remarks or first is None) and _look_like_numbers(held):
         remarks = [
             f"{held.shown}: cells such as {shown(repr(first), 40)} are taken as text, being "
             "neither numbers nor dates of one form"
         ]
-    free = not (asked.text or asked.target) and free_text.is_free(held.present)
+    free = inferred and free_text.is_free(held.present)
     reading = Reading("words" if free else "text", words=absent.words)
     if free and len(held.present) <= NEARLY_ALL * sum(held.present.values()):
         remarks.append(f"{held.shown}: free text; as a category: categories={held.shown}")
@@ -259,24 +261,24 @@ def _decided(held: _Known, known: Mapping[str, object], kind: str) -> bool:
 
 
 def _of_sentinels(
-    name: str, found: sentinels.Found, spelled: Callable[[float], str], values: np.ndarray
+    name: str, result: sentinels.Sentinels, spelled: Callable[[float], str], values: np.ndarray
 ) -> list[str]:
     count, name = lambda value: int(np.sum(values == value)), shown(name, NAME)
     lines = [
         f"{name}: {spelled(value)} ({count(value)} cells) is taken as missing; missing={name}: "
         "makes it a value"
-        for value in found.certain
+        for value in result.certain
     ]
     return lines + [
         f"{name}: does {spelled(value)} ({count(value)} cells) mean missing? Then write "
         f"--pipeline_options=missing={name}:{spelled(value)}"
-        for value in found.perhaps
+        for value in result.perhaps
     ]
 
 
-def _words(held: _Known, asked: Asked) -> tuple[bytes, ...]:
+def _words(held: _Known, options: ColumnOptions) -> tuple[bytes, ...]:
     """Words for missing in the exported model; inferred ones it cannot read as values anyway."""
-    return (b"",) if asked.missing is None else held.absent.words
+    return (b"",) if options.missing is None else held.absent.words
 
 
 def _each(held: _Known, known: Mapping[str, float], absent: float) -> np.ndarray:

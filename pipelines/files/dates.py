@@ -27,15 +27,15 @@ class Dates(NamedTuple):
     moments: Mapping[str, tuple[float, float]]  # cell -> (instant, local); others cannot be read
 
 
-def found(
-    name: str, cells: Mapping[str, int], where: Callable[[str], str], asked: str = ""
+def detect(
+    name: str, cells: Mapping[str, int], where: Callable[[str], str], order: str = ""
 ) -> Dates | None:
     """The date form of most cells; None: no form fits half of them.
 
     Args:
         cells: cell -> number of occurrences, without missing cells.
         where: cell -> "file:line", for messages.
-        asked: day_first or month_first; empty: inferred.
+        order: day_first or month_first; empty: inferred.
 
     Raises:
         DataError: every cell fits both day/month and month/day.
@@ -48,11 +48,11 @@ def found(
     ]
     read_by = {form: _read(cells, form) for form in forms}
     number = {form: sum(cells[cell] for cell in known) for form, known in read_by.items()}
-    other = {"day_first": "month_first", "month_first": "day_first"}.get(asked)
+    other = {"day_first": "month_first", "month_first": "day_first"}.get(order)
     if other in number:
-        if number[other] > number.get(asked, 0) and 2 * number[other] >= sum(cells.values()):
-            cell = next(c for c in cells if c not in read_by.get(asked, ()))
-            raise DataError(f"{where(cell)}: column {quoted(name)}: {cell!r} is not {asked}")
+        if number[other] > number.get(order, 0) and 2 * number[other] >= sum(cells.values()):
+            cell = next(c for c in cells if c not in read_by.get(order, ()))
+            raise DataError(f"{where(cell)}: column {quoted(name)}: {cell!r} is not {order}")
         del number[other], read_by[other]
     best = max(number, key=number.get, default="")
     if not best or 2 * number[best] < sum(cells.values()):

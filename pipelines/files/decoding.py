@@ -41,7 +41,7 @@ class Files(NamedTuple):
     in_memory: bool  # whether all photographs fit in memory
 
 
-class Found(NamedTuple):
+class Decoded(NamedTuple):
     """All photographs of some files."""
 
     digests: list[str]  # of each file's content; empty where it could not be read
@@ -76,7 +76,7 @@ def decode(whole: bytes, kind: Kind) -> tuple[np.ndarray, tuple[int, int]]:
         return resizing.square(tf.constant(pixels), kind.size, kind.policy).numpy(), shape
 
 
-def complete(files: Files, digests: Sequence[str], stored: Stored) -> Found:
+def complete(files: Files, digests: Sequence[str], stored: Stored) -> Decoded:
     """All photographs: those that are stored, and the others, decoded on all cores and stored.
 
     Args:
@@ -88,7 +88,7 @@ def complete(files: Files, digests: Sequence[str], stored: Stored) -> Found:
         OSError: the disk is full, and the photographs do not fit in memory; or what is stored is
             removed again and again.
     """
-    result = Found([*digests], {}, stored, {}, {})
+    result = Decoded([*digests], {}, stored, {}, {})
     if all(digest in stored.positions for digest in digests):
         return result
     with _alone(files) as held:
@@ -97,12 +97,12 @@ def complete(files: Files, digests: Sequence[str], stored: Stored) -> Found:
             return result
         if held:
             photo_cache.remove_remains(files.folder)
-        result = _loaded(files, result)
+        result = _reload(files, result)
         for again in range(_TRIES):
             if again:
                 _log.warning("decoded photographs are gone from %s: decoding again", files.folder)
             _decode_missing(files, result)
-            result = _loaded(files, result)  # before others may remove it
+            result = _reload(files, result)  # before others may remove it
             if not _are_gone(result):
                 return result
     raise OSError(
@@ -110,20 +110,20 @@ def complete(files: Files, digests: Sequence[str], stored: Stored) -> Found:
     )
 
 
-def _loaded(files: Files, found: Found) -> Found:
-    """`found` with what is stored now, and the shapes of photographs that are not stored."""
-    shapes = {digest: shape for digest, shape in found.shapes.items() if digest in found.held}
+def _reload(files: Files, decoded: Decoded) -> Decoded:
+    """`decoded` with what is stored now, and the shapes of photographs that are not stored."""
+    shapes = {digest: shape for digest, shape in decoded.shapes.items() if digest in decoded.held}
     stored = photo_cache.load(files.folder, files.kind)
     if files.in_memory:  # otherwise each is verified when it is used
-        stored = photo_cache.verified(stored, {*found.digests})
-    return found._replace(stored=stored, shapes=shapes)
+        stored = photo_cache.verified(stored, {*decoded.digests})
+    return decoded._replace(stored=stored, shapes=shapes)
 
 
-def _are_gone(found: Found) -> bool:
+def _are_gone(decoded: Decoded) -> bool:
     """Whether something has been removed since it was stored: the user may do so at any time."""
     return any(
-        digest and digest not in found.stored.positions and digest not in found.held
-        for digest in found.digests
+        digest and digest not in decoded.stored.positions and digest not in decoded.held
+        for digest in decoded.digests
     )
 
 
@@ -142,14 +142,16 @@ def _alone(files: Files) -> Iterator[bool]:
         yield held
 
 
-def _decode_missing(files: Files, found: Found) -> None:
-    """Adds missing photographs to `found`; an interruption stores what is decoded so far."""
+def _decode_missing(files: Files, decoded: Decoded) -> None:
+    """Adds missing photographs to `decoded`; an interruption stores what is decoded so far."""
     missing = [
         i
-        for i, digest in enumerate(found.digests)
-        if i not in found.bad and digest not in found.stored.positions and digest not in found.held
+        for i, digest in enumerate(decoded.digests)
+        if i not in decoded.bad
+        and digest not in decoded.stored.positions
+        and digest not in decoded.held
     ]
-    read = functools.partial(_read, files=files, stored=found.stored)
+    read = functools.partial(_read, files=files, stored=decoded.stored)
 
     def results() -> Iterator[_Read | str]:
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -157,18 +159,18 @@ def _decode_missing(files: Files, found: Found) -> None:
                 some = [files.paths[i] for i in missing[first : first + _CHUNK]]
                 yield from pool.map(read, some)
 
-    storing, settled = _Storing(files, found.held), {}
+    storing, settled = _Storing(files, decoded.held), {}
     each = progress(results(), len(missing), "reading images")
     try:
         for i, result in zip(missing, each, strict=True):
             if isinstance(result, str):
-                found.bad[i], found.digests[i] = result, ""
+                decoded.bad[i], decoded.digests[i] = result, ""
                 continue
-            found.digests[i] = result.digest
+            decoded.digests[i] = result.digest
             if result.status:
                 settled[files.keys[i]] = (result.status, result.digest)
-            if result.photo is not None and result.digest not in found.shapes:
-                found.shapes[result.digest] = result.photo.shape
+            if result.photo is not None and result.digest not in decoded.shapes:
+                decoded.shapes[result.digest] = result.photo.shape
                 storing.add(result.photo)
         storing.flush()
     except BaseException:
@@ -195,7 +197,7 @@ class _Storing:
             return
         self._waiting.append(one)
         late = time.monotonic() - self._flushed > _LONGEST
-        if late or len(self._waiting) == photo_cache.TOGETHER:
+        if late or len(self._waiting) == photo_cache.PAIR_SIZE:
             self.flush()
 
     def flush(self) -> None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 _READ = 2**18  # bytes that are looked at
 _SHOWN = 12  # characters of the text that is shown
-_MOST = 3  # encodings that are named
+_MAX_NAMED = 3  # encodings that are named
 # Single-byte encodings fit nearly any text: multi-byte ones come first where they fit at all.
 _SEVERAL_BYTES = ("gb18030", "big5", "shift_jis", "euc_jp", "euc_kr")
 _SINGLE_BYTES = ("cp1252", "cp1251", "cp1250", "cp1253", "cp1254", "cp1255", "cp1256", "koi8_r")
@@ -44,7 +44,7 @@ def fitting(path: str) -> list[tuple[str, str]]:
         if score > 0:
             fits.append(_Fit(score - order / 1000, name, _example(text)))
     best = sorted(fits, reverse=True)
-    likely = [fit for fit in best if fit.score > 0.5 * best[0].score][:_MOST]
+    likely = [fit for fit in best if fit.score > 0.5 * best[0].score][:_MAX_NAMED]
     return [(_NAMES.get(fit.name, fit.name), fit.text) for fit in likely]
 
 

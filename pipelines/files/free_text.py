@@ -10,7 +10,7 @@ from collections.abc import Mapping
 _DIFFERENT, _MANY = 0.5, 1000
 _WORDS = 3.0  # least mean words per text (AutoGluon's threshold, and that of misplaced.py)
 _AGAIN = 0.1  # least fraction of words that recur in another cell; parts of codes do not recur
-_FEWEST = 20  # distinct cells
+_MIN_DISTINCT = 20  # distinct cells
 _SAMPLE = 5000  # cells that are looked at
 # Characters of scripts without spaces: about two of them make a word.
 _CHARACTER = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
@@ -22,7 +22,7 @@ def is_free(cells: Mapping[str, int]) -> bool:
 
     A URL, a hash or a code is a single word; a category recurs as a whole.
     """
-    if len(cells) < _FEWEST or len(cells) <= min(_MANY, _DIFFERENT * sum(cells.values())):
+    if len(cells) < _MIN_DISTINCT or len(cells) <= min(_MANY, _DIFFERENT * sum(cells.values())):
         return False
     some = [_words(cell) for cell in itertools.islice(cells, _SAMPLE)]
     if mean_words(cells) < _WORDS:

@@ -9,8 +9,8 @@ from pipelines.files.columns import Column
 from pipelines.files.shown import shown
 from pipelines.files.table_file import NAME, quoted
 
-_MOST = 100  # more distinct whole numbers are always amounts
-_FEWEST_ROWS = 5  # rows of each number, in an even histogram
+_MAX_CLASSES = 100  # more distinct whole numbers are always amounts
+_MIN_ROWS = 5  # rows of each number, in an even histogram
 _EVEN = 4.0  # largest ratio of the counts of the most and the least frequent number
 
 
@@ -46,7 +46,7 @@ def _quoted(label: bytes) -> str:
 
 
 def either(values: np.ndarray) -> bool:
-    """Whether whole numbers may be classes or amounts: 1 to K without a gap, about equally often.
+    """Whether whole numbers may be classes or amounts: from 0 or 1 on, no gap, about equally often.
 
     A histogram of amounts or counts has a peak and a tail; one of class numbers has neither.
 
@@ -55,5 +55,5 @@ def either(values: np.ndarray) -> bool:
     """
     distinct, counts = np.unique(values, return_counts=True)
     consecutive = distinct[0] in (0, 1) and (np.diff(distinct) == 1).all()
-    even = counts.min() >= _FEWEST_ROWS and counts.max() <= _EVEN * counts.min()
-    return bool(len(distinct) <= _MOST and consecutive and even)
+    even = counts.min() >= _MIN_ROWS and counts.max() <= _EVEN * counts.min()
+    return bool(len(distinct) <= _MAX_CLASSES and consecutive and even)

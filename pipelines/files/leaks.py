@@ -13,24 +13,24 @@ from pipelines.files.shown import shown
 from pipelines.files.table_file import NAME
 
 _ROWS, _COLUMNS = 3000, 100  # most that are examined
-_FEWEST_ROWS = 50
+_MIN_ROWS = 50
 _SURE, _OTHERS = 0.95, 0.6  # least skill of the best column; most of the next, as a fraction of it
 _LEAVES, _IN_LEAF = 32, 5
 
 
 def warnings(columns: Sequence[Column], present: np.ndarray, target: np.ndarray) -> list[str]:
-    """A line for each column that may leak the target; arguments as of `alone`."""
+    """A line for each column that may leak the target; arguments as of `leaking_column`."""
     counting = [
         f"{shown(column.name, NAME)} counts the rows: if it is their number and no measure, leave "
         f"it out with --pipeline_options=ignore={shown(column.name, NAME)}"
         for column in columns
         if summary.counts(column)
     ]
-    line = alone(columns, present, target)
+    line = leaking_column(columns, present, target)
     return [*counting, line] if line else counting
 
 
-def alone(columns: Sequence[Column], present: np.ndarray, target: np.ndarray) -> str:
+def leaking_column(columns: Sequence[Column], present: np.ndarray, target: np.ndarray) -> str:
     """A line about the column that alone predicts the target; empty: there is none.
 
     Skill is that of a decision tree on one column, on held-out rows: r2; or, for classes, the
@@ -42,7 +42,7 @@ def alone(columns: Sequence[Column], present: np.ndarray, target: np.ndarray) ->
     """
     # The order of free texts means nothing to a tree.
     columns = [column for column in columns if not column.free_text]
-    if len(columns) < 2 or target.ndim > 1 or len(target) < _FEWEST_ROWS:
+    if len(columns) < 2 or target.ndim > 1 or len(target) < _MIN_ROWS:
         return ""
     chosen = np.random.default_rng(0).permutation(len(target))[:_ROWS]
     rows = np.flatnonzero(present)[chosen]

@@ -23,7 +23,7 @@ from pipelines.files.texts import Text
 UNLABELLED = "texts without labels are for --task=masked_lm"
 _SUFFIXES = (".txt", ".tsv")
 _MOSTLY = 0.9  # with at least this fraction of labelled lines, the others are errors, as in tables
-_MOST_CLASSES = 1000  # as in tables
+_MAX_CLASSES = 1000  # as in tables
 # Column names that a header line may have, in lower case.
 _LABEL_NAMES = {
     *("label", "labels", "class", "category", "target", "sentiment", "topic", "type", "y"),
@@ -143,7 +143,7 @@ def have_labels(data_files: str, sources: Sequence[Source], encoding: str, lines
     if not counted.labelled:
         return False
     every = counted.labelled + counted.others
-    if not counted.others and len(counted.labels) <= max(2, min(_MOST_CLASSES, every / 2)):
+    if not counted.others and len(counted.labels) <= max(2, min(_MAX_CLASSES, every / 2)):
         _log.info(
             "%s: each of %d lines has one of %d labels before a tab: the labels are dropped; "
             "lines=texts takes each line whole",

@@ -9,7 +9,7 @@ from pipelines.files.shown import shown
 
 _SEPARATORS = ("|", ";", ",", "/", "+", "&")
 _LONGEST = 30  # characters of a tag
-_MOST = 200  # tags
+_MAX_TAGS = 200
 _WORDS = 3  # least mean words per text
 _SAMPLE = 1000  # cells
 NONE = ("", "none", "-", "[]")  # in lower case: no label
@@ -35,7 +35,7 @@ def separator(cells: Cells) -> str:
         if (
             len(joined) >= (1 if alone else 2)
             and short
-            and 2 <= len(parts) <= _MOST
+            and 2 <= len(parts) <= _MAX_TAGS
             and 2 * again >= len(parts)
         ):
             return one

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from pipelines.files.readings import Asked
+from pipelines.files.readings import ColumnOptions
 from pipelines.files.shown import shown
 from pipelines.files.table_file import MISSING, NAME, number
 
@@ -22,7 +22,7 @@ class Absent(NamedTuple):
     values: Mapping[str, int]  # word that could mean missing but is a value -> its occurrences
 
 
-def absent(counts: Mapping[str, int], asked: Asked) -> Absent:
+def absent(counts: Mapping[str, int], options: ColumnOptions) -> Absent:
     """The words that mean missing: those that the options name, otherwise inferred ones.
 
     In columns of numbers or dates these are all of MISSING, and NaT; in a target of texts, only the
@@ -32,9 +32,9 @@ def absent(counts: Mapping[str, int], asked: Asked) -> Absent:
     Args:
         counts: cell -> number of occurrences.
     """
-    if asked.missing is not None:
-        words = sorted({b"", *map(_lower, asked.missing)})
-        values = [number(word) for word in asked.missing if _numeric(word)]
+    if options.missing is not None:
+        words = sorted({b"", *map(_lower, options.missing)})
+        values = [number(word) for word in options.missing if _numeric(word)]
         spelled = {
             cell: n
             for cell, n in counts.items()
@@ -43,10 +43,10 @@ def absent(counts: Mapping[str, int], asked: Asked) -> Absent:
         return Absent(tuple(words), spelled, {})
     matches = {cell: n for cell, n in counts.items() if cell.lower() in MISSING}
     others = [cell for cell in itertools.islice(counts, _LOOKED_AT) if cell not in matches]
-    if not asked.text and 2 * sum(starts_as_number(cell) for cell in others) > len(others):
+    if not options.text and 2 * sum(starts_as_number(cell) for cell in others) > len(others):
         dateless = {cell: n for cell, n in counts.items() if cell.lower() in _NO_DATE}
         return Absent(_encoded(MISSING), matches | dateless, {})
-    if asked.target:
+    if options.target:
         values = {cell: n for cell, n in matches.items() if cell}
         return Absent((b"",), {cell: n for cell, n in matches.items() if not cell}, values)
     natural = {cell: n for cell, n in matches.items() if cell.lower() in _ALSO_VALUES}
@@ -57,16 +57,16 @@ def absent(counts: Mapping[str, int], asked: Asked) -> Absent:
     return Absent(_encoded(MISSING), matches, {})
 
 
-def remarks(name: str, found: Absent, asked: Asked) -> list[str]:
+def remarks(name: str, absent: Absent, options: ColumnOptions) -> list[str]:
     """A line for each word of a text column that may or may not mean missing."""
     lines, name = [], shown(name, NAME)
-    for word, n in found.values.items():
-        what = "a class" if asked.target else "a value, beside other missing cells"
+    for word, n in absent.values.items():
+        what = "a class" if options.target else "a value, beside other missing cells"
         lines.append(
             f"{name}: {word!r} ({n} cells) is {what}; missing={name}:{word} makes it missing"
         )
-    if asked.missing is None:
-        for word, n in found.spelled.items():
+    if options.missing is None:
+        for word, n in absent.spelled.items():
             if word.lower() in _ALSO_VALUES:
                 lines.append(
                     f"{name}: {word!r} ({n} cells) is taken as missing; missing={name}: makes it a "

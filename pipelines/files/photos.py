@@ -199,19 +199,19 @@ def _folders(keys: Sequence[str], kinds: Sequence[Kind], cache: str) -> list[pat
     return [photo_cache.folder(cache, kind) for kind in kinds]
 
 
-def _made(files: Files, found: decoding.Found) -> Photos:
-    numbers = np.array([i for i, digest in enumerate(found.digests) if digest], np.int64)
-    digests = [found.digests[i] for i in numbers.tolist()]
-    shapes = [found.shapes.get(digest) or found.stored.shape(digest) for digest in digests]
+def _made(files: Files, decoded: decoding.Decoded) -> Photos:
+    numbers = np.array([i for i, digest in enumerate(decoded.digests) if digest], np.int64)
+    digests = [decoded.digests[i] for i in numbers.tolist()]
+    shapes = [decoded.shapes.get(digest) or decoded.stored.shape(digest) for digest in digests]
     return Photos(
         paths=[files.paths[i] for i in numbers.tolist()],
         numbers=numbers,
         digests=digests,
         shapes=np.array(shapes).reshape(-1, 2),
         kind=files.kind,
-        bad=found.bad,
-        stored=found.stored,
-        held=found.held,
+        bad=decoded.bad,
+        stored=decoded.stored,
+        held=decoded.held,
         in_memory=files.in_memory,
     )
 

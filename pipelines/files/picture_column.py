@@ -30,7 +30,7 @@ class Pictures(NamedTuple):
 def image(
     cells: TableCells,
     nested: Mapping[str, str],
-    asked: str,
+    option: str,
     targets: Sequence[str],
     source: str,
 ) -> str:
@@ -38,7 +38,7 @@ def image(
 
     Args:
         nested: column -> "file:line" of its first list or object.
-        asked: value of the option; empty: the column is inferred.
+        option: value of the option; empty: the column is inferred.
         targets: columns to predict.
 
     Raises:
@@ -46,11 +46,11 @@ def image(
             lists or objects.
     """
     others = [name for name in cells.names if name not in targets]
-    if asked:
-        names = table.named(cells.names, asked, "image")
+    if option:
+        names = table.named(cells.names, option, "image")
         if len(names) != 1 or names[0] in targets:
             raise DataError(
-                f"image={shown(asked)}: expected one column that is not the target, of "
+                f"image={shown(option)}: expected one column that is not the target, of "
                 f"{table.listed(others)}"
             )
     else:
@@ -115,12 +115,12 @@ def _plain(path: str) -> str:
     return plain if same else path
 
 
-def _check(found: Pictures, column: str, *, skip_bad: bool) -> None:
-    if found.missing and (not skip_bad or not len(found.rows)):
-        more = len(found.missing) - 1
+def _check(pictures: Pictures, column: str, *, skip_bad: bool) -> None:
+    if pictures.missing and (not skip_bad or not len(pictures.rows)):
+        more = len(pictures.missing) - 1
         others = f", and {more} more row{'s name' if more > 1 else ' names'} no file that does"
-        raise DataError(f"{found.missing[0]}{others if more else ''}")
-    if not len(found.rows):
+        raise DataError(f"{pictures.missing[0]}{others if more else ''}")
+    if not len(pictures.rows):
         raise DataError(f"the image {table_file.quoted(column)} is empty in every row")
 
 

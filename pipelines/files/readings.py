@@ -21,7 +21,7 @@ class Reading(NamedTuple):
     sentinels: tuple[float, ...] = ()  # numbers, or seconds since 2000, that mean missing
 
 
-class Asked(NamedTuple):
+class ColumnOptions(NamedTuple):
     """The options for one column."""
 
     text: bool = False  # categories, whatever the cells look like
@@ -31,7 +31,7 @@ class Asked(NamedTuple):
     target: bool = False
 
 
-def asked(
+def parse_options(
     names: Sequence[str],
     *,
     categories: Collection[str] = (),
@@ -39,7 +39,7 @@ def asked(
     missing: str = "",
     dates: str = "",
     decimal: str = "",
-) -> dict[str, Asked]:
+) -> dict[str, ColumnOptions]:
     """The options for each column.
 
     Args:
@@ -53,7 +53,7 @@ def asked(
     forms = _chosen(names, dates, "dates", KINDS_OF_DATES)
     marks = _chosen(names, decimal, "decimal", DECIMALS)
     return {
-        name: Asked(
+        name: ColumnOptions(
             text=name in categories,
             missing=words.get(name, words.get(None)),
             dates=forms.get(name, ""),

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-_SHARE = 0.01
-_MOST = 3  # sentinels at either end
-_FEWEST = 5  # distinct other values; with fewer, a gap means nothing
+_MIN_FRACTION = 0.01
+_MAX_SENTINELS = 3  # sentinels at either end
+_MIN_OTHERS = 5  # distinct other values; with fewer, a gap means nothing
 # Seconds from 2000-01-01 to the days that programs write for "no date".
 DAYS = {
     -3_155_846_400.0: "1899-12-30",
@@ -23,14 +23,14 @@ DAYS = {
 }
 
 
-class Found(NamedTuple):
+class Sentinels(NamedTuple):
     """The sentinels of a column."""
 
     certain: tuple[float, ...]
     perhaps: tuple[float, ...]  # two of the three parts of the rule hold
 
 
-def of_numbers(distinct: np.ndarray, counts: np.ndarray, cells: int) -> Found:
+def of_numbers(distinct: np.ndarray, counts: np.ndarray, cells: int) -> Sentinels:
     """Sentinels among numbers.
 
     Args:
@@ -38,35 +38,35 @@ def of_numbers(distinct: np.ndarray, counts: np.ndarray, cells: int) -> Found:
         counts: (n,) occurrences of each.
         cells: number of all cells, including missing ones.
     """
-    return _found(distinct, counts, cells, _repeated)
+    return _detect(distinct, counts, cells, _repeated)
 
 
-def of_dates(distinct: np.ndarray, counts: np.ndarray, cells: int) -> Found:
+def of_dates(distinct: np.ndarray, counts: np.ndarray, cells: int) -> Sentinels:
     """Sentinels among seconds since 2000: the form is one of DAYS, and a gap is not required.
 
     A day with at least 1 % of the cells is a sentinel if every other day has less than a third of
     its cells. Arguments as of `of_numbers`.
     """
-    candidates = _found(distinct, counts, cells, lambda day, _: day in DAYS)
+    candidates = _detect(distinct, counts, cells, lambda day, _: day in DAYS)
     certain = []
     for value in candidates.perhaps:
         others = counts[distinct != value]
         own = counts[distinct == value][0]
-        if own >= _SHARE * cells and own > 3 * others.max(initial=0):
+        if own >= _MIN_FRACTION * cells and own > 3 * others.max(initial=0):
             certain.append(value)
     perhaps = tuple(v for v in candidates.perhaps if v not in certain and v in DAYS)
-    return Found((*candidates.certain, *certain), perhaps)
+    return Sentinels((*candidates.certain, *certain), perhaps)
 
 
-def _found(
+def _detect(
     distinct: np.ndarray, counts: np.ndarray, cells: int, has_form: Callable[[float, float], bool]
-) -> Found:
-    if len(distinct) <= _FEWEST:
-        return Found((), ())
+) -> Sentinels:
+    if len(distinct) <= _MIN_OTHERS:
+        return Sentinels((), ())
     low, high = _ends(distinct, has_form)
     core = distinct[low : len(distinct) - high]
-    if len(core) < _FEWEST:
-        return Found((), ())
+    if len(core) < _MIN_OTHERS:
+        return Sentinels((), ())
     certain, perhaps = [], []
     last = len(distinct) - 1
     formed = [*range(low), *range(last + 1 - high, last + 1)]
@@ -75,20 +75,20 @@ def _found(
         value, inside = distinct[i], core if i in formed else np.delete(core, 0 if i == 0 else -1)
         width, gap = inside[-1] - inside[0], max(inside[0] - value, value - inside[-1])
         form = i in formed and has_form(value, inside[0])
-        often, wide = counts[i] >= _SHARE * cells, gap > width
+        often, wide = counts[i] >= _MIN_FRACTION * cells, gap > width
         if form and often and wide:
             certain.append(float(value))
         elif (wide and (form or often)) or (form and often and (4 * gap > width or value == -1)):
             perhaps.append(float(value))
-    return Found(tuple(certain), tuple(perhaps))
+    return Sentinels(tuple(certain), tuple(perhaps))
 
 
 def _ends(distinct: np.ndarray, has_form: Callable[[float, float], bool]) -> tuple[int, int]:
     """How many of the lowest and of the highest values have the form."""
     low = high = 0
-    while low < _MOST and has_form(distinct[low], distinct[low + 1]):
+    while low < _MAX_SENTINELS and has_form(distinct[low], distinct[low + 1]):
         low += 1
-    while high < _MOST and has_form(distinct[-1 - high], distinct[low]):
+    while high < _MAX_SENTINELS and has_form(distinct[-1 - high], distinct[low]):
         high += 1
     return low, high
 

@@ -20,7 +20,7 @@ _MEASURE = re.compile(  # names of columns that are measured although they count
     "depth|distance|dose)s?)"
 )
 _COUNTER = 0.99  # with at least this fraction of steps of 1, a column counts the rows
-_FEWEST = 20  # distinct numbers, at least, of a column that counts the rows
+_MIN_DISTINCT = 20  # distinct numbers, at least, of a column that counts the rows
 _SHOWN = 30  # columns of a wide table that are printed
 
 
@@ -60,7 +60,7 @@ def counts(column: Column) -> bool:
     Copies of a row with the same number, and a second file that counts from the start, are allowed;
     numbers that occur many times, such as an hour or a year, are not.
     """
-    if column.kind != "number" or column.distinct < _FEWEST:
+    if column.kind != "number" or column.distinct < _MIN_DISTINCT:
         return False
     present = column.values[~np.isnan(column.values)]
     if 3 * column.distinct < len(present) or len(present) < len(column.values):

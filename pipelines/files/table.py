@@ -146,7 +146,7 @@ def _by_split(
     index = {name: np.flatnonzero(parts == i) for i, name in enumerate(SPLITS)}
     by_split = {
         # Not copied if the split has all rows.
-        name: splits.take(rows, index[name]) if len(index[name]) < rows.num_rows else rows
+        name: splits.select(rows, index[name]) if len(index[name]) < rows.num_rows else rows
         for name in ("train", *separate)
     }
     if len(separate) < 2:

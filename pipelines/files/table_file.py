@@ -28,7 +28,7 @@ SPACE = " \t\n\v\f\r"  # the characters that tf.strings.strip removes in the exp
 NAME = 60  # characters of a name of a column or class in a message
 LARGEST = 1e38  # absolute value of a number; the limit of float32 is 3.4e38
 EXACT = 2.0**53  # up to here float64 represents every integer
-_MOST_COLUMNS = 100_000  # each is a field of the exported model
+_MAX_COLUMNS = 100_000  # each is a field of the exported model
 _NUMBER = re.compile(r"[+-]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
@@ -55,7 +55,7 @@ def open_table(path: str, encoding: str = "") -> TableFile:
     """
     encoding = text_files.encoding_of(path, encoding)
     heads, fault = [], None
-    named, start = _told_delimiter(path, encoding)
+    named, start = _named_delimiter(path, encoding)
     for delimiter in named or (",", ";", "\t", "|"):
         table = TableFile(path, encoding, delimiter, (), start)
         try:
@@ -156,7 +156,7 @@ def _wrong_width(table: TableFile, line: int, cells: Sequence[str]) -> str:
     )
 
 
-def _told_delimiter(path: str, encoding: str) -> tuple[str, int]:
+def _named_delimiter(path: str, encoding: str) -> tuple[str, int]:
     """The delimiter that Excel's first line "sep=;" names, and the next line; else "" and 1."""
     first = next(text_files.lines(path, encoding), "").strip(SPACE).strip('"')
     match = re.fullmatch(r"(?i)sep=(.)", first) or re.fullmatch(r"(?i)sep=(\t?)", first)
@@ -208,8 +208,8 @@ def _records(table: TableFile) -> Iterator[tuple[int, list[str]]]:
 
 def _check_header(table: TableFile) -> None:
     where, names = f"{table.path}:{table.start}", table.names
-    if len(names) > _MOST_COLUMNS:
-        raise DataError(f"{where}: {len(names):,} columns, at most {_MOST_COLUMNS:,} are read")
+    if len(names) > _MAX_COLUMNS:
+        raise DataError(f"{where}: {len(names):,} columns, at most {_MAX_COLUMNS:,} are read")
     known: dict[str, str] = {}
     for i, name in enumerate(names):
         if not name and i:  # the first column without a name is the row number that pandas writes

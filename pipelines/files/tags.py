@@ -12,16 +12,16 @@ from pipelines.files.shown import shown
 from pipelines.files.table_file import NAME, quoted
 
 _MARK = "|"
-_MOST = 1000  # different labels
+_MAX_LABELS = 1000
 
 
-def mark_of(cells: Cells, asked: str) -> str:
+def mark_of(cells: Cells, option: str) -> str:
     """The separator of several labels in a cell; empty: cells are not split.
 
     Args:
-        asked: value of the option; empty: | if recurring labels show that it is the separator.
+        option: value of the option; empty: | if recurring labels show that it is the separator.
     """
-    return asked or (_MARK if separator(cells) == _MARK else "")
+    return option or (_MARK if separator(cells) == _MARK else "")
 
 
 def columns(name: str, cells: Cells, mark: str, rows: np.ndarray) -> list[Column]:
@@ -41,11 +41,11 @@ def columns(name: str, cells: Cells, mark: str, rows: np.ndarray) -> list[Column
     labels = sorted(set().union(*labels_of))
     if not labels:
         raise DataError(f"the target {quoted(name)} has no labels between {mark!r}")
-    if len(labels) > _MOST:
+    if len(labels) > _MAX_LABELS:
         some = ", ".join(shown(label, 30) for label in labels[:5])
         raise DataError(
-            f"the target {quoted(name)} has {len(labels)} different labels, more than {_MOST}: "
-            f"{some}"
+            f"the target {quoted(name)} has {len(labels)} different labels, more than "
+            f"{_MAX_LABELS}: {some}"
         )
     empty = np.array([not cell for cell in distinct])
     return [_column(label, labels_of, empty, codes[rows]) for label in labels]
@@ -60,7 +60,7 @@ def remark(name: str, mark: str, labels: Sequence[Column], by_option: bool) -> s
     )
 
 
-def _column(label: str, found: Sequence[set], empty: np.ndarray, codes: np.ndarray) -> Column:
-    values = np.array([float(label in one) for one in found])
+def _column(label: str, labels_of: Sequence[set], empty: np.ndarray, codes: np.ndarray) -> Column:
+    values = np.array([float(label in one) for one in labels_of])
     values[empty] = np.nan
     return Column(label, "number", values[codes], 2, {})

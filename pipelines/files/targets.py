@@ -13,8 +13,8 @@ from pipelines.files.table_file import NAME
 from pipelines.steps.tabular import robust
 from zoo.spec import Field
 
-_MOST_HINTED = 100  # with at most this many distinct integers, the other task is mentioned
-_MOST_CLASSES = 1000
+_MAX_HINTED = 100  # with at most this many distinct integers, the other task is mentioned
+_MAX_CLASSES = 1000
 _VISIBLE = 1e-4  # of the interquartile range: larger rounding errors are too large
 _NEAR = 1000  # interquartile ranges from the median; rounding of farther values does not matter
 _FLAGS = {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0, "no": 0.0, "yes": 1.0}
@@ -68,7 +68,7 @@ def choose(columns: Sequence[Column], task: str = "") -> Target:
 
     Inferred tasks: two distinct values are binary; numbers are a regression, unless they are at
     most 20 distinct integers; all others are classes, in the order of their values. More integers
-    that may be either (1 to K, about equally often) are an error.
+    that may be either (from 0 or 1 on without a gap, about equally often) are an error.
 
     Args:
         task: one of TASKS; empty: inferred.
@@ -97,7 +97,7 @@ def _hint(columns: Sequence[Column], task: str) -> str:
         "classification": "; task=regression takes them as numbers",
     }
     whole = column.kind == "number" and not (column.values[~column.missing] % 1).any()
-    return other.get(task, "") if whole and column.distinct <= _MOST_HINTED else ""
+    return other.get(task, "") if whole and column.distinct <= _MAX_HINTED else ""
 
 
 def _inferred(columns: Sequence[Column], present: np.ndarray) -> str:
@@ -149,7 +149,7 @@ def _classes(task: str, columns: Sequence[Column], present: np.ndarray) -> Targe
             f"the target {_name(column)} is {_some(distinct)} in every row: there is nothing to "
             "learn"
         )
-    if len(distinct) > max(2, min(_MOST_CLASSES, len(values) / 2)):
+    if len(distinct) > max(2, min(_MAX_CLASSES, len(values) / 2)):
         raise DataError(
             f"the target {_name(column)} has {len(distinct)} different values in {len(values)} "
             f"rows, too many for classes: {_some(distinct)}"

@@ -26,7 +26,7 @@ def targets(cells: TableCells, target: str, source: str) -> list[str]:
 def text(
     cells: TableCells,
     nested: Mapping[str, str],
-    asked: str,
+    option: str,
     targets: Sequence[str],
     source: str,
 ) -> str:
@@ -34,7 +34,7 @@ def text(
 
     Args:
         nested: column -> "file:line" of its first list or object.
-        asked: value of the option; empty: the column is inferred.
+        option: value of the option; empty: the column is inferred.
         targets: columns to predict.
 
     Raises:
@@ -42,11 +42,11 @@ def text(
             lists or objects.
     """
     others = [name for name in cells.names if name not in targets]
-    if asked:
-        names = table.named(cells.names, asked, "text")
+    if option:
+        names = table.named(cells.names, option, "text")
         if len(names) != 1 or names[0] in targets:
             raise DataError(
-                f"text={shown(asked)}: expected one column that is not the target, of "
+                f"text={shown(option)}: expected one column that is not the target, of "
                 f"{table.listed(others)}"
             )
     else:

@@ -40,14 +40,14 @@ class File(NamedTuple):
     path: pathlib.Path
 
 
-class Found(NamedTuple):
+class Listing(NamedTuple):
     """The files of a folder, in order."""
 
     files: list[File]
     remarks: list[str]  # for the log
 
 
-def labelled(data_files: str) -> Found:
+def labelled(data_files: str) -> Listing:
     """The files of each class and split.
 
     Raises:
@@ -63,10 +63,10 @@ def labelled(data_files: str) -> Found:
     more = list(_in_folders(filter(_has_no_label, folders["train"]), Counter()))
     if more:
         remarks.append(f"{len(more)} texts of folders without labels are for --task=masked_lm")
-    return Found(files, remarks)
+    return Listing(files, remarks)
 
 
-def unlabelled(data_files: str) -> Found:
+def unlabelled(data_files: str) -> Listing:
     """All files by split, whatever their class, and those of folders without labels.
 
     Raises:
@@ -87,7 +87,7 @@ def unlabelled(data_files: str) -> Found:
         raise DataError(
             f"{shown(data_files)} has no texts to train on: expected .txt files, a text in each"
         )
-    return Found(files, [*remarks, *_skipped(others)])
+    return Listing(files, [*remarks, *_skipped(others)])
 
 
 def _folders(chosen: _Chosen) -> tuple[dict[str, list[pathlib.Path]], tuple[str, ...]]:
@@ -111,27 +111,27 @@ def _folders(chosen: _Chosen) -> tuple[dict[str, list[pathlib.Path]], tuple[str,
 
 
 def rows_without_labels(
-    found: Texts, source: str, cut: Cut, remarks: Iterable[str]
+    all_texts: Texts, source: str, cut: Cut, remarks: Iterable[str]
 ) -> tuple[dict[str, Rows], Schema]:
     """The rows of every split, as from `texts.unlabelled` if there are no texts of `MORE`.
 
     Otherwise those are used for training too, and validation and test are taken from them. Texts
     that a classifier is validated or tested on are left out, and so are copies of them.
     """
-    is_more = np.array(found.split_of) == MORE
+    is_more = np.array(all_texts.split_of) == MORE
     if not is_more.any():
-        return texts.unlabelled(found, source, cut, remarks)
-    rows, digest = texts.by_split(*_part(found, ~is_more), cut)
+        return texts.unlabelled(all_texts, source, cut, remarks)
+    rows, digest = texts.by_split(*_part(all_texts, ~is_more), cut)
     held_out = np.concatenate([digest["validation"], digest["test"]])
-    copied = is_more & np.isin(found.digest, held_out)
-    bare, more = _part(found, is_more & ~copied)
+    copied = is_more & np.isin(all_texts.digest, held_out)
+    bare, more = _part(all_texts, is_more & ~copied)
     each = (min(fraction, _HELD / max(1, bare.num_rows)) for fraction in (cut.validation, cut.test))
     more = more._replace(separate=(), split_of=["train"] * bare.num_rows)
     further, of_further = texts.by_split(bare, more, Cut(cut.seed, *each))
     train = [part["train"].table[texts.FIELD] for part in (rows, further)]
     of_train = np.concatenate([digest["train"], of_further["train"]])
     lines = [
-        *texts.summary(found, source, {**of_further, "train": of_train}),
+        *texts.summary(all_texts, source, {**of_further, "train": of_train}),
         f"{is_more.sum()} texts are of folders without labels: validation and test are some of "
         f"them, and what a classifier is validated or tested on, {len(held_out)} texts and "
         f"{copied.sum()} copies of them, is left out",
@@ -140,14 +140,14 @@ def rows_without_labels(
     return {**further, "train": texts.bare(np.concatenate(train))}, texts.without_target()
 
 
-def check_lines(source: str, found: Texts) -> list[str]:
+def check_lines(source: str, all_texts: Texts) -> list[str]:
     """A remark if the texts are a few files with many lines: each line may be meant as a text.
 
     Raises:
         DataError: there are too few files for the splits.
     """
-    number, names = len(found.contents), set(found.labels)
-    lines = sum(content.count(b"\n") + 1 for content in found.contents.tolist())
+    number, names = len(all_texts.contents), set(all_texts.labels)
+    lines = sum(content.count(b"\n") + 1 for content in all_texts.contents.tolist())
     if number >= _SEVERAL * len(names) or lines < _LONG * number:
         return []
     folder = "put the files into one folder, each with the name of its class, and "
@@ -160,12 +160,12 @@ def check_lines(source: str, found: Texts) -> list[str]:
     return [message]
 
 
-def _part(found: Texts, chosen: np.ndarray) -> tuple[Rows, Texts]:
+def _part(all_texts: Texts, chosen: np.ndarray) -> tuple[Rows, Texts]:
     index = np.flatnonzero(chosen)
-    part = found._replace(
-        contents=found.contents[index],
-        digest=found.digest[index],
-        split_of=[found.split_of[i] for i in index],
+    part = all_texts._replace(
+        contents=all_texts.contents[index],
+        digest=all_texts.digest[index],
+        split_of=[all_texts.split_of[i] for i in index],
     )
     return texts.bare(part.contents), part
 

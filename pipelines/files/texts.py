@@ -42,7 +42,7 @@ class Texts(NamedTuple):
     separate: tuple[str, ...]  # splits besides train that have files of their own
 
 
-def gathered(found: Iterable[Text], separate: Collection[str], *, keep: bool = True) -> Texts:
+def gathered(texts: Iterable[Text], separate: Collection[str], *, keep: bool = True) -> Texts:
     """The texts by column, which takes less memory than one object per text.
 
     Args:
@@ -51,7 +51,7 @@ def gathered(found: Iterable[Text], separate: Collection[str], *, keep: bool = T
     contents, labels, split_of, paths, lines = [], [], [], [], array("q")
 
     def each() -> Iterator[bytes]:
-        for text in found:
+        for text in texts:
             contents.append(text.content if keep else text.path.encode("utf-8", "surrogateescape"))
             labels.append(text.label)
             split_of.append(text.split)
@@ -123,7 +123,7 @@ def by_split(rows: Rows, texts: Texts, cut: Cut) -> tuple[dict[str, Rows], dict[
     whole = rows._replace(table={**rows.table, _DIGEST: texts.digest})
     split_of = np.array(texts.split_of)
     parts = {
-        name: splits.take(whole, np.flatnonzero(split_of == name))
+        name: splits.select(whole, np.flatnonzero(split_of == name))
         for name in ("train", *texts.separate)
     }
     if len(texts.separate) < 2:

@@ -34,7 +34,7 @@ def augmented(
     mix_alpha: float = 0.0,
     augment_until: float = 1.0,
 ) -> Pipeline:
-    """The pipeline with more augmentation of its `image` besides its own, which comes first.
+    """The pipeline with more augmentation of `image`: `resized_crop` before its own, others after.
 
     Args:
         last: an augmentation that comes after all others.

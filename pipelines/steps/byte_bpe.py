@@ -14,7 +14,7 @@ from pipelines.steps import byte_words, merges
 from pipelines.steps.pieces import SPECIAL, by_row, of_words, rows_of, table
 
 BYTES = len(SPECIAL)  # the id of byte 0
-LEAST = BYTES + 256  # number of ids without any merge
+MIN_VOCAB_SIZE = BYTES + 256  # number of ids without any merge
 _NONE = np.iinfo(np.int32).max  # stands for a pair that is not merged
 _SHORT = 64  # bytes; if a word is longer, all safe pairs (`_safe`) are merged in each round
 
@@ -31,12 +31,12 @@ def learn(texts: Iterable[np.ndarray], vocab_size: int) -> np.ndarray:
     Raises:
         DataError: the package `tokenizers` is not installed.
     """
-    alphabet = [byte_words.shown(bytes([byte])) for byte in range(256)]
+    alphabet = [byte_words.to_characters(bytes([byte])) for byte in range(256)]
     words = merges.counted(texts, byte_words.words)
-    learnt = merges.learn(words, vocab_size - LEAST, alphabet)
+    learnt = merges.learn(words, vocab_size - MIN_VOCAB_SIZE, alphabet)
     ids = {character: BYTES + byte for byte, character in enumerate(alphabet)}
     for left, right in learnt:
-        ids[left + right] = LEAST + len(ids) - 256
+        ids[left + right] = MIN_VOCAB_SIZE + len(ids) - 256
     pairs = [(ids[left], ids[right]) for left, right in learnt]
     return np.array(pairs, np.int32).reshape(-1, 2)
 
@@ -64,7 +64,7 @@ class BytePieces(tf.Module):
         self._bytes = tf.constant(known)
         self._reach = max(map(len, known))  # bytes of the longest piece
         pair = merged.astype(np.int64)
-        ids = np.arange(LEAST - 1, LEAST + len(merged), dtype=np.int32)
+        ids = np.arange(MIN_VOCAB_SIZE - 1, MIN_VOCAB_SIZE + len(merged), dtype=np.int32)
         # No pair has the first key: a table cannot be empty.
         self._merges = table(np.append(-2, _pair(pair[:, 0], pair[:, 1])), ids)
         self._whole = table(*self._alone(known))
@@ -78,18 +78,18 @@ class BytePieces(tf.Module):
         return tf.strings.reduce_join(tf.gather(self._bytes, ids), axis=-1)
 
     def _alone(self, known: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
-        """The pieces that stay whole when they are a word, written as `shown`, and their ids.
+        """Pieces that stay whole when they are a word, written by `to_characters`, and their ids.
 
         A piece learnt within a longer word may be cut differently when it is a word itself.
         """
-        written = [byte_words.shown(content) for content in known[BYTES:]]
+        written = [byte_words.to_characters(content) for content in known[BYTES:]]
         cut = trace(self._merged, tf.TensorSpec((None,), tf.string))(tf.constant(written))
         single = cut.row_lengths().numpy() == 1
         ids = np.arange(BYTES, len(known), dtype=np.int32)
         return np.array(written, object)[single], ids[single]
 
     def _pieces_of(self, word: tf.Tensor) -> tf.RaggedTensor:
-        """Ids of the pieces of words (W,), written as `shown`: (W, pieces) int32."""
+        """Ids of the pieces of words (W,), written by `to_characters`: (W, pieces) int32."""
         whole = self._whole.lookup(word)
         ones, cut = tf.where(whole >= 0)[:, 0], tf.where(whole < 0)[:, 0]
         merged = self._merged(tf.gather(word, cut))

@@ -24,24 +24,24 @@ _BEYOND = 3  # characters that a contraction may take
 # How GPT-2 writes bytes as characters: visible ones unchanged, the others from U+0100 on.
 _SEEN = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
 _HIDDEN = [byte for byte in range(256) if byte not in _SEEN]
-SHOWN = np.zeros(256, np.int32)  # byte -> code point
-SHOWN[_SEEN], SHOWN[_HIDDEN] = _SEEN, range(256, 256 + len(_HIDDEN))
-BYTE = np.zeros(SHOWN.max() + 1, np.int32)  # code point -> byte
-BYTE[SHOWN] = range(256)
+CODE_POINT = np.zeros(256, np.int32)  # byte -> code point
+CODE_POINT[_SEEN], CODE_POINT[_HIDDEN] = _SEEN, range(256, 256 + len(_HIDDEN))
+BYTE = np.zeros(CODE_POINT.max() + 1, np.int32)  # code point -> byte
+BYTE[CODE_POINT] = range(256)
 
 
-def shown(content: bytes) -> str:
+def to_characters(content: bytes) -> str:
     """Bytes as characters, one for each byte, none of which is white space."""
-    return "".join(chr(SHOWN[byte]) for byte in content)
+    return "".join(chr(CODE_POINT[byte]) for byte in content)
 
 
-def unshown(characters: str) -> bytes:
-    """The bytes that `shown` wrote."""
+def to_bytes(characters: str) -> bytes:
+    """The bytes that `to_characters` wrote."""
     return bytes(int(BYTE[ord(character)]) for character in characters)
 
 
 def words(texts: tf.Tensor) -> tf.RaggedTensor:
-    """Words of texts (B,) of any bytes, as `shown` writes them: (B, words) strings."""
+    """Words of texts (B,) of any bytes, as `to_characters` writes them: (B, words) strings."""
     points, offsets = tf.strings.unicode_decode_with_offsets(texts, "UTF-8")
     position = tf.where(_begins(points.flat_values, points.row_splits))[:, 0]  # (words,)
     splits = tf.searchsorted(position, points.row_splits, out_type=tf.int64)  # of words by text
@@ -50,7 +50,7 @@ def words(texts: tf.Tensor) -> tf.RaggedTensor:
     start = tf.gather(offsets.flat_values, position) + before
     content = tf.cast(tf.io.decode_raw(tf.strings.reduce_join(texts), tf.uint8), tf.int32)
     limits = tf.concat([start, [tf.size(content, tf.int64)]], axis=0)
-    written = tf.gather(tf.constant(SHOWN), content)
+    written = tf.gather(tf.constant(CODE_POINT), content)
     split = tf.RaggedTensor.from_row_splits(written, limits, validate=False)
     strings = tf.strings.unicode_encode(split, "UTF-8")
     return tf.RaggedTensor.from_row_splits(strings, splits, validate=False)

@@ -23,7 +23,7 @@ from pipelines.steps import dates
 # month, which seldom matters and, on 2000 rows, cost 0.005 of r2 without this limit.
 PARTS = {"month": 120, "weekday": 70, "day": 3100, "hour": 240}
 _NAN = np.float64("nan")
-_AT_ONCE = 2**16  # training rows that are read at a time
+_BLOCK_SIZE = 2**16  # training rows that are read at a time
 
 
 def recorded(train: Rows) -> Part:
@@ -134,8 +134,8 @@ def of_rows(part: Part, train: Rows) -> tuple[np.ndarray, list[np.ndarray]]:
     """
     names, known = [str(name) for name in part["columns"]], {}
     numbers, texts = None, []
-    for first in range(0, max(1, train.num_rows), _AT_ONCE):
-        rows = slice(first, first + _AT_ONCE)
+    for first in range(0, max(1, train.num_rows), _BLOCK_SIZE):
+        rows = slice(first, first + _BLOCK_SIZE)
         block = read(part, {name: tf.constant(train.table[name][rows]) for name in names})
         if numbers is None:
             numbers = np.empty((block.numbers.shape[1], train.num_rows))

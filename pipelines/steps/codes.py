@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits  # comes with scikit-learn
 from pipelines.core.pipeline import Rows
 from pipelines.files.table_file import LARGEST
 
-_FEWEST, _MOST = 3, 300  # distinct values of a column of codes
+_MIN_VALUES, _MAX_VALUES = 3, 300  # distinct values of a column of codes
 _ROWS_A_VALUE = 4  # at least, on average
 _BINS = 32  # pieces of the function of the number; four folds of the rows allow no more
 _FOLDS = 5
@@ -49,7 +49,7 @@ def values(column: np.ndarray, quantiles: np.ndarray, target: np.ndarray) -> np.
     if not len(cells) or (cells != np.rint(cells)).any() or np.abs(cells).max() > 2**24:
         return empty
     known, code = np.unique(cells, return_inverse=True)
-    if not _FEWEST <= len(known) <= min(_MOST, len(cells) // _ROWS_A_VALUE):
+    if not _MIN_VALUES <= len(known) <= min(_MAX_VALUES, len(cells) // _ROWS_A_VALUE):
         return empty
     if len(cells) > _ROWS:
         chosen = np.linspace(0, len(cells) - 1, _ROWS).astype(np.int64)

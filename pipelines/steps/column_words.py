@@ -17,8 +17,8 @@ from pipelines.steps.pieces import rows_of
 from zoo.spec import Field
 
 UNKNOWN = 1  # id; 0 is padding, the known words follow
-_MOST, _LONGEST_WORD = 5000, 40  # known words of all columns together, and bytes of one
-_LEAST = 2  # training cells that a known word must be in
+_MAX_WORDS, _LONGEST_WORD = 5000, 40  # known words of all columns together, and bytes of one
+_MIN_CELLS = 2  # training cells that a known word must be in
 _LENGTH = 256  # words of a text that are kept; half of them are from its end
 _BUCKETS = 2**63 - 1  # of hashes: the probability that two of 5000 words collide is 1 in 10^12
 
@@ -37,8 +37,8 @@ def fit(texts: Iterable[tf.Tensor]) -> Part:
         counts = np.bincount(np.unique(pairs) % max(1, len(words)), minlength=len(words))
         cells.update(dict(zip(words.numpy().tolist(), counts.tolist(), strict=True)))
         longest = max(longest, int(split.bounding_shape(axis=1)))
-    known = [w for w, count in cells.items() if count >= _LEAST and len(w) <= _LONGEST_WORD]
-    known = sorted(known, key=lambda word: (-cells[word], word))[:_MOST]
+    known = [w for w, count in cells.items() if count >= _MIN_CELLS and len(w) <= _LONGEST_WORD]
+    known = sorted(known, key=lambda word: (-cells[word], word))[:_MAX_WORDS]
     return {
         "vocabulary": np.array(known, bytes),
         "longest": np.int64(min(longest, _LENGTH)),

@@ -19,8 +19,8 @@ from zoo.spec import Field
 
 _QUANTILES = 257  # per column of training cells; ranks are interpolated between them
 # Limits of the known values of a column of texts: their number, and the training rows per value.
-_MOST_CATEGORIES, _ROWS_A_CATEGORY = 1000, 10
-_TEXTS_AT_ONCE = 2**13
+_MAX_CATEGORIES, _ROWS_A_CATEGORY = 1000, 10
+_BLOCK_SIZE = 2**13  # rows whose words are counted at a time
 _LOG = logging.getLogger(__name__)
 
 
@@ -36,7 +36,7 @@ def forms() -> dict[str, Form]:
         leaves_out=_without_texts,
     )
     separated = dataclasses.replace(
-        columns_form(), unseen=unseen.unseen, leaves_out=_as_the_part_began
+        columns_form(), unseen=unseen.unseen, leaves_out=_texts_not_in_part
     )
     return {"vector": vector, "columns": separated}
 
@@ -53,7 +53,7 @@ def columns_form() -> Form:
 def _without_texts(train: Rows, part: Part | None) -> Collection[str]:
     """Columns of free text. DataError: nothing else is left to learn from."""
     if part is not None:
-        return _as_the_part_began(train, part)
+        return _texts_not_in_part(train, part)
     texts = _free_texts(train)
     if texts and len(texts) == len(train.fields) - 1:
         raise DataError(
@@ -63,7 +63,7 @@ def _without_texts(train: Rows, part: Part | None) -> Collection[str]:
     return texts
 
 
-def _as_the_part_began(train: Rows, part: Part | None) -> Collection[str]:
+def _texts_not_in_part(train: Rows, part: Part | None) -> Collection[str]:
     """Columns of free text that a fitted part of an earlier version was made without."""
     known = None if part is None else {str(name) for name in part["columns"]}
     return [name for name in _free_texts(train) if known is not None and name not in known]
@@ -80,7 +80,7 @@ def fit_ranks(train: Rows) -> Part:
     Raises:
         DataError: the target is the only column.
     """
-    most = max(tabular.MOST_CATEGORIES, min(_MOST_CATEGORIES, train.num_rows // _ROWS_A_CATEGORY))
+    most = max(tabular.MAX_CATEGORIES, min(_MAX_CATEGORIES, train.num_rows // _ROWS_A_CATEGORY))
     part = tabular.fit_columns(train, most=most)
     columns = list(cells.of_rows(part, train)[0])
     edges = [_edges(column) for column in columns]
@@ -137,9 +137,9 @@ def separate(part: Part):
 
 def _texts(part: Part, train: Rows) -> Iterator[tf.Tensor]:
     """The cells of the columns of free text, in blocks of rows."""
-    starts = range(0, train.num_rows, _TEXTS_AT_ONCE)
+    starts = range(0, train.num_rows, _BLOCK_SIZE)
     for first in progress(starts, len(starts), "counting words"):
-        rows = slice(first, first + _TEXTS_AT_ONCE)
+        rows = slice(first, first + _BLOCK_SIZE)
         raw = {str(name): tf.constant(train.table[str(name)][rows]) for name in part["prose"]}
         yield from cells.prose(part, raw)
 

@@ -17,7 +17,7 @@ from pipelines.storage.progress import progress
 from zoo.spec import Field
 
 _VERSION = 1  # of the entries on disk
-_TOGETHER = 2**23  # pairs that are added to the table at once
+_MAX_PAIRS = 2**23  # pairs that are added to the table at once
 _BLOCK = 2**20  # entries that are written at once
 
 
@@ -120,7 +120,7 @@ def table(
         words += int((ids > 0).sum())
         pairs += _pairs(ids, window)
         size += window * len(ids)
-        if size > _TOGETHER:
+        if size > _MAX_PAIRS:
             total, pairs, size = total + _summed(pairs, num_words), [], 0
     total = total + _summed(pairs, num_words)
     return (total + total.T if symmetric else total).tocsr(), words

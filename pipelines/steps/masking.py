@@ -31,7 +31,7 @@ def masked(mask_rate: float) -> Callable[[Mapping[str, Field], Part], Example]:
         def example(inputs: Tensors, target: None, keys: Keys) -> tuple:
             del target
             tokens = inputs["tokens"]  # (B, T)
-            positions, weight = chosen(tokens, keys, mask_rate)
+            positions, weight = draw_positions(tokens, keys, mask_rate)
             y = tf.gather(tokens, positions, batch_dims=1)  # (B, M)
             drawn = hidden(y, positions, keys, ids)
             changed = tf.where(weight > 0, drawn, y)
@@ -45,7 +45,7 @@ def masked(mask_rate: float) -> Callable[[Mapping[str, Field], Part], Example]:
     return make_example
 
 
-def chosen(tokens: tf.Tensor, keys: Keys, mask_rate: float) -> tuple[tf.Tensor, tf.Tensor]:
+def draw_positions(tokens: tf.Tensor, keys: Keys, mask_rate: float) -> tuple[tf.Tensor, tf.Tensor]:
     """Distinct positions of each row's tokens (B, T), and 1 for those that are targets: (B, M)."""
     length = tf.shape(tokens)[1]
     draw = uniform(keys.named("mask").per_position(), tf.range(length)[None])  # (B, T)

@@ -19,7 +19,7 @@ from pipelines.steps import ngram_tree
 from pipelines.storage import kept
 
 LONGEST = 32  # symbols of a piece
-_LEAST = 2  # occurrences that a merged pair must have
+_MIN_COUNT = 2  # occurrences that a merged pair must have
 _SMALLEST = 2**22  # bytes of text that are worth caching: they are learnt in a second or two
 _LINE = 10_000  # characters of a line, or copies of a word
 
@@ -92,7 +92,7 @@ def learn(words: Mapping[str, int], size: int, alphabet: list[str]) -> list[tupl
         return []
     trainer = trainers.BpeTrainer(
         vocab_size=len(alphabet) + size,
-        min_frequency=_LEAST,
+        min_frequency=_MIN_COUNT,
         initial_alphabet=alphabet,
         max_token_length=LONGEST,
         show_progress=False,

@@ -8,8 +8,8 @@ from pipelines.core.keys import Keys, integers
 from pipelines.core.pipeline import Mix, Tensors
 from pipelines.steps import boxes
 
-_SHARE, _DOWN, _RIGHT = range(3)  # draws of `keys`
-_SHARES = 4096  # distinct weights of the first row
+_WEIGHT, _DOWN, _RIGHT = range(3)  # draws of `keys`
+_NUM_WEIGHTS = 4096  # distinct weights of the first row
 
 
 def beta_quantiles(alpha: float) -> np.ndarray:
@@ -17,7 +17,7 @@ def beta_quantiles(alpha: float) -> np.ndarray:
 
     Rounded to multiples of 1/65536, so that other machines and versions of SciPy give the same.
     """
-    levels = (np.arange(_SHARES) + 0.5) / _SHARES
+    levels = (np.arange(_NUM_WEIGHTS) + 0.5) / _NUM_WEIGHTS
     quantiles = scipy.special.betaincinv(alpha, alpha, levels)
     return (np.round(quantiles * 2**16) / 2**16).astype(np.float32)
 
@@ -36,9 +36,11 @@ def mixup(alpha: float) -> Mix:
         other_target: tf.Tensor,
         keys: Keys,
     ) -> tuple[Tensors, tf.Tensor]:
-        share = tf.gather(table, integers(keys, _SHARE, _SHARES))
-        mixed = {name: _between(value, other_inputs[name], share) for name, value in inputs.items()}
-        return mixed, _between(target, other_target, share)
+        weight = tf.gather(table, integers(keys, _WEIGHT, _NUM_WEIGHTS))
+        mixed = {
+            name: _between(value, other_inputs[name], weight) for name, value in inputs.items()
+        }
+        return mixed, _between(target, other_target, weight)
 
     return mix
 
@@ -50,7 +52,7 @@ def cutmix(alpha: float) -> Mix:
     centred on a random pixel and clipped at the edges (Yun et al. 2019, arXiv 1905.04899, appendix
     A).
     """
-    share_of_side = np.sqrt(1.0 - beta_quantiles(alpha).astype(np.float64))
+    fraction_of_side = np.sqrt(1.0 - beta_quantiles(alpha).astype(np.float64))
 
     def mix(
         inputs: Tensors,
@@ -60,11 +62,11 @@ def cutmix(alpha: float) -> Mix:
         keys: Keys,
     ) -> tuple[Tensors, tf.Tensor]:
         height, width = _image_size(inputs)
-        index = integers(keys, _SHARE, _SHARES)
+        index = integers(keys, _WEIGHT, _NUM_WEIGHTS)
         down, right = integers(keys, _DOWN, height), integers(keys, _RIGHT, width)
         edges = []
         for middle, side in ((down, height), (right, width)):
-            half = tf.gather((share_of_side * side / 2).astype(np.int32), index)
+            half = tf.gather((fraction_of_side * side / 2).astype(np.int32), index)
             first = tf.maximum(middle - half, 0)
             edges.append((first, tf.minimum(middle + half, side) - first))
         (top, high), (left, wide) = edges
@@ -81,10 +83,10 @@ def cutmix(alpha: float) -> Mix:
     return mix
 
 
-def _between(first: tf.Tensor, second: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
-    """The weighted mean: `share` (B,) of `first` and the rest of `second`."""
-    share = tf.reshape(share, [-1] + [1] * (len(first.shape) - 1))
-    return share * first + (1.0 - share) * second
+def _between(first: tf.Tensor, second: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
+    """The weighted mean: `weight` (B,) of `first` and the rest of `second`."""
+    weight = tf.reshape(weight, [-1] + [1] * (len(first.shape) - 1))
+    return weight * first + (1.0 - weight) * second
 
 
 def _is_image(value: tf.Tensor) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 from pipelines.core.pipeline import Rows
 from pipelines.core.rows import CHUNK, chunks, spaced, take
 
-_MOST_BYTES = 2**28  # of training text that is counted; if there is more, evenly spaced rows
+_MAX_BYTES = 2**28  # of training text that is counted; if there is more, evenly spaced rows
 _SAMPLED = 1000  # rows from which the size of all is estimated
 
 
@@ -25,7 +25,7 @@ def sample(train: Rows, field: str) -> tuple[Callable[[], Iterator[np.ndarray]],
     """A reader of the texts to count, in chunks of a thousand, and the bytes of all texts."""
     sampled = spaced(train.num_rows, _SAMPLED)
     size = sum(map(len, take(train, sampled)[field])) / max(1, len(sampled)) * train.num_rows
-    most = int(train.num_rows * min(1.0, _MOST_BYTES / max(1.0, size)))
+    most = int(train.num_rows * min(1.0, _MAX_BYTES / max(1.0, size)))
     index = spaced(train.num_rows, max(1, most))
     return lambda: (chunk[field] for chunk in chunks(train, index)), size
 

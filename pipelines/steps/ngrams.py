@@ -23,7 +23,7 @@ KINDS = {  # value of the option -> how long the n-grams of each kind are
     "both": {"words": 3, "characters": 5},
 }
 _LENGTH = 2048  # of the padded ids of one kind; a film review has 430 distinct ones on average
-_LEAST = 2  # training texts that a counted n-gram must be in
+_MIN_TEXTS = 2  # training texts that a counted n-gram must be in
 _SHORT = 4e6  # bytes of training text up to which "auto" adds the characters
 _PRIME = 2**31 - 1  # products of two residues fit in 64 bits
 _BASE, _SPREAD = 1_103_515_245, 1_664_525  # of the hash, a polynomial modulo the prime
@@ -87,13 +87,13 @@ def fit(train: Rows, field: str, ngrams: str, num_ngrams: int, hashed: bool) -> 
     for kind, longest in KINDS[ngrams].items():
         cut = trace(lambda texts, kind=kind: _distinct(_CUT[kind](texts)), _TEXTS)
         units, known = ngram_tree.joined(cut(tf.constant(chunk)) for chunk in read_texts())
-        edges = ngram_tree.count(units, longest=longest, least=_LEAST, most=num_ngrams)
+        edges = ngram_tree.count(units, longest=longest, least=_MIN_TEXTS, most=num_ngrams)
         if kind == "words":
             edges, kept = ngram_tree.own_numbers(edges)
             part["words"] = _packed(known[number] for number in kept)
         part[f"edges_{kind}"] = edges
     if not any(len(part[f"edges_{kind}"]) for kind in KINDS[ngrams]):
-        raise DataError(f"no n-gram of {ngrams} is in {_LEAST} training texts or more")
+        raise DataError(f"no n-gram of {ngrams} is in {_MIN_TEXTS} training texts or more")
     return {**part, **options}
 
 

@@ -54,7 +54,7 @@ def noise_level(keys: Keys) -> tf.Tensor:
     return tf.gather(tf.constant(_levels()), tf.minimum(level, _LEVELS - 1))
 
 
-def on_the_way(class_dropout: float) -> Callable[[Mapping[str, Field], Part], Example]:
+def flow_matching(class_dropout: float) -> Callable[[Mapping[str, Field], Part], Example]:
     """A pipeline's `make_example`: images mixed with noise, and their velocity as target.
 
     For an image x0 and noise e, both of this row and epoch, x is `image` = (1 - t) x0 + t e, `time`
@@ -81,7 +81,7 @@ def on_the_way(class_dropout: float) -> Callable[[Mapping[str, Field], Part], Ex
     return make_example
 
 
-def beside_latents(latent: int) -> Callable[[Mapping[str, Field], Part], Example]:
+def with_latents(latent: int) -> Callable[[Mapping[str, Field], Part], Example]:
     """A pipeline's `make_example`: images, and the random inputs of a generator.
 
     x is `image`, `label` (B,) int32, `latent` (B, latent), normal numbers, and `noise`, normal

@@ -10,7 +10,7 @@ from pipelines.core.pipeline import DataError, Example, Part, Tensors
 from zoo.spec import Field
 
 _EPSILON = 1e-6  # added to variances; images are from -1 to 1
-_MANY = 144  # patches of an image, 12 x 12
+_MANY_PATCHES = 144  # patches of an image, 12 x 12
 
 
 def masked_patches(patch: int, mask_rate: float) -> Callable[[Mapping[str, Field], Part], Example]:
@@ -45,7 +45,7 @@ def masked_patches(patch: int, mask_rate: float) -> Callable[[Mapping[str, Field
 
         def example(inputs: Tensors, target, keys: Keys) -> tuple:
             del target
-            hidden, visible = chosen(keys, number, masked)
+            hidden, visible = draw_positions(keys, number, masked)
             pixels = normalised(patches(inputs["image"], patch))
             y = tf.gather(pixels, hidden, batch_dims=1)  # (B, M, patch^2 C)
             x = {**inputs, "visible_positions": visible, "masked_positions": hidden}
@@ -58,10 +58,10 @@ def masked_patches(patch: int, mask_rate: float) -> Callable[[Mapping[str, Field
 
 def rate_for(number: int) -> float:
     """The fraction of `number` patches that is hidden by default."""
-    return 0.75 if number >= _MANY else 0.55
+    return 0.75 if number >= _MANY_PATCHES else 0.55
 
 
-def chosen(keys: Keys, number: int, masked: int) -> tuple[tf.Tensor, tf.Tensor]:
+def draw_positions(keys: Keys, number: int, masked: int) -> tuple[tf.Tensor, tf.Tensor]:
     """Hidden and visible ones of each row's `number` patches: (B, M) and (B, V) int32.
 
     Each patch has a draw; the hidden ones have the lowest.

@@ -120,7 +120,7 @@ def by_row(values: tf.Tensor, row: tf.Tensor, num_rows: tf.Tensor) -> tf.RaggedT
     return tf.RaggedTensor.from_value_rowids(values, row, nrows=num_rows, validate=False)
 
 
-def chosen(rows: tf.RaggedTensor, kept: tf.Tensor) -> tf.RaggedTensor:
+def boolean_mask(rows: tf.RaggedTensor, kept: tf.Tensor) -> tf.RaggedTensor:
     """The rows, with only those of their values (N,) where `kept` is true.
 
     TensorFlow's `ragged.boolean_mask` takes the memory of all rows padded to the longest one.

@@ -14,7 +14,7 @@ from pipelines.core.pipeline import DataError, Form, Part, Rows
 from pipelines.core.rows import CHUNK, chunks
 from pipelines.core.specs import trace
 from pipelines.steps import text
-from pipelines.steps.pieces import chosen
+from pipelines.steps.pieces import boolean_mask
 from pipelines.storage.progress import progress
 from zoo.spec import Field
 
@@ -99,7 +99,7 @@ class Words(tf.Module):
     def _of(self, texts: tf.Tensor) -> tf.RaggedTensor:
         split = text.words(texts)
         ids = self._ids.lookup(split.flat_values)
-        return chosen(split.with_flat_values(ids), ids > 0)
+        return boolean_mask(split.with_flat_values(ids), ids > 0)
 
 
 def words_form(vocab_size: int, min_count: int, length: int, field: str) -> Form:

@@ -12,12 +12,12 @@ import tensorflow as tf
 from sklearn.model_selection import train_test_split
 
 from pipelines.core.pipeline import Part, Rows
-from pipelines.core.splits import take
+from pipelines.core.splits import select
 from pipelines.steps import cells, unseen
 
 _FAR = 3.0  # robust deviations from the median: numbers approach this limit and never reach it
 _EARLIER_FAR = 10.0  # standard deviations at which parts of the earlier format clip
-MOST_CATEGORIES = 100  # per column; rarer ones are "other"
+MAX_CATEGORIES = 100  # per column; rarer ones are "other"
 
 
 def stratified(rows: Rows, *, seed: int, validation: float, test: float) -> dict[str, Rows]:
@@ -29,7 +29,7 @@ def stratified(rows: Rows, *, seed: int, validation: float, test: float) -> dict
         rest, test_size=validation / (1 - test), stratify=target[rest], random_state=seed
     )
     parts = {"train": train_rows, "validation": validation_rows, "test": test_rows}
-    return {name: take(rows, np.sort(part)) for name, part in parts.items()}
+    return {name: select(rows, np.sort(part)) for name, part in parts.items()}
 
 
 def fit_statistics(train: Rows) -> Part:
@@ -57,7 +57,7 @@ def standardize(part: Part):
     return preprocess
 
 
-def fit_columns(train: Rows, *, most: int = MOST_CATEGORIES) -> Part:
+def fit_columns(train: Rows, *, most: int = MAX_CATEGORIES) -> Part:
     """The part of the state that `encode` needs: how cells are read, and the training statistics.
 
     Args:

@@ -174,7 +174,7 @@ def _learn_pieces(train: Rows, name: str, vocab_size: int) -> np.ndarray:
 
 KINDS = {  # value of the option `tokenizer`
     "pieces": Kind(_learn_pieces, Pieces),
-    "bytes": Kind(sampled(byte_bpe.learn), byte_bpe.BytePieces, "merges", byte_bpe.LEAST),
+    "bytes": Kind(sampled(byte_bpe.learn), byte_bpe.BytePieces, "merges", byte_bpe.MIN_VOCAB_SIZE),
     "word_pieces": Kind(sampled(word_piece.learn), word_piece.WordPieces),
 }
 

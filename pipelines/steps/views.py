@@ -54,11 +54,11 @@ def greyed(fraction: float) -> Augment:
 
 
 def _of_8_bits(augment: Augment) -> Augment:
-    def where_it_can(raw: Tensors, target, keys: Keys) -> tuple[Tensors, tf.Tensor]:
+    def augment_8_bits(raw: Tensors, target, keys: Keys) -> tuple[Tensors, tf.Tensor]:
         eight = raw["image"].dtype == tf.uint8
         return augment(raw, target, keys) if eight else (raw, target)
 
-    return where_it_can
+    return augment_8_bits
 
 
 def interleaved(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:

@@ -7,17 +7,17 @@ import stat
 import tempfile
 
 
-def folder(beside: str) -> pathlib.Path:
-    """`beside` if it is writable; else a folder of this user in the system's temporary folder.
+def folder(preferred: str) -> pathlib.Path:
+    """`preferred` if it is writable; else a folder of this user in the system's temporary folder.
 
     Other users can write to the temporary folder too: a folder that is theirs, or that they can
     write to, is not used.
 
     Args:
-        beside: the folder of the data set; empty: none.
+        preferred: the folder of the data set; empty: none.
     """
-    if beside and os.access(beside, os.W_OK | os.X_OK):
-        return pathlib.Path(beside)
+    if preferred and os.access(preferred, os.W_OK | os.X_OK):
+        return pathlib.Path(preferred)
     own = pathlib.Path(tempfile.gettempdir()) / f"keras-tfds-zoo-{os.getuid()}"
     with contextlib.suppress(FileExistsError):
         own.mkdir(mode=0o700)

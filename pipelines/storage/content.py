@@ -62,16 +62,16 @@ def remembered(paths: Sequence[str], cache: str) -> dict[str, str]:
     return hashes
 
 
-def remember(found: Mapping[str, tuple[Sequence[int], str]], cache: str) -> None:
+def remember(entries: Mapping[str, tuple[Sequence[int], str]], cache: str) -> None:
     """Caches the hashes of files that were read.
 
     Args:
-        found: path -> its status, which was the same before and after it was read, and its hash.
+        entries: path -> its status, which was the same before and after it was read, and its hash.
         cache: folder of the cached hashes, if it is writable.
     """
     path = caches.folder(cache) / _REMEMBERED
-    if found:
-        new = {path: [*status, digest] for path, (status, digest) in found.items()}
+    if entries:
+        new = {path: [*status, digest] for path, (status, digest) in entries.items()}
         _write(path, _read(path) | new)
 
 

@@ -18,7 +18,7 @@ from pipelines.storage import caches, content, locks
 
 _FORMAT = 1
 _SMALLEST = 2**22  # bytes of files that are worth caching: reading them takes about a second
-_MOST = 8  # results that are kept
+_MAX_RESULTS = 8  # results that are kept
 _PREFIX = "table-"
 _log = logging.getLogger(__name__)
 
@@ -199,6 +199,6 @@ def _texts(name: str, stored: Mapping[str, np.ndarray]) -> np.ndarray:
 
 def _forget_old(folder: pathlib.Path) -> None:
     paths = sorted(folder.glob(f"{_PREFIX}*.npz"), key=lambda path: path.stat().st_mtime)
-    for path in paths[:-_MOST]:
+    for path in paths[:-_MAX_RESULTS]:
         for old in (path, path.with_suffix(".lock")):
             old.unlink(missing_ok=True)

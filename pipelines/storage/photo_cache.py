@@ -1,6 +1,6 @@
 """A cache of decoded photographs on disk, whose keys are hashes of the photographs' files.
 
-A folder holds those of one size. A few hundred share a pair of files: `<name>.pixels` has their
+A folder holds those of one `Kind`. A few hundred share a pair of files: `<name>.pixels` has their
 pixels, one photograph after another; `<name>.npz`, which is written last, has the hash of each file
 and a checksum of its pixels. Both appear complete, by a rename, so that what a process stored
 before it died can be used.
@@ -23,11 +23,11 @@ import numpy as np
 
 from pipelines.storage import caches, locks, system
 
-TOGETHER = 512  # photographs in a pair of files
+PAIR_SIZE = 512  # photographs in a pair of files
 LOCK = ".lock"  # name of the file that a process locks while it decodes
 _NAME = ".decoded-images"
 _FORMAT = 1
-_MOST = 8 * 2**30  # bytes that are kept besides those that the command uses
+_MAX_BYTES = 8 * 2**30  # bytes that are kept besides those that the command uses
 _log = logging.getLogger(__name__)
 
 
@@ -176,7 +176,7 @@ def remove_remains(folder: pathlib.Path) -> None:
 def keep_newest(folder: pathlib.Path, stored: Stored, digests: Iterable[str]) -> None:
     """Marks the pairs of files that hold these as new; removes the oldest others beyond 8 GiB.
 
-    The others include those of other sizes, in the folders beside `folder`.
+    The others include those of other kinds, in the folders beside `folder`.
     """
     used = {stored.positions[digest][0] for digest in digests if digest in stored.positions}
     recent = {stored.pairs[pair].path for pair in used}
@@ -187,7 +187,7 @@ def keep_newest(folder: pathlib.Path, stored: Stored, digests: Iterable[str]) ->
         total = 0
         for path in sorted(others, key=lambda path: -path.stat().st_mtime):
             total += path.stat().st_size + path.with_suffix(".pixels").stat().st_size
-            if total > _MOST:
+            if total > _MAX_BYTES:
                 lock = path.parent / LOCK
                 with locks.if_free(lock) as free:  # else a process may still have to map its files
                     if free or not lock.exists():

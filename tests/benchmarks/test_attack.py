@@ -72,10 +72,10 @@ def _attacked(script, monkeypatch, tmp_path):
         kinds = []
         for i, (label, path, change) in enumerate(changes):
             tried = runs.Try(one, label, path, change, "evaluate")
-            place = tmp_path / f"{command.__name__}{i}"
-            hook = attack.hook(place) if attack is not runs else None
-            life = runs.attempt(tried, place, hook)
-            kinds.append(attack.judged(tried, life, place / "run").kind)
+            folder = tmp_path / f"{command.__name__}{i}"
+            hook = attack.hook(folder) if attack is not runs else None
+            life = runs.attempt(tried, folder, hook)
+            kinds.append(attack.judged(tried, life, folder / "run").kind)
         return kinds
 
     return outcomes

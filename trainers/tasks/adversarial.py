@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pipelines.steps.noise import beside_latents, normal
+from pipelines.steps.noise import normal, with_latents
 from trainers.evaluation import statistics
 from trainers.serving.generate import over_images, signature
 from trainers.tasks.registry import Signature, Task
@@ -45,7 +45,7 @@ def over(pipeline, schema, *, latent: int, penalty: float):
     """
     del penalty  # used by the loss
     made, schema = over_images(
-        "adversarial", pipeline, schema, no_class=False, make_example=beside_latents(latent)
+        "adversarial", pipeline, schema, no_class=False, make_example=with_latents(latent)
     )
     return made, schema._replace(outputs=_PARTS)
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pipelines.steps.noise import normal_like, on_the_way
+from pipelines.steps.noise import flow_matching, normal_like
 from trainers.errors import UsageError
 from trainers.evaluation import statistics
 from trainers.serving.generate import guided, heun, image_shape, over_images, signature
@@ -48,7 +48,7 @@ def over(pipeline, schema, *, steps: int, guidance: float, class_dropout: float)
         return image_shape(pipeline, schema, state)[-1]
 
     made, schema = over_images(
-        "rectified_flow", pipeline, schema, no_class=True, make_example=on_the_way(class_dropout)
+        "rectified_flow", pipeline, schema, no_class=True, make_example=flow_matching(class_dropout)
     )
     return made, schema._replace(outputs=outputs)
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 from pipelines import Form, Pipeline, Rows, Schema
 from pipelines.core import rows as rows_module
 from pipelines.core.prepared import prepare
-from pipelines.core.rows import beside_inputs, chunks, encoded, reader, take, targets
+from pipelines.core.rows import chunks, encoded, reader, rename_clashing_target, take, targets
 from tests.conftest import fake_pipeline
 from tests.pipelines import sequences
 from zoo.spec import Field
@@ -48,10 +48,10 @@ def test_chunks_are_all_rows_in_order(form, monkeypatch):
 
 
 @forms
-def test_beside_inputs_renames_a_target_called_as_an_input(form):
+def test_rename_clashing_target_renames_one_called_as_an_input(form):
     rows = in_form(form)
-    assert beside_inputs(rows, ["x", "y"]) is rows
-    renamed = beside_inputs(rows, ["label"])
+    assert rename_clashing_target(rows, ["x", "y"]) is rows
+    renamed = rename_clashing_target(rows, ["label"])
     assert renamed.target not in ("x", "label")
     assert set(renamed.fields) == {"x", renamed.target}
     np.testing.assert_array_equal(take(renamed, np.array([3]))[renamed.target], [9])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipelines import DataError, Rows
-from pipelines.core.splits import by_content, by_percent, digests, duplicates, take
+from pipelines.core.splits import by_content, by_percent, digests, duplicates, select
 from zoo.spec import Field
 
 
@@ -105,9 +105,9 @@ def test_by_percent_refuses_a_set_without_a_test_split():
     assert by_percent("own", [], 10, "dev")["test"] == "dev"
 
 
-def test_take_keeps_the_rows_in_the_order_asked_for():
+def test_select_keeps_the_rows_in_the_order_asked_for():
     whole, _ = rows(9)
-    some = take(whole, np.array([7, 2]))
+    some = select(whole, np.array([7, 2]))
     assert (some.num_rows, some.target) == (2, "label")
     np.testing.assert_array_equal(some.table["x"], [7, 2])
 

@@ -28,8 +28,8 @@ def files(tmp_path) -> dict[str, str]:
 def test_read_gives_the_same_cells_and_target_of_both(kind, files):
     cells, nested = any_table.read(files[kind], "")
     assert (cells.names, dict(nested)) == (("file", "size", "kind"), {})
-    asked = any_table.asked(cells, ["size"], "", "", "")
-    [column] = any_table.predicted(cells, asked, Chosen("size"), np.array([2, 0]))
+    column_options = any_table.parse_options(cells, ["size"], "", "", "")
+    [column] = any_table.predicted(cells, column_options, Chosen("size"), np.array([2, 0]))
     np.testing.assert_array_equal(column.values, [np.nan, 1.5])
 
 

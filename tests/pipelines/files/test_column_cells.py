@@ -64,7 +64,7 @@ def test_joined_rows_of_several_files():
 
 
 def test_rows_are_the_same_bytes_however_they_are_held(monkeypatch):
-    monkeypatch.setattr(column_cells, "_AT_ONCE", 2)
+    monkeypatch.setattr(column_cells, "_BLOCK_SIZE", 2)
     numbers = [str(i) for i in range(7)]
     expected = [f"{a}\0{b}".encode() for a, b in zip(TEXTS, numbers, strict=True)]
     for first in (arrow(TEXTS), column_cells.of(TEXTS)):

@@ -9,23 +9,23 @@ from hypothesis import strategies as st
 
 from pipelines import DataError
 from pipelines.files import column_cells, columns
-from pipelines.files.readings import Asked
+from pipelines.files.readings import ColumnOptions
 
 
 @settings(deadline=None)
 @given(st.lists(st.floats(-1e37, 1e37) | st.none() | st.integers(-(10**9), 10**9), min_size=1))
 def test_infer_reads_numbers_back(values):
     cells = ["" if value is None else repr(value) for value in values]
-    column = columns.infer("x", column_cells.of(cells), str, Asked(missing=()))
+    column = columns.infer("x", column_cells.of(cells), str, ColumnOptions(missing=()))
     assert column.kind == "number"
     expected = [math.nan if value is None else float(value) for value in values]
     np.testing.assert_array_equal(column.values, expected)
     assert column.distinct == len({value + 0.0 for value in values if value is not None})
 
 
-def infer(cells, name="x", **asked):
+def infer(cells, name="x", **options):
     where = lambda row: f"t.csv:{row + 2}"
-    return columns.infer(name, column_cells.of(cells), where, Asked(**asked))
+    return columns.infer(name, column_cells.of(cells), where, ColumnOptions(**options))
 
 
 @pytest.mark.parametrize(

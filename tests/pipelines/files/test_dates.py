@@ -32,29 +32,29 @@ def at(cell: str) -> str:
         (["01/02/2020"], "day_first"),  # one value only: either way it says nothing
     ],
 )
-def test_found_decides_the_form_by_the_whole_column(cells, form):
-    assert dates.found("when", Counter(cells), at).form == form
+def test_detect_decides_the_form_by_the_whole_column(cells, form):
+    assert dates.detect("when", Counter(cells), at).form == form
 
 
-def test_found_refuses_what_may_be_read_in_two_ways():
+def test_detect_refuses_what_may_be_read_in_two_ways():
     cells = Counter(["01/01/2020", "01/02/2020", "03/04/2020"])
     reason = (
         "t.csv:2: column 'when': '01/02/2020' may be 2020-02-01 or 2020-01-02, and no other cell "
         "says which: write --pipeline_options=dates=when:day_first or dates=when:month_first"
     )
     with pytest.raises(DataError) as caught:
-        dates.found("when", cells, at)
+        dates.detect("when", cells, at)
     assert str(caught.value) == reason
-    for asked in ("day_first", "month_first"):
-        assert dates.found("when", cells, at, asked).form == asked
+    for order in ("day_first", "month_first"):
+        assert dates.detect("when", cells, at, order).form == order
 
 
-def test_found_refuses_a_form_that_is_asked_for_and_does_not_fit():
+def test_detect_refuses_a_form_that_is_asked_for_and_does_not_fit():
     cells = Counter(["01/02/2020", "31/12/2020"])
     with pytest.raises(DataError, match=r"t\.csv:2: column 'x': '31/12/2020' is not month_first"):
-        dates.found("x", cells, at, "month_first")
-    assert dates.found("x", cells, at, "day_first").form == "day_first"
-    assert dates.found("x", Counter(["2024-01-31"]), at, "month_first").form == "year_first"
+        dates.detect("x", cells, at, "month_first")
+    assert dates.detect("x", cells, at, "day_first").form == "day_first"
+    assert dates.detect("x", Counter(["2024-01-31"]), at, "month_first").form == "year_first"
 
 
 @pytest.mark.parametrize(
@@ -67,8 +67,8 @@ def test_found_refuses_a_form_that_is_asked_for_and_does_not_fit():
         ["2024-01-31", "x", "y"],
     ],
 )
-def test_found_leaves_other_texts_alone(cells):
-    assert dates.found("x", Counter(cells), at) is None
+def test_detect_leaves_other_texts_alone(cells):
+    assert dates.detect("x", Counter(cells), at) is None
 
 
 def test_digits_are_days_only_if_all_are():
@@ -90,7 +90,7 @@ def test_digits_may_be_months_or_have_a_time():
     assert dates.digits(Counter(times)).form == "digits_time"
     assert dates.digits(Counter([f"{time}59" for time in times])).form == "digits_time"
     assert dates.digits(Counter([*times, "202401282460"])) is None
-    assert dates.found("x", Counter([*months[:5], "b"]), at) is None  # of a column of codes
+    assert dates.detect("x", Counter([*months[:5], "b"]), at) is None  # of a column of codes
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_may_be_digits_looks_at_the_range_of_numbers(cell, values, may_be):
     ],
 )
 def test_resolution_is_the_finest_unit_in_which_they_differ(texts, unit, shown):
-    moments = dates.found("when", Counter(texts), at).moments
+    moments = dates.detect("when", Counter(texts), at).moments
     local = np.array([moments[text][1] for text in texts])
     assert dates.resolution(local) == unit
     assert dates.iso(local[0], unit, "year_first") == shown

@@ -3,11 +3,11 @@
 from collections import Counter
 
 from pipelines.files import missing
-from pipelines.files.readings import WORDS, Asked
+from pipelines.files.readings import WORDS, ColumnOptions
 
 
-def absent(cells, **asked):
-    return missing.absent(Counter(cells), Asked(**asked))
+def absent(cells, **options):
+    return missing.absent(Counter(cells), ColumnOptions(**options))
 
 
 def test_absent_takes_all_words_in_numbers_and_dates():
@@ -42,13 +42,13 @@ def test_absent_of_words_that_are_asked_for():
 
 
 def test_remarks_say_how_to_read_it_otherwise():
-    asked = Asked()
-    [line] = missing.remarks("x", absent(["a", "b", "None", ""]), asked)
+    options = ColumnOptions()
+    [line] = missing.remarks("x", absent(["a", "b", "None", ""]), options)
     assert line == (
         "x: 'None' (1 cells) is a value, beside other missing cells; missing=x:None makes it "
         "missing"
     )
-    assert missing.remarks("x", absent(["a", "b", "None"]), asked) == [
+    assert missing.remarks("x", absent(["a", "b", "None"]), options) == [
         "x: 'None' (1 cells) is taken as missing; missing=x: makes it a value"
     ]
-    assert missing.remarks("x", absent(["a", "b", "null"]), asked) == []
+    assert missing.remarks("x", absent(["a", "b", "null"]), options) == []

@@ -39,7 +39,7 @@ def _stored(monkeypatch, tmp_path):
     """Files of any size and age are stored, three at a time."""
     monkeypatch.setattr(photos, "_SMALLEST", 1)
     monkeypatch.setattr(content, "_YOUNG", -1)
-    monkeypatch.setattr(photo_cache, "TOGETHER", 3)
+    monkeypatch.setattr(photo_cache, "PAIR_SIZE", 3)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     (tmp_path / "cache").mkdir()
 

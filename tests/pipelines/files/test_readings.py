@@ -4,13 +4,13 @@ import pytest
 
 from pipelines import DataError
 from pipelines.files import readings
-from pipelines.files.readings import Asked
+from pipelines.files.readings import ColumnOptions
 
 NAMES = ("age", "city", "sold")
 
 
-def test_asked_for_all_columns_and_for_some():
-    asked = readings.asked(
+def test_parse_options_for_all_columns_and_for_some():
+    parsed = readings.parse_options(
         NAMES,
         categories=["city"],
         targets=["sold"],
@@ -18,12 +18,12 @@ def test_asked_for_all_columns_and_for_some():
         dates="month_first",
         decimal="age:comma",
     )
-    assert asked == {
-        "age": Asked(missing=("-1", "none"), dates="month_first", decimal="comma"),
-        "city": Asked(text=True, missing=(), dates="month_first"),
-        "sold": Asked(missing=("NA", "-999"), dates="month_first", target=True),
+    assert parsed == {
+        "age": ColumnOptions(missing=("-1", "none"), dates="month_first", decimal="comma"),
+        "city": ColumnOptions(text=True, missing=(), dates="month_first"),
+        "sold": ColumnOptions(missing=("NA", "-999"), dates="month_first", target=True),
     }
-    assert readings.asked(NAMES) == dict.fromkeys(NAMES, Asked())
+    assert readings.parse_options(NAMES) == dict.fromkeys(NAMES, ColumnOptions())
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,6 @@ def test_asked_for_all_columns_and_for_some():
         ({"decimal": "comma|point"}, r"decimal=comma\|point: expected"),
     ],
 )
-def test_asked_refuses_other_values(options, reason):
+def test_parse_options_refuses_other_values(options, reason):
     with pytest.raises(DataError, match=reason):
-        readings.asked(NAMES, **options)
+        readings.parse_options(NAMES, **options)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipelines.files import sentinels
-from pipelines.files.sentinels import Found
+from pipelines.files.sentinels import Sentinels
 
 AGES = np.arange(1000) % 60 + 18.0
 
@@ -41,7 +41,7 @@ def counted(values):
     ],
 )
 def test_of_numbers_takes_form_share_and_gap_together(values, certain, perhaps):
-    assert sentinels.of_numbers(*counted(values)) == Found(certain, perhaps)
+    assert sentinels.of_numbers(*counted(values)) == Sentinels(certain, perhaps)
 
 
 def seconds(*day) -> float:
@@ -55,8 +55,8 @@ def test_of_dates_knows_the_days_that_programs_write():
     born = np.array([seconds(1930 + i % 80, i % 12 + 1, i % 28 + 1) for i in range(900)])
     for day in ((1900, 1, 1), (9999, 12, 31)):
         many = with_some(born, (seconds(*day), 20))
-        assert sentinels.of_dates(*counted(many)) == Found((seconds(*day),), ())
-    assert sentinels.of_dates(*counted(born)) == Found((), ())
+        assert sentinels.of_dates(*counted(many)) == Sentinels((seconds(*day),), ())
+    assert sentinels.of_dates(*counted(born)) == Sentinels((), ())
     # The start of a long series is its own.
     series = seconds(1970, 1, 1) + 86_400.0 * np.arange(900)
-    assert sentinels.of_dates(*counted(series)) == Found((), ())
+    assert sentinels.of_dates(*counted(series)) == Sentinels((), ())

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from pipelines.core.specs import trace
 from pipelines.steps import byte_bpe
-from pipelines.steps.byte_bpe import BYTES, LEAST, BytePieces, decode, pieces
+from pipelines.steps.byte_bpe import BYTES, MIN_VOCAB_SIZE, BytePieces, decode, pieces
 from pipelines.steps.pieces import SPECIAL
 from tests.pipelines.steps import hostile
 
@@ -67,7 +67,7 @@ def test_the_pair_that_was_learnt_first_is_merged_everywhere(merges, text, expec
 def test_ids_of_bytes_follow_the_special_ones():
     [ids] = encoder(merges_of("a b"))([b"\x00ab\xff"])
     assert len(SPECIAL) == BYTES
-    assert ids == [BYTES, LEAST, BYTES + 255]
+    assert ids == [BYTES, MIN_VOCAB_SIZE, BYTES + 255]
 
 
 def test_encode_equals_hugging_face_on_hostile_texts(learnt, encode):
@@ -119,8 +119,8 @@ def test_learn_gives_each_piece_once_and_the_same_merges_again(learnt):
     known = pieces(learnt)
     assert len(known) == 700
     assert len(set(known[BYTES:])) == len(known) - BYTES
-    assert (learnt < np.arange(LEAST, 700)[:, None]).all()  # parts before what they make
+    assert (learnt < np.arange(MIN_VOCAB_SIZE, 700)[:, None]).all()  # parts before what they make
 
 
 def test_learn_without_merges_needs_no_library():
-    assert byte_bpe.learn(iter([TEXTS]), LEAST).shape == (0, 2)
+    assert byte_bpe.learn(iter([TEXTS]), MIN_VOCAB_SIZE).shape == (0, 2)

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from pipelines.core.specs import trace
-from pipelines.steps.byte_words import shown, unshown, words
+from pipelines.steps.byte_words import to_bytes, to_characters, words
 from tests.pipelines.steps import hostile
 
 
@@ -13,7 +13,7 @@ from tests.pipelines.steps import hostile
 def _cut():
     traced = trace(words, tf.TensorSpec((None,), tf.string))
     return lambda texts: [
-        [unshown(word.decode()) for word in row]
+        [to_bytes(word.decode()) for word in row]
         for row in traced(tf.constant(texts, tf.string)).to_list()
     ]
 
@@ -53,4 +53,4 @@ def test_words_equal_those_of_the_pattern(cut):
     texts = [*hostile.TEXTS, *hostile.drawn(800, 40), *hostile.of_all_characters()]
     expected = [hostile.words(made, text) for text in texts]
     found = cut([text.encode() for text in texts])
-    assert [[shown(word) for word in row] for row in found] == expected
+    assert [[to_characters(word) for word in row] for row in found] == expected

@@ -53,7 +53,7 @@ def test_limits_hold_the_state_small(monkeypatch):
     long = fitted([f"{endless} {'y ' * 300}", f"{endless} y"])
     assert long["vocabulary"].tolist() == [b"y"]
     assert long["longest"] == 256
-    monkeypatch.setattr(column_words, "_MOST", 2)
+    monkeypatch.setattr(column_words, "_MAX_WORDS", 2)
     # Of words in as many cells the first of the alphabet.
     assert fitted(["d c b a", "a b c d"])["vocabulary"].tolist() == [b"a", b"b"]
 

@@ -41,7 +41,7 @@ def test_entries_are_those_counted_one_by_one(symmetric):
 def test_entries_from_disk_and_of_small_chunks_are_the_same(tmp_path, monkeypatch):
     prepared = prepared_of("cooccurrence", TEXTS, **OPTIONS)
     expected = take(prepared.inputs_of("train"), np.arange(8))
-    monkeypatch.setattr(cooccurrence, "_TOGETHER", 1)
+    monkeypatch.setattr(cooccurrence, "_MAX_PAIRS", 1)
     monkeypatch.setattr(cooccurrence, "_BLOCK", 3)
     for _ in range(2):  # the second reads what the first wrote
         rows = cooccurrence.entries(rows_of(TEXTS, tmp_path), prepared.preprocess)

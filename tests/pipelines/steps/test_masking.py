@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines.core.keys import Keys
-from pipelines.steps.masking import chosen, masked
+from pipelines.steps.masking import draw_positions, masked
 from zoo.spec import Field
 
 IDS = 50
@@ -38,7 +38,7 @@ def test_a_fraction_of_each_row_is_chosen_and_never_special_tokens():
     tokens = np.array(
         [[2, 7, 8, 9, 10, 11, 12, 13, 14], [2, 7, 1, 3, 0, 0, 0, 0, 0], [2] + [0] * 8]
     )
-    positions, weight = chosen(tf.constant(tokens, tf.int32), keys_of(3), 0.5)
+    positions, weight = draw_positions(tf.constant(tokens, tf.int32), keys_of(3), 0.5)
     # 4 of 8, the only usable one, and none: [CLS], [UNK], [SEP] and padding are not.
     np.testing.assert_array_equal(tf.reduce_sum(weight, axis=1), [4, 1, 0])
     assert positions.shape == (3, 5)  # half of 9, rounded up

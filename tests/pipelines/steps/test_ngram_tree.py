@@ -51,7 +51,7 @@ def test_joined_counts_rows_on_and_gives_a_word_one_number():
 
 @pytest.mark.parametrize(("most", "expected"), [(2**28, 6), (3.0, 3)])
 def test_sample_reads_evenly_spaced_rows_of_long_texts(most, expected, monkeypatch):
-    monkeypatch.setattr(ngram_tree, "_MOST_BYTES", most)
+    monkeypatch.setattr(ngram_tree, "_MAX_BYTES", most)
     texts = np.array([b"a", b"b", b"c", b"d", b"e", b"f"], object)
     rows = Rows(
         fields={"text": Field((), "string")}, target=None, num_rows=6, table={"text": texts}

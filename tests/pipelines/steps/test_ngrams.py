@@ -211,7 +211,7 @@ def test_auto_adds_characters_to_short_texts(monkeypatch):
 
 def test_more_text_than_is_counted_is_sampled_evenly(monkeypatch):
     texts = [f"word{i}" for i in range(10, 50)]
-    monkeypatch.setattr(ngram_tree, "_MOST_BYTES", sum(map(len, texts)) // 4)
+    monkeypatch.setattr(ngram_tree, "_MAX_BYTES", sum(map(len, texts)) // 4)
     read, size = ngram_tree.sample(rows(texts), "text")
     assert size == sum(map(len, texts))
     expected = encoded(texts)[np.linspace(0, 39, 10).astype(int)]

@@ -52,7 +52,7 @@ def test_another_seed_has_other_times():
 
 
 def examples(images, target, *, class_dropout: float = 0.25, epoch: int = 0):
-    example = noise.on_the_way(class_dropout)({}, {})
+    example = noise.flow_matching(class_dropout)({}, {})
     return example(
         {"image": tf.constant(images)},
         tf.constant(target, tf.int64),
@@ -97,7 +97,7 @@ def test_normal_data_has_the_loss_of_the_best_linear_answer():
 
 def test_latents_and_noise_stand_beside_images_as_they_are():
     images = np.random.default_rng(0).uniform(-1, 1, (3, 4, 5, 2)).astype(np.float32)
-    example = noise.beside_latents(6)({}, {})
+    example = noise.with_latents(6)({}, {})
     x, y, weight = example({"image": tf.constant(images)}, tf.constant([2, 0, 1]), keys(range(3)))
     np.testing.assert_array_equal(x["image"], images)
     np.testing.assert_array_equal(x["label"], [2, 0, 1])

@@ -31,7 +31,7 @@ def test_patches_are_read_line_by_line():
 def test_hidden_patches_have_the_lowest_draws():
     drawn = keys(3, 8)
     seed = int(drawn.named("mask").seed)
-    hidden, visible = patches.chosen(drawn, 6, 2)
+    hidden, visible = patches.draw_positions(drawn, 6, 2)
     for i, row in enumerate((3, 8)):
         draws = [int(bits_numpy(seed, 0, n, np.array([row]))[0]) >> 40 for n in range(6)]
         expected = sorted(range(6), key=lambda n, draws=draws: draws[n])
@@ -39,9 +39,9 @@ def test_hidden_patches_have_the_lowest_draws():
 
 
 def test_masks_are_new_each_epoch_and_the_same_in_validation():
-    one, _ = patches.chosen(keys(*range(50)), 64, 20)
-    again, _ = patches.chosen(keys(*range(50)), 64, 20)
-    later, _ = patches.chosen(keys(*range(50), epoch=1), 64, 20)
+    one, _ = patches.draw_positions(keys(*range(50)), 64, 20)
+    again, _ = patches.draw_positions(keys(*range(50)), 64, 20)
+    later, _ = patches.draw_positions(keys(*range(50), epoch=1), 64, 20)
     np.testing.assert_array_equal(one, again)
     assert (np.sort(one, axis=1) != np.sort(later, axis=1)).any(axis=1).all()
     # Each patch is hidden about as often as any other.

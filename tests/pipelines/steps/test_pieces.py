@@ -40,7 +40,7 @@ def test_words_that_are_alike_are_cut_once():
     assert found.to_list() == [[0, 1, 2, 0], [], [1, 2]]
 
 
-def test_chosen_values_stay_in_their_rows():
+def test_boolean_mask_leaves_values_in_their_rows():
     rows = tf.ragged.constant([[1, 2, 3], [], [4], [5, 6]])
-    kept = pieces.chosen(rows, tf.constant([False, True, True, False, False, True]))
+    kept = pieces.boolean_mask(rows, tf.constant([False, True, True, False, False, True]))
     assert kept.to_list() == [[2, 3], [], [], [6]]

@@ -19,12 +19,12 @@ def test_folder_is_that_of_the_data_where_it_can_be_written(tmp_path):
     assert caches.folder(str(tmp_path)) == tmp_path
 
 
-@pytest.mark.parametrize("beside", ["", "/nowhere/at/all"])
-def test_folder_is_else_one_of_the_user_s_own(beside, temporary):
-    own = caches.folder(beside)
+@pytest.mark.parametrize("preferred", ["", "/nowhere/at/all"])
+def test_folder_is_else_one_of_the_user_s_own(preferred, temporary):
+    own = caches.folder(preferred)
     assert own == temporary / f"keras-tfds-zoo-{os.getuid()}"
     assert own.stat().st_mode & 0o777 == 0o700
-    assert caches.folder(beside) == own
+    assert caches.folder(preferred) == own
 
 
 @pytest.mark.parametrize("planted", ["link", "writable", "file"])

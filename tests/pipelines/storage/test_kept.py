@@ -23,7 +23,7 @@ SCHEMA = Schema({"x": FIELDS["x"]}, "binary", FIELDS["y"], ("no", "yes"), 1, "y"
 def folder(tmp_path, monkeypatch) -> pathlib.Path:
     """Where results are kept; files of any size are worth it."""
     (tmp_path / "kept").mkdir()
-    monkeypatch.setattr(caches, "folder", lambda beside: tmp_path / "kept")
+    monkeypatch.setattr(caches, "folder", lambda preferred: tmp_path / "kept")
     monkeypatch.setattr(kept, "_SMALLEST", 1)
     return tmp_path / "kept"
 
@@ -104,9 +104,9 @@ def test_kept_gives_small_files_and_what_cannot_be_stored_no_place(
 
 
 def test_kept_keeps_the_newest(folder, file, logged):
-    for seed in range(kept._MOST + 3):
+    for seed in range(kept._MAX_RESULTS + 3):
         kept.kept(Reader(table()), [str(file)], {"seed": seed})
-    assert len(list(folder.glob("table-*.npz"))) == kept._MOST
+    assert len(list(folder.glob("table-*.npz"))) == kept._MAX_RESULTS
 
 
 def test_kept_lets_one_of_many_read_and_the_others_wait(folder, file, logged):

@@ -181,7 +181,7 @@ def test_oldest_are_forgotten_beyond_the_limit_and_never_those_in_use(tmp_path, 
         pairs.append(path)
     folder = photo_cache.folder(str(tmp_path), KIND)
     size = sum(one.stat().st_size for one in (pairs[3], pairs[3].with_suffix(".pixels")))
-    monkeypatch.setattr(photo_cache, "_MOST", 2 * size)
+    monkeypatch.setattr(photo_cache, "_MAX_BYTES", 2 * size)
     stored = photo_cache.load(folder, KIND)
     photo_cache.keep_newest(folder, stored, [photos(1)[0].digest])  # of the oldest pair
     assert [path.exists() for path in pairs] == [True, False, True, True]
@@ -202,7 +202,7 @@ def test_too_many_open_files_are_no_damage(folder, monkeypatch):
 
 def test_what_another_process_has_just_stored_is_not_removed(folder, monkeypatch):
     photo_cache.write(folder, photos(2))
-    monkeypatch.setattr(photo_cache, "_MOST", 0)
+    monkeypatch.setattr(photo_cache, "_MAX_BYTES", 0)
     with locks.alone(folder / photo_cache.LOCK, "photographs"):
         photo_cache.keep_newest(folder, photo_cache.Stored(KIND), [])
         assert len(photo_cache.load(folder, KIND).positions) == 2

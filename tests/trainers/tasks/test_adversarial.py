@@ -67,7 +67,7 @@ def test_one_fit_with_one_optimizer_learns_the_images_of_two_classes():
     inputs = {"image": field, "label": kind, "latent": latent, "noise": field}
     sizes = {"widths": (16, 8), "critic_widths": (16, 32), "units": 32}
     model = zoo.get("gan").build(DataSpec(inputs, "adversarial", 3), **sizes)
-    example = noise.beside_latents(8)({}, {})
+    example = noise.with_latents(8)({}, {})
 
     def keys(epoch, index):
         return Keys(tf.constant(0, tf.int64), tf.cast(epoch, tf.int64), index)

@@ -17,7 +17,7 @@ from trainers.training.start import linear_head, probe, sources
 
 
 def built(folder, monkeypatch, **changes) -> tuple[keras.Model, Run]:
-    monkeypatch.setattr(caches, "folder", lambda beside: folder)
+    monkeypatch.setattr(caches, "folder", lambda preferred: folder)
     settings = tiny_settings("mobilenet_v2", folder / "run", batch_size=16, **changes)
     prepared = fake_pipeline("cifar10")
     model = compile.compiled(settings, prepared, strategy.choose(1), "mixed_bfloat16")
@@ -57,7 +57,7 @@ def test_the_last_layer_is_fitted_on_features_that_are_kept(tmp_path, monkeypatc
 )
 def test_numbers_and_labels_of_images_are_fitted(target, task, outputs, tmp_path, monkeypatch):
     """What the model answers at once is what the fitted layer does, in the target's unit."""
-    monkeypatch.setattr(caches, "folder", lambda beside: tmp_path)
+    monkeypatch.setattr(caches, "folder", lambda preferred: tmp_path)
     random, rows = np.random.default_rng(0), ["file,price,tags"]
     for i in range(40):
         level = int(random.integers(0, 200))
