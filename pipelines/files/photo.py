@@ -23,6 +23,9 @@ SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"),
     *(".heic", ".heif", ".avif"),
 )
+# Camera raw files begin as TIFF files do, but Pillow reads at most their preview; a JPEG of the same
+# photograph often lies beside them.
+_RAW = (".cr2", ".dng", ".nef", ".nrw", ".arw", ".orf", ".pef", ".rw2", ".srw")
 DECODER = 1  # to be increased when files decode to other pixels: it invalidates caches
 # Most bytes of a file: twice those of the largest image that Pillow opens, uncompressed, in colour.
 LARGEST = 512 * 2**20
@@ -130,8 +133,8 @@ def looks_like_image(head: bytes) -> bool:
 
 
 def begins_as_image(path: pathlib.Path) -> bool:
-    """Whether a file of any name begins like an image; see `looks_like_image`."""
-    if not path.is_file():
+    """Whether a file begins like an image (see `looks_like_image`) and is no camera raw file."""
+    if path.suffix.lower() in _RAW or not path.is_file():
         return False
     with open(path, "rb") as file:
         return looks_like_image(file.read(12))

@@ -332,3 +332,10 @@ def test_two_hundred_photographs_differ_little_when_they_are_decoded_reduced():
     assert 0.6 < np.mean(answers[1] == labels[num_seen:]) < 1.0  # some are nearly another class
     assert np.mean(answers[0] != answers[1]) <= 0.02
     assert np.abs(asked - served).mean() <= 1.5
+
+
+def test_a_camera_raw_file_is_not_an_image_though_it_begins_like_one(tmp_path):
+    for name in ("a.tif", "a.NEF", "a"):
+        Image.new("L", (3, 2)).save(tmp_path / name, "TIFF")
+    names = [name for name in ("a.tif", "a.NEF", "a") if photo.begins_as_image(tmp_path / name)]
+    assert names == ["a.tif", "a"]
