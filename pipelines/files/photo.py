@@ -23,8 +23,8 @@ SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"),
     *(".heic", ".heif", ".avif"),
 )
-# Camera raw files begin as TIFF files do, but Pillow reads at most their preview; a JPEG of the same
-# photograph often lies beside them.
+# Camera raw files begin as TIFF files do, but Pillow reads at most their preview, and a JPEG of the
+# same photograph often lies beside them.
 _RAW = (".cr2", ".dng", ".nef", ".nrw", ".arw", ".orf", ".pef", ".rw2", ".srw")
 DECODER = 1  # to be increased when files decode to other pixels: it invalidates caches
 # Most bytes of a file: twice those of the largest image that Pillow opens, uncompressed, in colour.
