@@ -47,7 +47,7 @@ def test_help_and_refusals_import_no_tensorflow():
     )
     output = run_python("-c", probe).stdout
     assert output.splitlines()[-1] == "[]"
-    assert "One run a seed" in output
+    assert "Runs once for each seed" in output
     assert "data sets (--pipeline=...)" in output
 
 

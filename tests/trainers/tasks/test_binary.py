@@ -70,7 +70,7 @@ def test_captions_name_the_answered_and_the_true_class():
 def test_the_constant_is_the_logit_of_the_training_fraction():
     constant = TASK.constant(made_pipeline("binary"), np.array([1, 1, 1, 0]))
     np.testing.assert_allclose(constant.outputs["logits"], [[np.log(4 / 2)]], rtol=1e-6)
-    assert constant.meaning.startswith("always 'green'")
+    assert constant.meaning.startswith("always predicts 'green'")
 
 
 @pytest.mark.filterwarnings("ignore:invalid value")

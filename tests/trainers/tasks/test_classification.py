@@ -64,7 +64,7 @@ def test_the_constant_is_the_training_fractions():
     # One is added to each count: 3/6, 2/6, 1/6.
     constant = TASK.constant(made_pipeline("classification"), np.array([0, 0, 1]))
     np.testing.assert_allclose(np.exp(constant.outputs["logits"]), [[3 / 6, 2 / 6, 1 / 6]], 1e-6)
-    assert constant.meaning.startswith("always 'red'")
+    assert constant.meaning.startswith("always predicts 'red'")
 
 
 def test_two_classes_can_be_classified_with_two_outputs():
