@@ -41,7 +41,7 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument("name", help="TFDS's name: mnist, imdb_reviews/plain_text:1.0.0")
     parser.add_argument("--data_dir", help="TFDS's data folder (default: TFDS_DATA_DIR, ...)")
-    parser.add_argument("--mirror", type=pathlib.Path, help="a folder with the archives")
+    parser.add_argument("--mirror", type=_folder, help="a folder with the archives")
     parser.add_argument("--file_format", choices=("tfrecord", "array_record"))
     flags = parser.parse_args(argv[1:])
     if flags.mirror is not None and not flags.mirror.is_dir():
@@ -92,6 +92,10 @@ def fetch(
     )
     now = "" if was_prepared else "now "
     return f"{prepared.info.full_name} is {now}in {prepared.data_dir}: {splits}"
+
+
+def _folder(path: str) -> pathlib.Path:
+    return pathlib.Path(os.path.expanduser(path))  # a shell leaves ~ in --mirror=~/archives
 
 
 def _import_quietly() -> None:
@@ -162,9 +166,7 @@ def _use_mirror(
                 resource._extract_method = resources.ExtractMethod.NO_EXTRACT
                 return promise.Promise.resolve(manager.download_dir / "missing")
             path = manager._get_dl_path(resource, info.checksum)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.unlink(missing_ok=True)  # a dangling link
-            os.symlink(file.resolve(), path)
+            _link(path, file)
             resources.get_info_path(path).unlink(missing_ok=True)
             resources.write_info_file(
                 url=resource.url,
@@ -184,6 +186,15 @@ def _use_mirror(
         return generators
 
     builder._split_generators = from_mirror
+
+
+def _link(path: pathlib.Path, file: pathlib.Path) -> None:
+    """Makes a path a link to a file of the mirror, unless the mirror has the file in this place."""
+    file = file.resolve()
+    if os.path.realpath(path) != str(file):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)  # a dangling link
+        os.symlink(file, path)
 
 
 def _refuse_kaggle(name: str):

@@ -20,12 +20,14 @@ def pipeline(*, data_dir: str | None = None, augment: bool = False) -> Pipeline:
     own = classes(digits.schema.raw, ("even", "odd"))
 
     def read() -> tuple[dict[str, Rows], Schema]:
-        _, rows, _ = load(digits, data_dir=data_dir)
-        return {split: parity(part) for split, part in rows.items()}, own
+        exact, rows, _ = load(digits, data_dir=data_dir)
+        odd = {split: parity(part) for split, part in rows.items()}
+        return odd, own._replace(source=exact.source)
 
     return Pipeline(
         name="mnist_parity",
         source=digits.source,
+        dataset=digits.source,
         schema=own,
         read=read,
         forms={"vector": Form(preprocess=standardize)},

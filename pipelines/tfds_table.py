@@ -64,7 +64,7 @@ def pipeline(
         rows, schema = table.read(whole, options, table.Cut(split_seed, validation, test))
         return rows, schema._replace(source=whole.source)
 
-    return Pipeline(name="tfds_table", source=dataset, read=read, forms=forms())
+    return Pipeline(name="tfds_table", source=dataset, dataset=dataset, read=read, forms=forms())
 
 
 def _whole(

@@ -116,6 +116,7 @@ class Pipeline:
     schema: Schema | None = None
     declare: Callable[[Any], tuple[Schema, Mapping[str, str]]] | None = None
     read: Callable[[], tuple[Mapping[str, Rows], Schema]] | None = None
+    dataset: str = ""  # TFDS data set that `read` uses; empty: none
     shrink: Callable[[Tensors], Tensors] | None = None  # one raw example -> what is stored of it
 
     cut: Callable[[Mapping[str, Rows]], Mapping[str, Rows]] | None = None  # to rows by SPLITS

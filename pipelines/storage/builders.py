@@ -54,7 +54,9 @@ def find_builder(source: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
         close = [other for other in known if name in other][:3] or nearest(name, known)
         raise DataError(f"TFDS has no data set {name!r}; nearest: {', '.join(close) or 'none'}")
     try:
-        return tfds.builder(source, data_dir=data_dir, try_gcs=False)
+        # TFDS takes ~ for the name of a folder, and a shell leaves it in --data_dir=~/data.
+        folder = os.path.expanduser(data_dir) if data_dir else None
+        return tfds.builder(source, data_dir=folder, try_gcs=False)
     except (
         *(AssertionError, ValueError, RuntimeError, OSError, json_format.Error),
         tfds.core.DatasetNotFoundError,

@@ -10,7 +10,8 @@ import filelock
 
 _log = logging.getLogger(__name__)
 _POLL = 0.2  # seconds between two tries
-_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # file systems without flock
+# Of file systems without flock. The last two are one number on Linux, and two on macOS.
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)
 
 
 @contextlib.contextmanager

@@ -106,7 +106,7 @@ def _load_split(pipeline: Pipeline, builder: tfds.core.DatasetBuilder, split: st
             f"{pipeline.source} {split} has {size / 2**30:.1f} GiB, more than "
             f"{RAM_BUDGET / 2**30:.0f}, and is stored as {builder.info.file_format.value}: prepare "
             "it into another --data_dir with "
-            f"python -m pipelines.fetch {builder.name} --file_format=array_record"
+            f"python -m pipelines.fetch {pipeline.source} --file_format=array_record"
         )
     shards.check_files(builder, split)
     if size > RAM_BUDGET:

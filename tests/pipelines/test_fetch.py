@@ -211,6 +211,31 @@ def test_sets_that_no_mirror_can_hold(name, said, mirror, tmp_path):
         fetch.fetch(name, str(tmp_path / "data"), mirror)
 
 
+def test_a_tilde_that_a_shell_has_left_is_the_home_folder(mirror, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    code, told, _ = command(capsys, "mirrored_toy", "--mirror=~/mirror", "--data_dir=~/data")
+    assert code == 0
+    assert f" is now in {tmp_path}/data/mirrored_toy/1.2.0: 3 train" in told
+
+
+def test_an_archive_that_is_already_where_its_link_would_be_stays(mirror, tmp_path, capsys):
+    """The mirror is the folder of downloads itself, without the notes that TFDS keeps there."""
+    downloads = tmp_path / "data" / "downloads"
+    words = ("mirrored_toy", f"--data_dir={tmp_path / 'data'}")
+    assert command(capsys, *words, f"--mirror={mirror}")[0] == 0
+    shutil.rmtree(tmp_path / "data" / "mirrored_toy")
+    for path in sorted(downloads.rglob("*")):
+        if path.is_symlink():
+            content = path.read_bytes()
+            path.unlink()
+            path.write_bytes(content)
+        elif path.suffix == ".INFO":
+            path.unlink()
+    assert command(capsys, *words, f"--mirror={downloads}")[0] == 0
+    files = [path for path in downloads.rglob("*") if path.is_file() and not path.is_symlink()]
+    assert {*archives().values()} <= {path.read_bytes() for path in files}
+
+
 def test_files_that_owners_hand_out_are_found_by_name(mirror, tmp_path):
     (mirror / "secret.txt").write_text("eins zwei")
     (mirror / "numbers.txt").write_text("1 2")

@@ -74,13 +74,19 @@ def describe() -> dict[str, Any]:
             "cores": len(os.sched_getaffinity(0))
             if hasattr(os, "sched_getaffinity")
             else os.cpu_count(),
-            "threads": int(os.environ.get("TF_NUM_INTRAOP_THREADS", 0))
-            or tf.config.threading.get_intra_op_parallelism_threads(),  # 0: as many as cores
+            "threads": _threads(),
             "gpus": [device.name for device in tf.config.list_physical_devices("GPU")],
             "platform": platform.platform(),
         },
         "backend": keras.backend.backend(),
     }
+
+
+def _threads() -> int:
+    """Threads of one operation; 0: as many as cores."""
+    asked = os.environ.get("TF_NUM_INTRAOP_THREADS", "").strip()
+    number = int(asked) if asked.isdecimal() else 0  # TensorFlow ignores anything else
+    return number or tf.config.threading.get_intra_op_parallelism_threads()
 
 
 def cpu_name() -> str:

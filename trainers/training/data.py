@@ -81,9 +81,15 @@ def check_present(settings: Settings) -> None:
 
     The user's own files are checked only when they are read.
     """
-    pipeline = declared(settings)
-    if pipeline.read is None:
-        builders.check_prepared(pipeline.source, settings.data_dir or None)
+    name, data_dir = taken_from(settings, declared(settings))
+    if name:
+        builders.check_prepared(name, data_dir)
+
+
+def taken_from(settings: Settings, pipeline: Pipeline) -> tuple[str, str | None]:
+    """The data set of TFDS that a pipeline reads, or none (empty), and the folder of the data."""
+    name = pipeline.source if pipeline.read is None else pipeline.dataset
+    return name, pipeline.options.get("data_dir") or settings.data_dir or None
 
 
 def under_task(settings: Settings, pipeline: Pipeline, schema: Schema) -> tuple[Pipeline, Schema]:

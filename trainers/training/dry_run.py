@@ -80,13 +80,10 @@ def _resolved(settings: Settings) -> dict:
 
 
 def _prepared(settings: Settings) -> Prepared:
-    name = settings.dataset
+    name, data_dir = data.taken_from(settings, data.declared(settings))
     if not name:
-        pipeline = data.declared(settings)
-        if pipeline.read is not None:
-            return data.load(settings, None)
-        name = pipeline.source
-    builder = builders.find_builder(name, settings.data_dir or None)
+        return data.load(settings, None)
+    builder = builders.find_builder(name, data_dir)
     if builders.is_prepared(builder):
         return data.load(settings, None)
     if not getattr(builder, "BUILT_IN", False):

@@ -34,6 +34,13 @@ def test_data_dir_in_use_is_the_flag_then_the_variable_then_tfds_s(tmp_path, mon
     assert data_dir_in_use("") == pathlib.Path(tfds.core.constants.DATA_DIR).expanduser()
 
 
+def test_find_builder_looks_where_the_doctor_does(tmp_path, monkeypatch):
+    """A shell leaves ~ in --data_dir=~/data as it is."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    builder = find_builder("breast_cancer", "~/data")
+    assert pathlib.Path(builder.data_dir).parents[1] == data_dir_in_use("~/data")
+
+
 def test_find_builder_registers_sets_of_our_own(tmp_path):
     builder = find_builder("breast_cancer:1.*.*", str(tmp_path))
     assert builder.info.full_name == "breast_cancer/1.0.0"

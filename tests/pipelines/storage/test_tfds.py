@@ -178,7 +178,7 @@ def test_load_refuses_sizes_before_it_walks_any_file(both_formats, monkeypatch):
     monkeypatch.setattr(tfds, "RAM_BUDGET", 180 * 32 * 32 * 3)  # 8 bytes of each label too many
     message = (
         r"shapes:1.0.0 train\[:90%\] has 0.0 GiB, more than 0, and is stored as tfrecord: prepare "
-        "it into another --data_dir with python -m pipelines.fetch shapes "
+        "it into another --data_dir with python -m pipelines.fetch shapes:1.0.0 "
         "--file_format=array_record"
     )
     with pytest.raises(DataError, match=message):

@@ -88,3 +88,10 @@ def test_machine_is_described_with_its_versions():
     assert described["versions"]["keras"] == keras.__version__
     assert described["hardware"]["cores"] >= 1
     assert described["backend"] == "tensorflow"
+
+
+def test_a_number_of_threads_that_is_not_a_number_is_ignored(monkeypatch):
+    monkeypatch.setattr(tf.config.threading, "get_intra_op_parallelism_threads", lambda: 0)
+    for asked, threads in (("3", 3), ("", 0), ("all", 0)):
+        monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", asked)
+        assert precision.describe()["hardware"]["threads"] == threads

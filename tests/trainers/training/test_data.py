@@ -93,3 +93,13 @@ def test_check_present_misses_what_would_be_downloaded(tmp_path):
     built_in = {"pipeline": "shapes", "data_dir": str(tmp_path / "data")}
     data.check_present(tiny_settings("cifar_cnn", tmp_path / "run", **built_in))
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("options", [("mnist_parity", ""), ("tfds_table", "titanic")])
+def test_check_present_misses_what_a_data_set_would_download_itself(options, tmp_path):
+    pipeline, dataset = options
+    own = {"pipeline": pipeline, "dataset": dataset, "data_dir": str(tmp_path / "data")}
+    settings = tiny_settings("mlp_binary", tmp_path / "run", **own)
+    with pytest.raises(MissingDataError, match="is not prepared in"):
+        data.check_present(settings)
+    assert not (tmp_path / "data").exists()

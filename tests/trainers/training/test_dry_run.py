@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from pipelines import DataError
 from tests.conftest import tiny_settings
 from trainers.config.settings import resolve
 from trainers.devices import loop
@@ -19,6 +20,13 @@ def test_dry_run_of_a_built_in_set_writes_nothing(tmp_path, monkeypatch):
     assert "learning_rate = 0.001" in text
     assert "12 an epoch, 1200 in all" in text
     assert "step not compiled by XLA, 3 steps per call" in text
+    assert os.listdir(tmp_path) == []
+
+
+def test_dry_run_downloads_nothing_for_a_set_that_is_made_of_another(tmp_path):
+    changes = {"pipeline": "mnist_parity", "data_dir": str(tmp_path / "data"), "dry_run": True}
+    with pytest.raises(DataError, match="not prepared, and a dry run downloads nothing"):
+        dry_run.describe(resolve("mlp_binary", changes))
     assert os.listdir(tmp_path) == []
 
 
