@@ -65,7 +65,7 @@ def pipeline(
         hash_ngrams: ids are hashes of n-grams into `num_ngrams` buckets; no vocabulary is counted.
         encoding: of files in neither UTF-8 nor UTF-16 with a byte-order mark, such as cp1252.
         lines: for tasks without labels: texts, if each whole line is a text, or labelled, if lines
-            have a label before a tab; empty: inferred.
+            have a label before a tab, even if nearly all labels differ; empty: inferred.
         split_seed: seed of the split by content hash.
         validation: fraction of the texts, like `test`.
 
@@ -102,6 +102,8 @@ def _labelled(
     sources = line_files.sources(data_files)
     gathered = _gathered((line_files.labelled(s, encoding) for s in sources), sources)
     _check_folders(data_files, sources, gathered)
+    if not lines:
+        _check_labels(data_files, sources, gathered)
     return texts.labelled(gathered, data_files, cut, _header(gathered))
 
 
@@ -139,6 +141,20 @@ def _check_folders(data_files: str, sources: Sequence[Source], gathered: Texts) 
             "file is a text, put those of a class into a folder of its own and write "
             "--pipeline=text_folder; without classes, --pipeline=text_folder --task=masked_lm"
         )
+
+
+def _check_labels(data_files: str, sources: Sequence[Source], gathered: Texts) -> None:
+    """DataError: more than half of the lines have a label of their own: it may be the text."""
+    labels, number = Counter(gathered.labels), len(gathered.labels)
+    own = [label for label, count in labels.items() if count == 1]
+    if number < _FEW or 2 * len(own) <= number or any(source.of_folder for source in sources):
+        return
+    raise DataError(
+        f"{data_files}: {len(own)} of {number} lines have a label that no other line has, such as "
+        f"{shown(repr(max(own, key=len)), 60)}: expected a label, a tab and a text; if the text "
+        r"comes first, write the label first with awk -F'\t' '{print $2 FS $1}'; if these are "
+        "labels, --pipeline_options=lines=labelled"
+    )
 
 
 def _hint_at_files(data_files: str, sources: Sequence[Source], gathered: Texts) -> None:

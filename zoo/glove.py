@@ -33,10 +33,12 @@ def glove(spec: DataSpec, *, width: int = 100) -> keras.Model:
         width: components of a vector.
 
     Raises:
-        ValueError: the data has no pairs of words.
+        ValueError: the data has no pairs of words, or `width` is not positive.
     """
     if set(spec.inputs) != {"pair"} or not spec.inputs["pair"].ids:
         raise ValueError(f"glove takes pairs of words, the data has {dict(spec.inputs)}")
+    if width < 1:
+        raise ValueError(f"width {width}: expected 1 or more")
     inputs, size = zoo.keras_inputs(spec), spec.inputs["pair"].ids
 
     def table(columns: int, name: str, dtype: str | None = None) -> keras.layers.Embedding:

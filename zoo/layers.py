@@ -30,6 +30,8 @@ def check_image(spec: DataSpec, model: str, smallest: int) -> None:
 
 def check_heads(width: int, num_heads: int, *, rotary: bool = False) -> None:
     """ValueError unless `num_heads` divides the width, into even parts if they are rotary."""
+    if min(width, num_heads) < 1:
+        raise ValueError(f"width {width} and {num_heads} heads: expected 1 or more of each")
     if width % num_heads:
         raise ValueError(f"width {width} does not divide over {num_heads} heads")
     if rotary and width // num_heads % 2:

@@ -222,10 +222,12 @@ def rnn(
         word_dropout: fraction of tokens whose embedding is zero in a training step.
 
     Raises:
-        ValueError: the data is not one field of tokens.
+        ValueError: the data is not one field of tokens, or `cell` is unknown.
     """
     if [bool(field.ids and field.length) for field in spec.inputs.values()] != [True]:
         raise ValueError(f"rnn takes one input of tokens, the data has {dict(spec.inputs)}")
+    if cell not in CELLS:
+        raise ValueError(f"cell {cell!r} is none of {', '.join(CELLS)}")
 
     inputs = zoo.keras_inputs(spec)
     [tokens], [field] = inputs.values(), spec.inputs.values()  # (B, T), 0 is padding

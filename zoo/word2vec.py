@@ -64,10 +64,12 @@ def word2vec(spec: DataSpec, *, width: int = 128) -> keras.Model:
         width: components of a vector.
 
     Raises:
-        ValueError: the inputs are not words and negatives.
+        ValueError: the inputs are not words and negatives, or `width` is not positive.
     """
     if set(spec.inputs) != {"words", "negatives"}:
         raise ValueError(f"word2vec takes words and negatives, the data has {dict(spec.inputs)}")
+    if width < 1:
+        raise ValueError(f"width {width}: expected 1 or more")
     inputs, size = zoo.keras_inputs(spec), spec.inputs["words"].ids
     [negatives] = spec.inputs["negatives"].shape
     uniform = keras.initializers.RandomUniform(-0.5 / width, 0.5 / width)

@@ -56,7 +56,7 @@ def open_table(path: str, encoding: str = "") -> TableFile:
     encoding = text_files.encoding_of(path, encoding)
     heads, fault = [], None
     named, start = _named_delimiter(path, encoding)
-    for delimiter in named or (",", ";", "\t", "|"):
+    for delimiter in named or _delimiters(path, encoding):
         table = TableFile(path, encoding, delimiter, (), start)
         try:
             sample = _sample(table)
@@ -161,6 +161,17 @@ def _named_delimiter(path: str, encoding: str) -> tuple[str, int]:
     first = next(text_files.lines(path, encoding), "").strip(SPACE).strip('"')
     match = re.fullmatch(r"(?i)sep=(.)", first) or re.fullmatch(r"(?i)sep=(\t?)", first)
     return ((match[1] or "\t"), 2) if match else ("", 1)
+
+
+def _delimiters(path: str, encoding: str) -> tuple[str, ...]:
+    """The delimiters that a file may have, the likeliest first.
+
+    In a .tsv it is the tab unless the first line has another: texts in an only column have commas.
+    """
+    if not path.lower().endswith(".tsv"):
+        return (",", ";", "\t", "|")
+    first = next(text_files.lines(path, encoding), "")
+    return ("\t", ",", ";", "|") if set(first) & {",", ";", "|"} else ("\t",)
 
 
 def _sample(table: TableFile) -> list[tuple[int, list[str]]]:

@@ -55,7 +55,9 @@ def expanded(pattern: str, suffixes: Collection[str]) -> list[str]:
     """The files of a path, folder or pattern, sorted. MissingDataError: there are none."""
     path = pathlib.Path(os.path.expanduser(pattern))
     if os.path.isdir(path):
-        paths = sorted(str(p) for p in path.iterdir() if p.suffix.lower() in suffixes)
+        # Hidden ones are of an editor or of macOS; patterns do not match them either.
+        visible = (p for p in path.iterdir() if not p.name.startswith("."))
+        paths = sorted(str(p) for p in visible if p.suffix.lower() in suffixes)
     else:
         paths = [str(path)] if os.path.isfile(path) else sorted(glob.glob(str(path)))
     if not paths:

@@ -1,5 +1,6 @@
 """Folders with one text per file: lists the files with their classes and splits."""
 
+import itertools
 import logging
 import os
 import pathlib
@@ -11,7 +12,7 @@ import numpy as np
 
 from pipelines.core.pipeline import DataError, Rows, Schema
 from pipelines.files import class_folders, split_folders, texts
-from pipelines.files.folders import Kind, subfolders
+from pipelines.files.folders import Kind, is_system, subfolders
 from pipelines.files.shown import shown
 from pipelines.files.table import Cut
 from pipelines.files.texts import Texts
@@ -96,18 +97,46 @@ def _folders(chosen: _Chosen) -> tuple[dict[str, list[pathlib.Path]], tuple[str,
         chosen = {k: [v] for k, v in split_folders.without_classes(chosen).items()} or chosen
     if not isinstance(chosen, pathlib.Path) or not subfolders(chosen):
         tops = {"train": [chosen]} if isinstance(chosen, pathlib.Path) else chosen
-        return {
-            split: [path for top in paths for path in [*subfolders(top).values()] or [top]]
-            for split, paths in tops.items()
-        }, ()
+        folders = {split: [*map(_inside, paths)] for split, paths in tops.items()}
+        above = [top for paths in tops.values() for top in paths if _inside(top) != [top]]
+        return {k: [*itertools.chain(*each)] for k, each in folders.items()}, _left_out(above)
     layout = split_folders.layout(chosen, TEXTS)
+    if len(layout.classes) == 1 and _is_flat(chosen):  # texts of one split
+        return {"train": [chosen]}, layout.remarks
     folders = {
         split: [path for paths in of_split.values() for path in paths]
         for split, of_split in layout.classes.items()
     }
     beside = filter(_has_no_label, subfolders(chosen).values())
     folders["train"] += [path for path in beside if path not in folders["train"]]
-    return folders, layout.remarks
+    return folders, (*layout.remarks, *_left_out(layout.above))
+
+
+def _inside(top: pathlib.Path) -> list[pathlib.Path]:
+    """The folders of texts in a folder that was named for a split; itself if it is one."""
+    return [top] if _is_flat(top) else [*subfolders(top).values()] or [top]
+
+
+def _is_flat(top: pathlib.Path) -> bool:
+    """Whether a folder has more texts in itself than in folders below it."""
+    folders, number, below = subfolders(top), len(_here(top)), 0
+    for folder in folders.values():
+        below += len([*itertools.islice(_in_folders([folder], Counter()), number)])
+    return number > below
+
+
+def _here(top: pathlib.Path) -> list[pathlib.Path]:
+    """The texts in a folder itself."""
+    paths = (path for path in sorted(top.iterdir()) if not is_system(path.name))
+    return [path for path in paths if path.is_file() and TEXTS.holds(path)]
+
+
+def _left_out(above: Iterable[pathlib.Path]) -> tuple[str, ...]:
+    """A remark on texts that are beside the folders of texts, such as lists of addresses."""
+    paths = [path for top in above for path in _here(top)]
+    if not paths:
+        return ()
+    return (f"left out, beside folders of texts: {len(paths)} files, such as {shown(paths[0])}",)
 
 
 def rows_without_labels(

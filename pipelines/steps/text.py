@@ -29,6 +29,8 @@ _LONGEST_PIECE = 20  # characters
 # Largest size in bytes of a word that pieces are learnt from. The characters of a word of a million
 # bytes would outnumber all others, so that these fall below `character_coverage`.
 _LONGEST_WORD = 1000
+# sentencepiece skips every text with its own sign for unknown characters in it. It is a word alone.
+_RESERVED = "\u2585".encode()
 # What \\s, \\p{Z} and \\p{Cc} match besides the space itself, which would take most of the time.
 _SPACE = r"[\x00-\x1f\x7f-\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]"
 # Characters that are words by themselves: punctuation, symbols, scripts without spaces.
@@ -49,8 +51,8 @@ def words(text: tf.Tensor) -> tf.RaggedTensor:
 def learn_vocabulary(texts: Iterator[np.ndarray], vocab_size: int) -> np.ndarray:
     """Special pieces, then those of byte-pair encoding over these texts (Sennrich et al. 2016).
 
-    Words of more than 1000 bytes are left out. The same texts give the same pieces: sentencepiece
-    breaks ties deterministically.
+    Words of more than 1000 bytes are left out, as is U+2585. The same texts give the same pieces:
+    sentencepiece breaks ties deterministically.
 
     Args:
         texts: arrays (N,) of byte strings.
@@ -67,7 +69,7 @@ def learn_vocabulary(texts: Iterator[np.ndarray], vocab_size: int) -> np.ndarray
         split = words(tf.constant(chunk))
         flat, ends = split.flat_values.numpy().tolist(), split.row_splits.numpy().tolist()
         # In Python: TensorFlow's ragged operations take the memory of texts times the longest one.
-        kept = ([w for w in flat[i:j] if len(w) <= _LONGEST_WORD] for i, j in pairwise(ends))
+        kept = ([w for w in flat[i:j] if _is_learnt(w)] for i, j in pairwise(ends))
         lines += [b" ".join(line) for line in kept if line]
     if not lines:
         raise DataError("no vocabulary can be learnt: the training texts contain no words")
@@ -94,6 +96,11 @@ def learn_vocabulary(texts: Iterator[np.ndarray], vocab_size: int) -> np.ndarray
         raise DataError(f"vocab_size={vocab_size} is too small for these texts: {why}") from error
     learnt = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
     return np.array([*SPECIAL, *(learnt.id_to_piece(i) for i in range(1, learnt.vocab_size()))])
+
+
+def _is_learnt(word: bytes) -> bool:
+    """Whether pieces are learnt from a word."""
+    return len(word) <= _LONGEST_WORD and word != _RESERVED
 
 
 class Pieces(tf.Module):

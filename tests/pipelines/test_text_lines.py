@@ -186,6 +186,21 @@ def test_text_lines_says_what_a_file_of_another_kind_is(name, line, reason, tmp_
         pipelines.get("text_lines", data_files=path).read()
 
 
+def test_text_lines_refuse_texts_before_the_tab(tmp_path):
+    """As in GLUE's files; each text would be a class."""
+    lines = ["sentence\tlabel", *(f"the film number {i}\t{i % 2}" for i in range(60))]
+    path = write(tmp_path / "train.tsv", "\n".join(lines))
+    with pytest.raises(DataError) as caught:
+        rows_of(path)
+    assert str(caught.value) == (
+        f"{path}: 61 of 61 lines have a label that no other line has, such as 'the film number 10'"
+        ": expected a label, a tab and a text; if the text comes first, write the label first with "
+        r"awk -F'\t' '{print $2 FS $1}'; if these are labels, --pipeline_options=lines=labelled"
+    )
+    own = write(tmp_path / "own.tsv", "\n".join(f"class {i}\ttext {i}" for i in range(60)))
+    assert len(rows_of(own, lines="labelled")[0].class_names) == 60
+
+
 def texts_of(files, **options) -> dict[str, list[str]]:
     """The texts of each split, read without labels."""
     options = {"validation": 0.3, "test": 0.3, **options}

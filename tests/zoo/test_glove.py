@@ -56,3 +56,9 @@ def test_other_data_is_refused():
     spec = DataSpec({"tokens": Field((None,), "int32", ids=9, length=4)}, "masked_lm", 9)
     with pytest.raises(ValueError, match="glove takes pairs of words"):
         zoo.get("glove").build(spec)
+
+
+def test_vectors_of_no_numbers_are_refused():
+    prepared = prepared_of("cooccurrence", TEXTS, **OPTIONS)
+    with pytest.raises(ValueError, match="width 0: expected 1 or more"):
+        zoo.get("glove").build(prepared.spec, width=0)

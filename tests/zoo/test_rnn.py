@@ -124,6 +124,8 @@ def test_refuses_what_it_cannot_take():
     spec = SPEC._replace(inputs={"x": Field((3,), "float32")})
     with pytest.raises(ValueError, match="rnn takes one input of tokens"):
         zoo.get("lstm").build(spec)
+    with pytest.raises(ValueError, match="cell 'peephole' is none of rnn, lstm, gru"):
+        build("lstm", cell="peephole")
 
 
 @pytest.mark.filterwarnings("ignore:.*tf.lite")

@@ -103,6 +103,9 @@ def test_refuses_what_it_cannot_take():
         build(num_heads=3)
     with pytest.raises(ValueError, match="even width, not 18 over 2 heads"):
         build(width=18, rotary=True)
+    for none in ({"num_heads": 0}, {"width": 0}):
+        with pytest.raises(ValueError, match="expected 1 or more of each"):
+            build(**none)
     with pytest.raises(ValueError, match="takes an input of tokens"):
         build(fake_pipeline("cifar10").spec)
     with pytest.raises(ValueError, match="linear takes"):

@@ -106,3 +106,8 @@ def test_other_data_is_refused():
     spec = DataSpec({"tokens": Field((None,), "int32", ids=9, length=4)}, "masked_lm", 9)
     with pytest.raises(ValueError, match="word2vec takes words and negatives"):
         zoo.get("word2vec").build(spec)
+
+
+def test_vectors_of_no_numbers_are_refused(prepared):
+    with pytest.raises(ValueError, match="width 0: expected 1 or more"):
+        zoo.get("word2vec").build(prepared.spec, width=0)

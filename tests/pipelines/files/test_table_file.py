@@ -115,6 +115,18 @@ def test_open_table_finds_the_delimiter_that_makes_most_columns(delimiter, tmp_p
     assert list(table_file.rows(table)) == [(2, ["1,5", "x", "y"])]
 
 
+def test_the_only_column_of_a_tsv_may_have_commas_in_its_texts(tmp_path):
+    lines = ["Superb, we thought", "Never again; dull, long", "a|b", "Fine, in the end"]
+    (tmp_path / "t.tsv").write_text("text\n" + "\n".join(lines))
+    table = table_file.open_table(str(tmp_path / "t.tsv"))
+    assert (table.delimiter, table.names) == ("\t", ("text",))
+    assert [cells for _, cells in table_file.rows(table)] == [[line] for line in lines]
+    (tmp_path / "t.tsv").write_text("a,b\n1,2\n")  # with a wrong ending
+    assert table_file.open_table(str(tmp_path / "t.tsv")).names == ("a", "b")
+    (tmp_path / "t.tsv").write_text("Size, m2\tprice\n1,5\t2\n")
+    assert table_file.open_table(str(tmp_path / "t.tsv")).names == ("Size, m2", "price")
+
+
 def test_rows_refuse_more_or_fewer_cells_than_columns(tmp_path):
     (tmp_path / "t.csv").write_text("a,b\n1,2\n\n1,2,3\n")
     rows = table_file.rows(table_file.open_table(str(tmp_path / "t.csv")))

@@ -187,3 +187,11 @@ def test_check_size_names_the_largest_file(tmp_path):
     assert str(caught.value) == expected
     with pytest.raises(DataError, match="gone cannot be read: No such file"):
         text_files.check_size([str(tmp_path / "gone")], 1, "tables")
+
+
+def test_expanded_takes_no_hidden_file_of_a_folder(tmp_path):
+    """What macOS writes beside files on other disks, and the lock of an editor, a broken link."""
+    (tmp_path / "sport.txt").write_text("a text")
+    (tmp_path / "._sport.txt").write_bytes(b"\0\5\x16\7")
+    (tmp_path / ".#sport.txt").symlink_to("user@host.1234")
+    assert expanded(str(tmp_path), (".txt",)) == [f"{tmp_path}/sport.txt"]

@@ -52,3 +52,31 @@ def test_a_flat_folder_is_texts_to_train_on(tmp_path):
     top = files_of(tmp_path, "b.txt", "a.txt")
     found = text_folders.unlabelled(str(top))
     assert sorted(listed(found, top)) == [("train", "", "a.txt"), ("train", "", "b.txt")]
+
+
+def test_texts_beside_a_folder_of_a_few_are_texts_too(tmp_path):
+    top = files_of(tmp_path, *(f"{i}.txt" for i in range(5)), "old/a.txt", "old/deep/b.txt")
+    found = text_folders.unlabelled(str(top))
+    assert sorted(listed(found, top)) == sorted(
+        ("train", "", name)
+        for name in (*(f"{i}.txt" for i in range(5)), "old/a.txt", "old/deep/b.txt")
+    )
+    named = text_folders.unlabelled(f"train={top}")
+    assert sorted(named.files) == sorted(found.files)
+    assert found.remarks == named.remarks == []
+
+
+def test_a_few_texts_beside_folders_of_texts_are_left_out_and_said(tmp_path):
+    top = files_of(tmp_path, *LAYOUT, "train/urls.txt", "readme.txt", "._readme.txt")
+    for files in (f"train={top}/train,test={top}/test", str(top)):
+        found = text_folders.unlabelled(files)
+        assert sorted(name for *_, name in listed(found, top)) == sorted(LAYOUT)
+    expected = f"left out, beside folders of texts: 2 files, such as {top}/readme.txt"
+    assert expected in found.remarks
+
+
+def test_splits_stay_apart_whatever_lies_beside_them(tmp_path):
+    top = files_of(tmp_path, *LAYOUT, *(f"{i}.txt" for i in range(30)))
+    found = text_folders.unlabelled(str(top))
+    assert ("test", "", "test/pos/4.txt") in listed(found, top)
+    assert len(found.files) == len(LAYOUT)

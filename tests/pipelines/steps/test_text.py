@@ -160,6 +160,16 @@ def test_learn_vocabulary_leaves_out_what_is_too_long_for_a_word(noise):
     )
 
 
+def test_learn_vocabulary_reads_texts_with_the_sign_that_sentencepiece_reserves():
+    """It would skip the whole text, and find no text at all where each has the sign."""
+    lines = [text.decode() for text in TEXTS]
+    signed = np.array([f"\u2582\u2585\u2587 {line}\u2585".encode() for line in lines], object)
+    plain = np.array([f"\u2582\u2587 {line}".encode() for line in lines], object)
+    found = learn_vocabulary(iter([signed]), 60)
+    assert "▁low" in found
+    np.testing.assert_array_equal(found, learn_vocabulary(iter([plain]), 60))
+
+
 def test_learn_vocabulary_refuses_texts_without_words():
     with pytest.raises(DataError, match="no word"):
         learn_vocabulary(iter([np.array([b"", b" \n"], object)]), 60)

@@ -1,5 +1,7 @@
 """Files of word vectors: those of word2vec, GloVe and fastText, and what is refused."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from google.protobuf import text_format
@@ -68,3 +70,12 @@ def test_what_is_written_is_read_again_and_shown_by_the_projector(tmp_path):
     [shown] = config.embeddings
     assert (board / shown.metadata_path).read_text(encoding="utf-8").split("\n") == words
     np.testing.assert_allclose(np.loadtxt(board / shown.tensor_path), vectors, rtol=1e-5)
+
+
+def test_vectors_are_written_without_a_second_copy_of_all(tmp_path):
+    vectors = np.zeros((20_000, 50), np.float32)
+    tracemalloc.start()
+    word_vectors.write(tmp_path, [str(i) for i in range(len(vectors))], vectors)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 20_000 * 50 * 8  # a list of all numbers has 8 bytes for each, and the number
