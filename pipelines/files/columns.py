@@ -78,9 +78,11 @@ def infer(
         DataError: nearly all cells are numbers or dates, but not all; or they are ambiguous.
     """
     options = options or ColumnOptions()
-    values = None if options.text else cells.numbers
+    values = None if options.text or options.decimal == "comma" else cells.numbers
     never_dates = options.dates == "number" or options.target
-    if values is not None and (never_dates or not dates.may_be_digits(cells[0], values)):
+    if values is not None and (
+        never_dates or not dates.may_be_digits(cells[0], values, options.missing or ())
+    ):
         empty = int(np.isnan(values).sum())
         return number_column(name, values, {"": empty} if empty else {}, options)
     counts = cells.counts
@@ -125,7 +127,8 @@ def number_column(
 def _numbers(held: _Known, options: ColumnOptions) -> Column | None:
     """The column, if most of its cells are numbers, plain or formatted such as $1,000."""
     plain = {cell: number(cell) for cell in held.present if cell.lower() not in MISSING}
-    if len(plain) == len(held.present) and None not in plain.values():
+    are_plain = len(plain) == len(held.present) and None not in plain.values()
+    if are_plain and not (options.decimal == "comma" and numbers.mark_thousands(plain)):
         parsed = numbers.Written("", plain)
     else:
         parsed = numbers.written(held.name, held.present, held.at, options.decimal, LARGEST)
@@ -148,12 +151,12 @@ def _numbers(held: _Known, options: ColumnOptions) -> Column | None:
     if not parsed.form and not own_words:
         return column
     remarks = [column.remark] if column.remark else []
-    first = next((cell for cell in values_of if number(cell) is None), None)
+    first = next((cell for cell in values_of if number(cell) != values_of[cell]), None)
     if first is not None:
         value = f"{values_of[first]:.15g}"
         read = f"{held.shown}: {shown(repr(first), 40)} is read as {value}"
         remarks.insert(0, f"{read}; as text: categories={held.shown}")
-    reading = column.reading._replace(form=parsed.form or "point", words=_words(held, options))
+    reading = column.reading._replace(form=parsed.form or "point", words=held.absent.served)
     return column._replace(remark="\n".join(remarks), reading=reading, sent=_sent(held))
 
 
@@ -195,7 +198,7 @@ def _date_column(held: _Known, options: ColumnOptions, parsed: dates.Dates) -> C
         len(np.unique(values[~np.isnan(values)])),
         held.absent.spelled,
         "\n".join([read, *held.remarks, *remarks]),
-        reading=Reading("date", parsed.form, _words(held, options), known),
+        reading=Reading("date", parsed.form, held.absent.served, known),
         sent=_sent(held),
         unit=unit,
     )
@@ -212,7 +215,7 @@ def _text(held: _Known, options: ColumnOptions) -> Column:
             "neither numbers nor dates of one form"
         ]
     free = inferred and free_text.is_free(held.present)
-    reading = Reading("words" if free else "text", words=absent.words)
+    reading = Reading("words" if free else "text", words=absent.served)
     if free and len(held.present) <= NEARLY_ALL * sum(held.present.values()):
         remarks.append(f"{held.shown}: free text; as a category: categories={held.shown}")
     spelled = absent.spelled
@@ -274,11 +277,6 @@ def _of_sentinels(
         f"--pipeline_options=missing={name}:{spelled(value)}"
         for value in result.perhaps
     ]
-
-
-def _words(held: _Known, options: ColumnOptions) -> tuple[bytes, ...]:
-    """Words for missing in the exported model; inferred ones it cannot read as values anyway."""
-    return (b"",) if options.missing is None else held.absent.words
 
 
 def _each(held: _Known, known: Mapping[str, float], absent: float) -> np.ndarray:

@@ -1,14 +1,14 @@
 """Detects columns of dates or times of day, and their form, from all of their cells."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from pipelines.core.pipeline import DataError
 from pipelines.files.shown import shown
-from pipelines.files.table_file import NAME, quoted
+from pipelines.files.table_file import NAME, number, quoted
 from pipelines.steps.dates import DAY_SECONDS, FORMS, Moments, read
 
 _FEW_DIGITS = 4  # fewer distinct numbers such as 20240131 may be anything
@@ -47,15 +47,15 @@ def detect(
         if form not in _ONLY_NUMBERS and any(re.fullmatch(expression, cell) for cell in some)
     ]
     read_by = {form: _read(cells, form) for form in forms}
-    number = {form: sum(cells[cell] for cell in known) for form, known in read_by.items()}
+    readable = {form: sum(cells[cell] for cell in known) for form, known in read_by.items()}
     other = {"day_first": "month_first", "month_first": "day_first"}.get(order)
-    if other in number:
-        if number[other] > number.get(order, 0) and 2 * number[other] >= sum(cells.values()):
+    if other in readable:
+        if readable[other] > readable.get(order, 0) and 2 * readable[other] >= sum(cells.values()):
             cell = next(c for c in cells if c not in read_by.get(order, ()))
             raise DataError(f"{where(cell)}: column {quoted(name)}: {cell!r} is not {order}")
-        del number[other], read_by[other]
-    best = max(number, key=number.get, default="")
-    if not best or 2 * number[best] < sum(cells.values()):
+        del readable[other], read_by[other]
+    best = max(readable, key=readable.get, default="")
+    if not best or 2 * readable[best] < sum(cells.values()):
         return None
     other = {"day_first": "month_first", "month_first": "day_first"}.get(best)
     alike = other in read_by and read_by[other].keys() == read_by[best].keys()
@@ -71,11 +71,16 @@ def detect(
     return Dates(best, read_by[best])
 
 
-def may_be_digits(cell: str, values: np.ndarray) -> bool:
-    """Whether numbers (N,), one of which is `cell`, may be dates such as 20240131."""
-    if cell and len(cell) not in _OF_LENGTH:
+def may_be_digits(cell: str, values: np.ndarray, absent: Collection[str] = ()) -> bool:
+    """Whether numbers (N,), one of which is `cell`, may be dates such as 20240131.
+
+    Args:
+        absent: words that mean missing; those that are numbers do not count.
+    """
+    if not absent and cell and len(cell) not in _OF_LENGTH:
         return False
-    present = values[~np.isnan(values)]
+    known = [value for value in map(number, absent) if value is not None]
+    present = values[~(np.isnan(values) | np.isin(values, known))]
     lengths = _OF_LENGTH if len(present) else ()
     low, high = (present.min(), present.max()) if lengths else (0, 0)
     return any(18 * 10.0 ** (n - 2) < low and high < 22 * 10.0 ** (n - 2) for n in lengths)

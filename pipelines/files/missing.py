@@ -21,6 +21,11 @@ class Absent(NamedTuple):
     spelled: Mapping[str, int]  # missing cell -> number of occurrences
     values: Mapping[str, int]  # word that could mean missing but is a value -> its occurrences
 
+    @property
+    def served(self) -> tuple[bytes, ...]:
+        """The words and, for the exported model, all that cells have instead, such as NaT."""
+        return tuple(dict.fromkeys((*self.words, *map(_lower, self.spelled))))
+
 
 def absent(counts: Mapping[str, int], options: ColumnOptions) -> Absent:
     """The words that mean missing: those that the options name, otherwise inferred ones.

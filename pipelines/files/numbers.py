@@ -8,7 +8,7 @@ import functools
 import itertools
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 from pipelines.core.pipeline import DataError
@@ -92,7 +92,8 @@ def written(
     number = {mark: sum(cells[cell] for cell in values) for mark, values in read.items()}
     best = max(number, key=number.get)
     other = "comma" if best == "point" else "point"
-    if number.get(other) == number[best] and read[best]:
+    # With a cell that neither can read, the column has no numbers, whichever they would be.
+    if number.get(other) == number[best] == sum(cells.values()):
         best = _unambiguous(name, read, unit, where)
     marked = unit or any(re.search(f",|{SPACES}|[()\u2212]", cell) for cell in read[best])
     return Written(f"{best} {unit}".strip() if marked or best == "comma" else "", read[best])
@@ -130,6 +131,13 @@ def _unit(cells: Mapping[str, int]) -> str:
     if not counts[unit] or (unit == "%" and 2 * counts[unit] < sum(cells.values())):
         return ""
     return unit
+
+
+def mark_thousands(cells: Collection[str]) -> bool:
+    """Whether plain numbers may have points for thousands: 1.234 and 999, but no 1.5."""
+    if not any("." in cell for cell in cells):
+        return False
+    return all(value(c, "comma") is not None and "e" not in c.lower() for c in cells)
 
 
 def are_merged(values: Mapping[str, float]) -> bool:

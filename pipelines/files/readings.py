@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from pipelines.core.pipeline import DataError
 from pipelines.files.shown import shown
-from pipelines.files.table_file import MISSING
+from pipelines.files.table_file import MISSING, quoted
 
 WORDS = tuple(word.encode() for word in MISSING)
 KINDS_OF_DATES = ("day_first", "month_first", "number")
@@ -47,9 +47,10 @@ def parse_options(
             KINDS_OF_DATES, and `decimal`, of DECIMALS.
 
     Raises:
-        DataError: a value is not one of the choices.
+        DataError: a value is not one of the choices, or a column is spelled otherwise.
     """
     words = _by_column(names, missing)
+    _check_words(names, words.get(None, ()))
     forms = _chosen(names, dates, "dates", KINDS_OF_DATES)
     marks = _chosen(names, decimal, "decimal", DECIMALS)
     return {
@@ -77,10 +78,23 @@ def _chosen(
     return {name: values.get(name, everywhere or ("",))[0] for name in names}
 
 
+def _check_words(names: Sequence[str], words: Sequence[str]) -> None:
+    """DataError: a word for all columns, such as Age:-999, was meant for the column age."""
+    columns = {_plain(name): name for name in names if name}
+    for word in words:
+        name = columns.get(_plain(word.partition(":")[0]))
+        if ":" in word and name is not None:
+            raise DataError(f"missing={shown(word)}: the column is called {quoted(name)}")
+
+
+def _plain(name: str) -> str:
+    return "".join(name.split()).casefold()
+
+
 def _by_column(names: Sequence[str], value: str) -> Mapping[str | None, tuple[str, ...]]:
     """Column -> its values in an option; None -> those of all other columns."""
     values: dict[str | None, tuple[str, ...]] = {}
-    for item in filter(None, value.split("|")):
+    for item in filter(None, map(str.strip, value.split("|"))):
         name = next((n for n in names if n and item.startswith(f"{n}:")), None)
         text = item if name is None else item[len(name) + 1 :]
         values[name] = (*values.get(name, ()), *([text.strip()] if text.strip() else []))

@@ -72,7 +72,7 @@ def open_table(path: str, encoding: str = "") -> TableFile:
         every = bool(below) and all(len(cells) > len(kept) for cells in below)
         open_end = every or len(kept) < len(names)
         heads.append((table._replace(names=kept, start=line, open_end=open_end), below))
-    table, sample = max(heads, key=lambda head: len(head[0].names), default=(None, []))
+    table, sample = max(heads, key=_likelihood, default=(None, []))
     if fault is not None and (table is None or len(table.names) < 2):
         raise DataError(str(fault)) from fault
     if table_head.has_single_quotes(table.names, sample):
@@ -80,6 +80,17 @@ def open_table(path: str, encoding: str = "") -> TableFile:
     table_head.check_is_header(f"{path}:{table.start}", table.names, sample, table.delimiter)
     _check_header(table)
     return table
+
+
+def _likelihood(head: tuple[TableFile, Sequence[Sequence[str]]]) -> tuple[bool, int]:
+    """Sorts delimiters: those that cut most rows into the names' number of cells come last.
+
+    Names may have commas: Temp, °C;Wind, km/h;Day makes more names with commas, but no rows.
+    """
+    table, below = head
+    width = len(table.names)
+    fitting = sum(len(cells) >= width and not any(cells[width:]) for cells in below)
+    return width > 1 and 2 * fitting > len(below), width
 
 
 def rows(table: TableFile) -> Iterator[tuple[int, list[str]]]:

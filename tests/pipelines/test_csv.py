@@ -437,3 +437,12 @@ def test_csv_takes_free_text_as_a_category_where_it_is_asked_for(tmp_path, logge
     with pytest.raises(DataError, match=r"but free text \(note\): --model=tabular takes its words"):
         load_csv(alone)
     assert list(load_csv(alone, form="columns").raw) == ["note"]
+
+
+def test_csv_counts_no_word_for_missing_as_unreadable(tmp_path):
+    rows = [[f"${i}.50", f"2024-01-{i % 28 + 1:02}", i % 2] for i in range(1, 300)]
+    rows[7][:2] = "N/A", "NaT"
+    prepared = load_csv(write(tmp_path / "t.csv", [["price", "sold", "y"], *rows]))
+    raw = {"price": ["#N/A", "n/a", "", "cheap"], "sold": ["NaT", "NA", "", "soon"]}
+    _, unreadable = prepared.unseen.find({k: tf.constant(v) for k, v in raw.items()})
+    assert unreadable.numpy().tolist() == [[False, False]] * 3 + [[True, True]]

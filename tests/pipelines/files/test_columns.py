@@ -142,3 +142,37 @@ def test_infer_says_why_what_looks_like_numbers_is_text():
     for cells in (["007", "012"], ["ab1", "cd2"], ["$5", "€7", "free", "gift"]):
         assert infer(cells).remark == ""
     assert infer(["5 kg", "7 kg"], text=True).remark == ""
+
+
+def test_infer_takes_texts_as_such_though_one_may_be_a_number_in_two_ways():
+    assert infer(["blue", "red", "1,200", "green"]).kind == "text"
+
+
+def test_infer_takes_points_for_thousands_where_a_comma_is_asked_for():
+    cells = ["1.250", "", "12.500", "999"]
+    column = infer(cells, decimal="comma")
+    np.testing.assert_array_equal(column.values, [1250, np.nan, 12_500, 999])
+    assert column.reading.form == "comma"
+    assert column.sent.tolist() == [b"1.250", b"", b"12.500", b"999"]
+    assert column.remark == "x: '1.250' is read as 1250; as text: categories=x"
+    np.testing.assert_array_equal(infer(cells).values, [1.25, np.nan, 12.5, 999])
+    for plain in (["1.5", "2", "1.250"], ["1", "2", "1250"]):  # nothing to decide
+        column = infer(plain, decimal="comma")
+        np.testing.assert_array_equal(column.values, np.array(plain, float))
+        assert (column.reading.form, column.sent) == ("", None)
+
+
+@pytest.mark.parametrize("cells", [["$1,200", "N/A", "$3"], ["2024-01-31", "NaT", "2024-02-01"]])
+def test_infer_tells_the_export_the_words_that_mean_missing(cells):
+    assert infer(cells).reading.words[0] == b""
+    assert set(infer(cells).reading.words) >= {b"n/a", b"#n/a", cells[1].lower().encode()}
+
+
+def test_infer_finds_dates_of_digits_beside_a_number_that_means_missing():
+    days = [f"2024{month:02}28" for month in range(1, 13)]
+    for cells in ([*days, "0"], ["0", *days], [*days, "99991231"]):
+        [absent] = {*cells} - {*days}
+        column = infer(cells, missing=(absent,))
+        assert (column.kind, column.missing.sum(), column.distinct) == ("date", 1, 12)
+        assert column.reading.words == (b"", absent.encode())
+        assert infer(cells).kind == "number"

@@ -85,3 +85,23 @@ def test_written_refuses_what_may_be_read_in_two_ways():
 def test_written_leaves_cells_of_other_units_unread():
     found = numbers.written("x", Counter({"$5": 9, "€5": 1, "free": 1}), at)
     assert found.values == {"$5": 5}
+
+
+def test_written_asks_nothing_where_a_cell_is_no_number_either_way():
+    found = numbers.written("x", Counter({"blue": 5, "1,200": 1, "red": 4}), at)
+    assert found.values == {"1,200": 1200}
+
+
+@pytest.mark.parametrize(
+    ("cells", "may"),
+    [
+        (["1.250", "999", "-12.500"], True),
+        (["1.000", "2.000"], True),
+        (["1.250", "1.5"], False),
+        (["0.125", "1.250"], False),
+        (["1.250e3", "2.500"], False),
+        (["1", "1250"], False),
+    ],
+)
+def test_points_may_mark_thousands_where_all_have_three_digits_after_them(cells, may):
+    assert numbers.mark_thousands(cells) == may

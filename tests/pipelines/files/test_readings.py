@@ -23,6 +23,9 @@ def test_parse_options_for_all_columns_and_for_some():
         "city": ColumnOptions(text=True, missing=(), dates="month_first"),
         "sold": ColumnOptions(missing=("NA", "-999"), dates="month_first", target=True),
     }
+    spaced = readings.parse_options(NAMES, missing="NA | age: -1 |Err:502")
+    assert spaced["age"] == ColumnOptions(missing=("-1",))
+    assert spaced["city"] == ColumnOptions(missing=("NA", "Err:502"))
     assert readings.parse_options(NAMES) == dict.fromkeys(NAMES, ColumnOptions())
 
 
@@ -33,6 +36,8 @@ def test_parse_options_for_all_columns_and_for_some():
         ({"dates": "age:"}, "dates=age:: expected"),
         ({"decimal": "age:."}, "decimal=age:.: expected point, comma, or <column>:point"),
         ({"decimal": "comma|point"}, r"decimal=comma\|point: expected"),
+        ({"missing": "NA|Age :-1"}, "missing=Age :-1: the column is called 'age'"),
+        ({"missing": "CITY:"}, "missing=CITY:: the column is called 'city'"),
     ],
 )
 def test_parse_options_refuses_other_values(options, reason):

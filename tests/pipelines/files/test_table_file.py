@@ -127,6 +127,14 @@ def test_the_only_column_of_a_tsv_may_have_commas_in_its_texts(tmp_path):
     assert table_file.open_table(str(tmp_path / "t.tsv")).names == ("Size, m2", "price")
 
 
+@pytest.mark.parametrize("delimiter", [";", "\t", "|"])
+def test_open_table_finds_the_delimiter_below_names_with_commas(delimiter, tmp_path):
+    lines = [["Temp, °C", "Wind, km/h", "Rain, mm"], ["1,5", "12,0", "0"], ["2,5", "7,25", "1"]]
+    path = tmp_path / "t.csv"
+    path.write_text("".join(delimiter.join(cells) + "\n" for cells in lines), encoding="utf-8")
+    assert read(path) == lines
+
+
 def test_rows_refuse_more_or_fewer_cells_than_columns(tmp_path):
     (tmp_path / "t.csv").write_text("a,b\n1,2\n\n1,2,3\n")
     rows = table_file.rows(table_file.open_table(str(tmp_path / "t.csv")))
