@@ -21,7 +21,8 @@ def functions_of(file: str) -> set[str]:
 
 
 def test_faults_are_all_there_in_order():
-    assert [int(number) for number, *_ in ROWS] == list(range(1, 287))
+    number = int(re.search(r"^(\d+) faults, each", _PAGE, re.MULTILINE)[1])
+    assert [int(row) for row, *_ in ROWS] == list(range(1, number + 1))
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
