@@ -7,6 +7,7 @@ import logging
 import os
 import pathlib
 import re
+import shlex
 import shutil
 import sys
 import threading
@@ -32,8 +33,8 @@ _PATIENCE = 5  # seconds in which a server has to answer
 _WAYS_OUT = (
     "(1) prepare it on a machine with a network and pass its folder with --data_dir or "
     "TFDS_DATA_DIR; (2) put its archives into a folder and prepare it from there: "
-    "python -m pipelines.fetch {name} --mirror=FOLDER, which lists what is missing; (3) choose a "
-    "set that needs no download: shapes, digits, breast_cancer, docstrings"
+    "python -m pipelines.fetch {name} --data_dir={folder} --mirror=FOLDER, which lists what is "
+    "missing; (3) choose a set that needs no download: shapes, digits, breast_cancer, docstrings"
 )
 
 
@@ -160,8 +161,9 @@ def _remove_abandoned(builder: tfds.core.DatasetBuilder) -> None:
 def _not_prepared(builder: tfds.core.DatasetBuilder) -> tuple[str, str]:
     """What is missing, and what the user can do about it."""
     full_name = builder.info.full_name
-    ways_out = _WAYS_OUT.format(name=full_name.rpartition("/")[0])
-    return f"{full_name} is not prepared in {_folder_of(builder)}", ways_out
+    folder = _folder_of(builder)
+    ways_out = _WAYS_OUT.format(name=full_name.rpartition("/")[0], folder=shlex.quote(str(folder)))
+    return f"{full_name} is not prepared in {folder}", ways_out
 
 
 def _download(builder: tfds.core.DatasetBuilder, file_format: str | None) -> None:

@@ -66,7 +66,8 @@ def test_command_without_a_network_gives_up_within_15_seconds(command, tmp_path)
     assert message.startswith(
         f"error: cifar10/3.0.2 is not prepared in {tmp_path}/data and https://"
     )
-    for part in ("--data_dir", "TFDS_DATA_DIR", "pipelines.fetch cifar10 --mirror=", "shapes"):
+    fetch = f"pipelines.fetch cifar10 --data_dir={tmp_path}/data --mirror="
+    for part in ("--data_dir", "TFDS_DATA_DIR", fetch, "shapes"):
         assert part in message
     left = [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()]
     assert left == (["runs/cifar_cnn-cifar10-s0/.lock"] if command == "trainers.run" else [])
@@ -131,6 +132,7 @@ def test_fault_of_a_server_is_named_and_nothing_is_taken(fault, reason, server, 
     assert "\n" not in str(caught.value)
     assert f"zoo_test_served/1.0.0 is not prepared in {tmp_path / 'data'}" in str(caught.value)
     assert reason.format(url=server.url) in str(caught.value)
-    assert "python -m pipelines.fetch zoo_test_served --mirror=" in str(caught.value)
+    command = f"python -m pipelines.fetch zoo_test_served --data_dir={tmp_path / 'data'} --mirror="
+    assert command in str(caught.value)
     assert os.listdir(tmp_path / "run") == [".lock"]
     assert not list((tmp_path / "data").rglob("*.json"))  # nothing was prepared, not even half
