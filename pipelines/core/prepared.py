@@ -142,11 +142,8 @@ class Prepared:
         changes = {name: value for name, value in changes.items() if name in own}
         pipeline = dataclasses.replace(changes.pop("pipeline", self.pipeline), **steps)
         changed = dataclasses.replace(self, pipeline=pipeline, **changes)
-        if not changes and set(steps) <= {
-            "augment",
-            "mix",
-            "example",
-        }:  # the stored inputs do not depend on these
+        # The stored inputs do not depend on these.
+        if not changes and set(steps) <= {"augment", "mix", "example"}:
             vars(changed)["_ready"] = self._ready
         return changed
 

@@ -1,6 +1,6 @@
-"""One replica against two, and the defects that trainers.distribute mends.
+"""One replica against two, and the defects of Keras that trainers.devices.keras_patches works around.
 
-The last group fails when Keras has mended a defect: then take the cure out.
+The last group fails once Keras has fixed a defect: then remove the workaround.
 """
 
 import json
