@@ -1,4 +1,4 @@
-"""One replica against two, and the defects of Keras that trainers.devices.keras_patches works around.
+"""One replica against two, and defects of Keras that trainers.devices.keras_patches works around.
 
 The last group fails once Keras has fixed a defect: then remove the workaround.
 """
