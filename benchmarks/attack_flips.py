@@ -24,9 +24,8 @@ def tries(case: Case, top: pathlib.Path, number: int, random: np.random.Generato
         other = attack_runs.made(case, state, top / "others" / state, "--seed=1")
         read = {command: reads(source, command, top) for command in source.expected}
         for path in files(source.folder):
-            logged = attack_runs.LOGS.search(
-                path
-            )  # TensorFlow opens its own logs, unseen by Python
+            # TensorFlow opens its own logs, unseen by Python.
+            logged = attack_runs.LOGS.search(path)
             readers = [c for c in source.expected if logged or path in read[c]]
             for label, change in damages(path, source.folder, other, number, random):
                 for command in readers:

@@ -56,7 +56,7 @@ def written(case: Case, finished: pathlib.Path, top: pathlib.Path) -> list[str]:
 
 
 def plants(path: str) -> dict[str, Callable[[pathlib.Path], None]]:
-    """Label -> a function that replaces the name in a run; links point to `outside` beside it."""
+    """Label -> a function that puts it at the path in a run; links lead to `outside` beside it."""
     return {
         "a link to a file": lambda run: _link(run, path, "secret.txt"),
         "a link to a folder": lambda run: _link(run, path, "folder"),

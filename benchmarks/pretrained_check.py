@@ -201,8 +201,11 @@ def _set_epsilon(model, epsilon: float) -> None:
 
 
 def _move_padding(model) -> None:
-    """Shifts the padding of strided layers: symmetric padding becomes TensorFlow's, and
-    TensorFlow's is reversed; with the latter, odd sizes also lose a border."""
+    """Shifts the padding of strided layers.
+
+    Symmetric padding becomes TensorFlow's, and TensorFlow's is reversed; with the latter, odd
+    sizes also lose a border.
+    """
     import tensorflow as tf
 
     for layer in model.layers:

@@ -39,7 +39,9 @@ class Side:
         raise SideError(f"{self._name} ended: {_why(self._log)}")
 
     def train(self, seconds: float) -> dict:
-        """Lets the process train; its answer. `others`: cores that the rest of the machine used.
+        """Lets the process train; returns its answer.
+
+        `others` in it are the cores that the rest of the machine used in the meantime, if known.
 
         Raises:
             SideError: it has ended.

@@ -149,7 +149,7 @@ def measure(model: str, random: bool, threads: int) -> list[list[str]]:
 def rows_of(
     model: str, batch_size: int, rates: dict[str, list[float]], facts: dict[str, dict]
 ) -> list[list[str]]:
-    """One row per side: examples per second, and our ratio to it, as median and range."""
+    """One row per side: examples per second, and ours divided by its, as median and range."""
     better = max(
         (name for name in ("torch_bfloat16", "torch_compiled") if name in rates),
         key=lambda name: statistics.median(rates[name]),

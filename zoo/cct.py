@@ -36,10 +36,10 @@ def tokenize(image: keras.KerasTensor, *, width: int, num_convs: int) -> keras.K
 def block(
     x: keras.KerasTensor, *, num_heads: int, mlp_dim: int, path_dropout: float, name: str
 ) -> keras.KerasTensor:
-    """Pre-norm attention; its sum with the input is normalised and replaced by the result.
+    """Pre-norm attention and MLP, where the MLP is added to its own normalised input.
 
-    In an ordinary pre-norm block, of as many weights, only the MLP would take the normalised sum.
-    In the authors' (SHI-Labs/Compact-Transformers, utils/transformers.py) the MLP is added to it.
+    In an ordinary pre-norm block, with as many weights, it would be added to the input before the
+    norm. This is the block of the authors (SHI-Labs/Compact-Transformers, utils/transformers.py).
     """
 
     def kept(y: keras.KerasTensor, part: int) -> keras.KerasTensor:

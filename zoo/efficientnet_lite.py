@@ -127,7 +127,7 @@ def block(
     widths=(16, 24, 48, 88, 120, 208, 352),
     depths=(1, 3, 3, 4, 4, 5, 1),
     # Published for 260 pixels, which the strided layers finally halve to odd sizes: TensorFlow pads
-    # odd sizes equally on both sides, even ones only below and on the right. 164 behaves like 260.
+    # odd sizes equally on both sides, even ones more below and on the right. 164 behaves like 260.
     resolution=164,
     dropout=0.3,
 )

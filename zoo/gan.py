@@ -120,7 +120,7 @@ def gan(
     in the generator.
 
     Args:
-        widths: channels of the generator at each resolution, which is twice the one before.
+        widths: channels of the generator at each resolution; the resolution doubles each time.
         critic_widths: channels of the critic's convolutions, each of which halves the image.
         units: width of the critic's dense layer.
         step: s, in the unit of the images, which range from -1 to 1.

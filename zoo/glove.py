@@ -25,7 +25,7 @@ from zoo.spec import DataSpec, Recipe
     parameters=6_060_202,
 )
 def glove(spec: DataSpec, *, width: int = 100) -> keras.Model:
-    """W . w~ + b + b~ for a word and a context: the logarithm of their co-occurrence count (B, 1).
+    """W . w~ + b + b~ for a word and a context: the log of their co-occurrence count, (B, 1).
 
     Pennington et al. 2014. All weights start in U(-0.5, 0.5) / width (glove.c).
 

@@ -29,7 +29,7 @@ def check_image(spec: DataSpec, model: str, smallest: int) -> None:
 
 
 def check_heads(width: int, num_heads: int, *, rotary: bool = False) -> None:
-    """ValueError unless `num_heads` divides the width, into even parts if they are rotary."""
+    """ValueError unless both are positive and heads divide the width, into even parts if rotary."""
     if min(width, num_heads) < 1:
         raise ValueError(f"width {width} and {num_heads} heads: expected 1 or more of each")
     if width % num_heads:

@@ -92,9 +92,9 @@ def register(
         inputs: the input form that the builder takes; empty: the pipeline's default.
         tasks: names in trainers/tasks that it can be trained for, the default first; empty: any.
         adapt: adapt(model, batches) returns initial weights by path, computed from training rows.
-        head: regular expressions on paths of weights that --init_from may leave at random values.
+        head: regular expressions on paths of weights that --init_from need not set.
         positions: the same for tables with one row per position, which --init_from cuts or extends.
-        grids: those of `positions` whose rows are a square of patches, which it resamples instead.
+        grids: those of `positions` whose rows are a square of patches; --init_from resamples them.
         features: the layer whose output represents a row (B, width) or its positions (B, T, width).
         start: sources of initial weights that it takes unless --init_from names `none`: `packaged`
             for weights that come in a package, `probe` for a last layer fitted on `features`.

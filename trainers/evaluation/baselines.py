@@ -94,7 +94,7 @@ def suited(baseline: Baseline, prepared: Prepared) -> Baseline:
 def baselines(
     settings: Settings, prepared: Prepared, folder: pathlib.Path, fitted: Callable
 ) -> Baselines:
-    """Trains the task's baselines; their answers, and the constant one, to every row.
+    """Trains the task's baselines; returns their answers, and the constant one, to every row.
 
     A baseline that cannot be trained does not fail the run: it is left out, with the reason.
 

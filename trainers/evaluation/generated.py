@@ -33,7 +33,7 @@ from trainers.training.compile import build
 CLASSES, PER_CLASS = 10, 10  # of the images that the report and TensorBoard show
 _ROWS = 250  # per batch
 _FIRST_SEED = 1_000_000  # of judged images, which are not those that are shown
-_ENOUGH = 10  # rows per feature; with fewer, something is added to the variances
+_ENOUGH = 10  # rows per feature; with fewer, a millionth is added to the variances
 
 
 class Judge(NamedTuple):
@@ -175,8 +175,8 @@ def is_judged(report: Mapping[str, Any], settings: Settings, judge: Judge) -> bo
 def frechet_distance(one: np.ndarray, other: np.ndarray) -> float:
     """|m - n|^2 + trace(A + B - 2 (A B)^(1/2)) of means m, n and covariances A, B; float64.
 
-    If there are few rows for the width, a millionth is added to the variances, so that none is 0
-    in any direction.
+    If there are few rows for the width, a millionth is added to the variances, so that no
+    direction has a variance of 0.
 
     Args:
         one, other: (N, width).

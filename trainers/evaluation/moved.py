@@ -36,7 +36,7 @@ def beside_mistakes(
     kept: Mapping[str, np.ndarray],
     test: Evaluation,
 ) -> dict[str, np.ndarray]:
-    """`moved` (n,) for the examples that a run keeps: the words that changed each mistake most.
+    """`moved` (n,) for the examples that a run keeps: words behind a wrong answer; else empty.
 
     Args:
         exported: the directory of the version to predict with.
@@ -44,7 +44,7 @@ def beside_mistakes(
         test: answers to the test split.
 
     Returns:
-        An empty dictionary unless rows are single texts of one class and answers probabilities.
+        An empty dictionary unless each row is one text of one class and the outputs are logits.
     """
     fields = records.fields(kept)
     [name, *others] = prepared.raw

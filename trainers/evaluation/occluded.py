@@ -32,7 +32,8 @@ def beside_mistakes(
         test: answers to the test split.
 
     Returns:
-        An empty dictionary unless rows are single images of one class and answers probabilities.
+        An empty dictionary unless each row is one image of one class, at most 512 pixels per side,
+            and the outputs are logits.
     """
     fields, name = records.fields(kept), records.image_field(prepared)
     if (

@@ -14,7 +14,7 @@ from trainers.tasks.registry import Batch, Signature
 from zoo.spec import Field
 
 SIGNATURE = "image_bytes"
-_ARGUMENT = "image_bytes"  # TensorFlow Serving takes {"b64": ...} for names in _bytes
+_ARGUMENT = "image_bytes"  # TensorFlow Serving takes {"b64": ...} for names ending in _bytes
 
 
 def signature(

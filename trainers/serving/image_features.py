@@ -13,7 +13,7 @@ def signatures(encode: Callable, prepared) -> dict[str, Signature]:
     """`serving_default`, the features of each image and the same with length 1, and `image_bytes`.
 
     The dot product of two directions is the cosine of the angle between them: how similar two
-    images are to the network. If images have any size, `image_bytes` takes their files instead.
+    images are to the network. If images may have any size, `image_bytes` takes their files instead.
 
     Args:
         encode: what `preprocess` returns -> features (B, width).

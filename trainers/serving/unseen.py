@@ -1,4 +1,4 @@
-"""Counts the values of each column that training never had or that are unreadable, as text."""
+"""Counts and describes, by column, values that training never had or that cannot be read."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple

@@ -144,7 +144,7 @@ def loss(prepared) -> keras.losses.Loss:
 
 
 def metrics(prepared) -> list[keras.metrics.Metric]:
-    """How often a view is nearest to the other one of its row, and how evenly views spread."""
+    """How often a view's nearest is its row's other one, and how evenly directions spread."""
 
     def accuracy(y, projections):
         return _row_accuracy(y, projections, prepared.pipeline.task_options["temperature"])

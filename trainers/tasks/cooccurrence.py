@@ -1,8 +1,8 @@
 """Word vectors, from how often words are near each other (Pennington et al. 2014).
 
 Validation and test have tables of their own texts, with counts scaled to the number of words in
-training. With few texts only frequent pairs have an accurate count, so that the loss is above that
-of training.
+training. With few texts only frequent pairs have an accurate count, so that their loss is above
+that of training.
 """
 
 import dataclasses

@@ -113,7 +113,7 @@ def loss(prepared) -> keras.losses.Loss:
 
 
 def loss_scale(prepared) -> float:
-    """Scales errors by the target's standard deviation, so that rates do not depend on its unit."""
+    """Divides errors by the target's standard deviation: rates do not depend on its unit."""
     return units(prepared)[1] ** -2
 
 

@@ -69,7 +69,7 @@ class Accuracy(keras.metrics.Metric):
 
 
 def over(pipeline, schema, *, vocab_size, min_count, row_length, **sampling):
-    """The pipeline as rows of running words; y is those around each word, and sampled negatives.
+    """The pipeline as rows of running words; y is 1 for words around each, 0 for negatives.
 
     Raises:
         UsageError: the data is not text.
