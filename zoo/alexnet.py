@@ -36,7 +36,7 @@ def activate(x: keras.KerasTensor, norm: str, name: str) -> keras.KerasTensor:
 def stem_layers(x: keras.KerasTensor, width: int, large: bool, norm: str) -> keras.KerasTensor:
     """An 11x11 convolution of stride 4, or for small images a 5x5 one of stride 1."""
     size, stride = (11, 4) if large else (5, 1)
-    # The paper's 224 pixels give 55 outputs with 3 or more of padding: 2 on each side, as in
+    # The paper's 224 pixels give 55 outputs only if padded by at least 3: 2 on each side, as in
     # torchvision.
     x = keras.layers.ZeroPadding2D(2, name="conv1_pad")(x)
     layer = keras.layers.Conv2D(

@@ -214,7 +214,7 @@ def tabular(
         hidden: units of each hidden layer of a member.
         dropout: fraction dropped after each hidden layer.
         bins: pieces of the function of each number.
-        width: components of each column's embedding; for a category, at most as many as values.
+        width: components of each column's embedding; fewer for a column with fewer categories.
         frequencies: of the periodic embedding of each number; 0 leaves it out.
         forgotten: fraction of training rows whose category counts as unknown, in columns of more
             than a hundred values.
