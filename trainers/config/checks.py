@@ -81,7 +81,7 @@ def known(describe: Callable[[str], Any], name: str) -> Any:
 
 
 def check_task(settings: "Settings", of_model: tuple[str, ...]) -> None:
-    """UsageError: an unknown or wrong task, option of it or monitor."""
+    """UsageError: an unknown task, one that the model is not for, or a wrong option or monitor."""
     for task in of_model:
         check_name(f"task of {settings.model}", task, tasks.names())
     if settings.task:
