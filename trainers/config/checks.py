@@ -134,10 +134,11 @@ def check_ways(settings: "Settings") -> None:
 
 
 def check_run(settings: "Settings") -> None:
-    """Checks that a batch divides over replicas and ways, and that the named runs and files exist.
+    """Checks the batch size and paths, and for a new run that the runs and files it names exist.
 
     Raises:
-        UsageError: it does not, or they do not.
+        UsageError: the batch does not divide over replicas and ways, a path is a URL, or a named
+            run or file does not exist.
         DataError: weights are in a package that is not installed.
     """
     parts = ways.batch_divisor(settings.way, settings.way_options)
