@@ -1,4 +1,4 @@
-"""Runs once for each seed, then prints mean, spread and confidence interval of every number.
+"""Runs once for each seed, then prints mean, spread and confidence interval of each result.
 
     python -m trainers.repeat --seeds=5 -- --model=cifar_cnn --flagfile=shapes
 

@@ -23,7 +23,7 @@ _FIRST_OF_TASK = {  # for these tasks, which the data's first choice does not su
 # For photographs: a network that was trained on ImageNet, where its weights are installed.
 _PRETRAINED, _FROM_SCRATCH = "efficientnet_lite2", "speed_cnn"
 _PHOTOGRAPHS = ("image_folder", "image_table")
-_BY_ROWS = {"batch_size": 0, "epochs": 0}  # its own batch is larger than some folders
+_BY_ROWS = {"batch_size": 0, "epochs": 0}  # the batch of its recipe is larger than some folders
 SUMMARY = (
     "The first choice for the data set: tabular for tables, text_ngram for texts, for photographs "
     "efficientnet_lite2 where its weights are installed and else speed_cnn; mae for "

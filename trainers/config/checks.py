@@ -81,7 +81,7 @@ def known(describe: Callable[[str], Any], name: str) -> Any:
 
 
 def check_task(settings: "Settings", of_model: tuple[str, ...]) -> None:
-    """UsageError: an unknown or wrong task, option of it or monitor."""
+    """UsageError: an unknown task, one that the model is not for, or a wrong option or monitor."""
     for task in of_model:
         check_name(f"task of {settings.model}", task, tasks.names())
     if settings.task:
@@ -134,10 +134,11 @@ def check_ways(settings: "Settings") -> None:
 
 
 def check_run(settings: "Settings") -> None:
-    """Checks that a batch divides over replicas and ways, and that the named runs and files exist.
+    """Checks the batch size and paths, and for a new run that the runs and files it names exist.
 
     Raises:
-        UsageError: it does not, or they do not.
+        UsageError: the batch does not divide over replicas and ways, a path is a URL, or a named
+            run or file does not exist.
         DataError: weights are in a package that is not installed.
     """
     parts = ways.batch_divisor(settings.way, settings.way_options)

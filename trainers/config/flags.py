@@ -1,6 +1,7 @@
 """Command-line flags, one for each field of Recipe and Settings.
 
-The command line overrides flagfiles, wherever they stand in it; they override the model's recipe.
+The command line overrides flagfiles, wherever they stand in it; flagfiles override the recipe of
+the model.
 """
 
 import ast

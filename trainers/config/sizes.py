@@ -39,7 +39,7 @@ def chosen(settings: Settings, num_rows: int) -> Settings:
 
 
 def batch_for(num_rows: int) -> int:
-    """The power of two up to a sixteenth of the rows, from 16 to 256, and at most all rows."""
+    """The largest power of two up to a sixteenth of the rows, from 16 to 256; at most all rows."""
     wanted = max(_SMALLEST_BATCH, min(_LARGEST_BATCH, num_rows // _BATCHES))
     return 2 ** (min(wanted, num_rows).bit_length() - 1)
 

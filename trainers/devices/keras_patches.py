@@ -109,7 +109,7 @@ def averages_of(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
 
 
 def since_the_first_step(optimizer: keras.optimizers.Optimizer) -> None:
-    """Averages the weights of n steps by 1, d, d^2 ..., the last step first, over their sum.
+    """Averages the weights of n steps with factors 1, d, d^2, ... from the newest, over their sum.
 
     d is `ema_momentum`: the average moves (1 - d) / (1 - d^n) of the way to the weights of step n.
     """

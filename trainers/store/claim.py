@@ -1,4 +1,4 @@
-"""A run's folder is used by one process at a time, and contains nothing but runs."""
+"""A run's folder is used by one process at a time, and for nothing but runs."""
 
 import contextlib
 import fcntl

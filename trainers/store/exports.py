@@ -72,7 +72,7 @@ def weights_of(version: pathlib.Path) -> str:
 
 
 def _check_weights(version: pathlib.Path, report: Mapping[str, Any]) -> None:
-    """Raises ArtefactError if an export's weights are not those of the run's steps."""
+    """Raises ArtefactError if an export's weights are those of none of the run's steps."""
     own = report.get("weights")
     if own is not None and weights_of(version) not in own.values():
         raise ArtefactError(

@@ -20,7 +20,7 @@ _NOT_PLAIN = (errno.ELOOP, errno.ENXIO, errno.EISDIR)  # opening a link, a socke
 
 
 def temporary_path(path: pathlib.Path) -> pathlib.Path:
-    """A random name in the folder of `path`, for a file that is renamed once it is written."""
+    """A random name beside `path` for a file or folder that is incomplete or is being removed."""
     return path.with_name(f"{_TEMPORARY}{secrets.token_hex(8)}")
 
 

@@ -122,7 +122,7 @@ def serving(folder: pathlib.Path, facts: Mapping[str, Any]) -> tuple[Schema, str
 
 
 def _weights_file(past: Finished) -> str:
-    """The file with the wanted step's weights: one file if the last step is the best."""
+    """The file with the wanted step's weights: the same for both if the last step is the best."""
     steps = past.report.get("steps")
     one = isinstance(steps, dict) and steps.get("last") == steps.get("best")
     return "weights.npz" if one or past.keep == past.settings.keep else f"weights-{past.keep}.npz"

@@ -69,7 +69,9 @@ _MAX_CALLS = 200_000  # objects times their calls: ResNet152V2 has 2 663
 
 
 def load(path: pathlib.Path) -> dict[str, np.ndarray]:
-    """The weights of a model that Keras 3 saved, by variable path; shared paths are left out.
+    """The weights of a model that Keras 3 saved, by variable path.
+
+    Variables that share a path are left out.
 
     Raises:
         ArtefactError: the file is of another kind, or has more than known layers and weights.
@@ -162,7 +164,7 @@ def _takes_a_tensor(value: Any, depth: int = 0) -> bool:
 
 
 def _check_weights(content: bytes) -> int:
-    """The bytes of all numbers in an HDF5 file, each stored plainly and within the file."""
+    """The size in bytes of all numbers in an HDF5 file, which must be stored plainly within it."""
     import h5py
 
     with h5py.File(io.BytesIO(content), "r") as file:

@@ -105,5 +105,5 @@ def _check_width(path: pathlib.Path, line: int, received: int, width: int) -> No
 
 
 def _written(vectors: np.ndarray, between: str) -> Iterator[str]:
-    for row in vectors:  # one at a time: as numbers of Python all take eight times the memory
+    for row in vectors:  # one at a time: as Python numbers, all would take eight times the memory
         yield between.join(f"{number:.6g}" for number in row.tolist())

@@ -70,7 +70,8 @@ def fit(
         try:
             return _fit_from(begin, model, run, strategy, callbacks, began)
         except NonFiniteError as error:
-            saved = checkpoint.steps(run.folder / "checkpoints")  # none: it began with such weights
+            # With tries left there is a checkpoint, unless the initial weights are not finite.
+            saved = checkpoint.steps(run.folder / "checkpoints")
             if not saved or len(progress["rollbacks"]) >= run.settings.recover_tries:
                 raise
             because = str(error).partition(";")[0]

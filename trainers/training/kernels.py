@@ -7,8 +7,8 @@ gets another `call`, which computes the same from the same variables. Its class,
 saved files do not change, nor do other backends.
 
 Convolutions and matrix products stay with oneDNN, because XLA is slower at them on a CPU; XLA fuses
-the operations between them. XLA is not used on GPUs, where this was not tried, nor in exported
-models, since not every server can compile.
+the operations between them. These kernels of XLA are not used on GPUs, where they were not tried,
+nor in exported models, since not every server can compile.
 """
 
 import collections

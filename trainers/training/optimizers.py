@@ -139,7 +139,7 @@ def freeze(
     """Freezes variables with factor 0; call it before the optimizer is built.
 
     A layer whose weights are all frozen runs in inference mode: batch normalisation uses its stored
-    statistics without updating them, and dropout is off.
+    statistics without updating them, and dropout within it is off.
 
     Args:
         optional: factors of the model's own recipe, whose layer a task may have replaced.

@@ -197,7 +197,7 @@ def _test(trained: _Fitted, started: float) -> dict[str, Any]:
 def _images(
     exported: pathlib.Path, settings: Settings, prepared: Prepared, folder: pathlib.Path
 ) -> dict[str, Any]:
-    """Writes images that the export makes; returns a judge's results on others for the report."""
+    """Writes images that the export makes; returns the results of a judge on others."""
     arrays.write(folder / "samples.npz", generated.shown_by(exported, prepared))
     return {"judged": _judged(exported, settings, prepared, folder)} if settings.judge else {}
 
@@ -222,7 +222,7 @@ def _judged(
 
 
 def _figures(trained: _Fitted) -> dict[str, Any]:
-    """The entries of report.json besides the metrics."""
+    """The entries of report.json about the run and its training."""
     _, _, settings, prepared, facts = trained.run
     progress = trained.progress
     return {

@@ -76,7 +76,7 @@ def get(ways: Sequence[str], options: Mapping[str, Any]) -> tuple[Way, ...]:
     """The ways in order, with their options bound; imports their files, and with them TensorFlow.
 
     Raises:
-        UsageError: two ways give the whole step, or a plan, or one the step and one gradients.
+        UsageError: two ways give the whole step or a plan, or one the step and another gradients.
     """
     made = {
         name: importlib.import_module(f"trainers.ways.{name}").way(**chosen)

@@ -234,8 +234,8 @@ def _lines_until(path: pathlib.Path, step: int, validated: bool):
 def _cut_events(folder: pathlib.Path, step: int, validated: bool) -> None:
     """Removes events of later steps, written before a kill, from TensorBoard's files.
 
-    TensorBoard's session mark (`purge_step`) would be simpler, but TensorBoard's own reader ignores
-    it for the kind of events that TensorFlow 2 writes.
+    A session mark (`SessionLog.START`) would be simpler, but TensorBoard's own reader ignores it
+    for the kind of events that TensorFlow 2 writes.
     """
     files.clear(folder)
     for path in sorted(folder.glob("events.out.tfevents.*")):
@@ -256,7 +256,7 @@ def _is_kept(written: int, names: Iterable[str], step: int, validated: bool) -> 
     """Whether the checkpoint of `step` covers what was written at a step under these names.
 
     If it was saved before its epoch's validation, then what was written at the end of that epoch is
-    later, although its step is the same: the process was killed after it wrote this.
+    later, although its step is the same: a process wrote it and was killed before the next save.
     """
     if written != step or validated:
         return written <= step

@@ -12,7 +12,7 @@ from pipelines.core import rows as reading
 
 _FOLDED_ROWS = 2_000  # rows for choosing the penalty's strength: seconds, not minutes
 _FOLDS = 3
-_EVEN_LABELS = 3  # labels for choosing the penalty of several, a few seconds each
+_EVEN_LABELS = 3  # of several labels, the most even, that choose the penalty: seconds each
 _PLAIN = (0.0, 1.0)  # offset and scale of numbers without a unit
 # Inverse strengths of the penalty, for centred rows of mean squared norm 1.
 _STRENGTHS = tuple(10.0 ** (exponent / 2) for exponent in range(-2, 7))
@@ -41,7 +41,7 @@ def fitted(
     """A linear model with an L2 penalty, whose strength is chosen by cross-validation.
 
     It is fitted on features scaled to length 1, which works better (docs/tried.md); the kernel is
-    divided by their mean length.
+    then divided by the mean length that the features had.
 
     Args:
         features: (N, width), one row per example.
@@ -56,7 +56,7 @@ def fitted(
     scale = max(np.sqrt(np.mean(np.sum(rows**2, axis=1))), 1e-12)
     axes = np.eye(rows.shape[1])
     if len(rows) < rows.shape[1]:
-        # A rotation does not change the penalty: as many axes as rows span all the features.
+        # A rotation does not change the penalty, and as many axes as rows span all the rows.
         _, _, axes = np.linalg.svd(rows, full_matrices=False)
     turned = rows @ axes.T / scale
     linear, summary = _solution(turned, targets, outputs, unit)
@@ -118,7 +118,7 @@ def _solution(
 def _classes(rows: np.ndarray, labels: np.ndarray, classes: int) -> tuple[_Linear, str]:
     """Multinomial logistic regression: a logit for each class.
 
-    If all rows are of one class, each other class is as likely as if it had half a row.
+    If all rows are of one class, the bias is that of the class counts with a half added to each.
     """
     if labels.min() == labels.max():
         bias = np.zeros(classes)
@@ -141,7 +141,7 @@ def _classes(rows: np.ndarray, labels: np.ndarray, classes: int) -> tuple[_Linea
 def _labels(rows: np.ndarray, labels: np.ndarray) -> tuple[_Linear, str]:
     """Logistic regression for each label (N, outputs), all with one penalty.
 
-    A label that all rows have, or none, is fitted as if half a row were the exception.
+    For a label that all rows have, or none, the bias is that of both counts with a half added.
     """
     width, outputs = rows.shape[1], labels.shape[1]
     kernel, bias, flags = np.zeros((width, outputs)), np.zeros(outputs), labels > 0.5

@@ -116,7 +116,7 @@ def _resized(array: np.ndarray, drawn: np.ndarray) -> np.ndarray:
 
 
 def _resampled(array: np.ndarray, old: int, new: int) -> np.ndarray:
-    """Positions (tokens + old^2, width) to (tokens + new^2, width), bicubic; tokens' are kept.
+    """Positions (tokens + old^2, width) to (tokens + new^2, width), bicubic; a token keeps its own.
 
     Vision Transformers are fine-tuned at another image size like this (Dosovitskiy et al. 2020,
     section 3.2).
