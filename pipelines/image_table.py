@@ -197,7 +197,7 @@ def _predicted(
 def _for_images(chosen: Target, task: str) -> Target:
     """The target; two classes also get two logits, so that every image model accepts them.
 
-    Unless the user chose a `task`.
+    If `task` is given, the target is unchanged.
     """
     if task or chosen.field.ids is None:
         return chosen

@@ -33,8 +33,8 @@ def warnings(columns: Sequence[Column], present: np.ndarray, target: np.ndarray)
 def leaking_column(columns: Sequence[Column], present: np.ndarray, target: np.ndarray) -> str:
     """A line about the column that alone predicts the target; empty: there is none.
 
-    Skill is that of a decision tree on one column, on held-out rows: r2; or, for classes, how many
-    of the errors of always guessing the most frequent class it avoids, as a fraction.
+    Skill is that of a decision tree on one column, on held-out rows: r2; or, for classes, the
+    fraction that it avoids of the errors of always guessing the most frequent class.
 
     Args:
         present: (N,) bool, rows that have a target.

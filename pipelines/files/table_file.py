@@ -83,7 +83,7 @@ def open_table(path: str, encoding: str = "") -> TableFile:
 
 
 def _likelihood(head: tuple[TableFile, Sequence[Sequence[str]]]) -> tuple[bool, int]:
-    """How likely a delimiter is: more if most rows have a cell per name, then by number of names.
+    """A sort key of delimiters: whether most rows have a cell for each name; the number of names.
 
     Names may have commas in them: the header Temp, °C;Wind, km/h;Day has more names when cut at
     commas, but its rows do not fit these.
