@@ -189,7 +189,7 @@ def _use_mirror(
 
 
 def _link(path: pathlib.Path, file: pathlib.Path) -> None:
-    """Makes a path a link to a file of the mirror, unless the mirror has the file in this place."""
+    """Makes `path` a link to a file of the mirror, unless it is or leads to that file already."""
     file = file.resolve()
     if os.path.realpath(path) != str(file):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -195,7 +195,10 @@ def _predicted(
 
 
 def _for_images(chosen: Target, task: str) -> Target:
-    """The target; two classes also get two logits, so that every image model accepts them."""
+    """The target; two classes also get two logits, so that every image model accepts them.
+
+    If `task` is given, the target is unchanged.
+    """
     if task or chosen.field.ids is None:
         return chosen
     return chosen._replace(task="classification", outputs=len(chosen.class_names))

@@ -21,8 +21,8 @@ def pipeline(*, data_dir: str | None = None, augment: bool = False) -> Pipeline:
 
     def read() -> tuple[dict[str, Rows], Schema]:
         exact, rows, _ = load(digits, data_dir=data_dir)
-        odd = {split: parity(part) for split, part in rows.items()}
-        return odd, own._replace(source=exact.source)
+        relabelled = {split: parity(part) for split, part in rows.items()}
+        return relabelled, own._replace(source=exact.source)
 
     return Pipeline(
         name="mnist_parity",

@@ -64,14 +64,14 @@ def pipeline(
         num_ngrams: maximum number of n-grams of each kind, by document frequency in training.
         hash_ngrams: ids are hashes of n-grams into `num_ngrams` buckets; no vocabulary is counted.
         encoding: of files in neither UTF-8 nor UTF-16 with a byte-order mark, such as cp1252.
-        lines: for tasks without labels: texts, if each whole line is a text, or labelled, if lines
-            have a label before a tab, even if nearly all labels differ; empty: inferred.
+        lines: texts, if each whole line is a text (only for tasks without labels), or labelled, if
+            lines have a label before a tab, even if most labels occur once; empty: inferred.
         split_seed: seed of the split by content hash.
         validation: fraction of the texts, like `test`.
 
     Raises:
         DataError: (when the data is read) a file does not exist or is not text, a line has no tab,
-            or there is only one class.
+            most lines have a label of their own, or there is only one class.
     """
     cut = Cut(split_seed, validation, test)
     forms = {

@@ -61,7 +61,7 @@ def check_splits(pipeline: Pipeline, rows: Mapping[str, Rows]) -> None:
 
 
 def check_rows(prepared: "Prepared", rows: Mapping[str, Rows]) -> None:
-    """Refuses columns with undeclared shapes, and numbers that `preprocess` leaves NaN or infinite.
+    """Refuses columns of another shape or dtype, and numbers that `preprocess` leaves not finite.
 
     A NaN that `preprocess` replaces, such as a missing cell, is accepted. Splits that are read by
     row number are not checked.

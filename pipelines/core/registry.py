@@ -42,7 +42,7 @@ def get(name: str, **options: Any) -> Pipeline:
 def accepted(value: Any, default: Any) -> Any:
     """The value of an option; a number becomes a string if the default is one: missing=-999.
 
-    So do several, as the names of columns that pandas numbered: ignore=0,1.
+    Several values become one string with commas: ignore=0,1, where pandas has numbered the columns.
     """
     parts = value if isinstance(value, tuple) else (value,)
     if not isinstance(default, str) or not parts:

@@ -14,7 +14,8 @@ from pipelines.files.table_file import EXACT
 if TYPE_CHECKING:
     import pyarrow
 
-_NOT_PLAIN = re.compile(r"[^0-9eE.+\-]|^[+-]?0[0-9]")  # characters not in 1.5e-3, or 007
+# A character that plain numbers such as 1.5e-3 do not have, or a leading zero as in 007.
+_NOT_PLAIN = re.compile(r"[^0-9eE.+\-]|^[+-]?0[0-9]")
 _BLOCK_SIZE = 2**14  # rows whose cells are joined at a time
 
 

@@ -15,7 +15,7 @@ from pipelines.files.shown import shown
 from pipelines.files.table_file import LARGEST, MISSING, NAME, number, quoted
 
 NEARLY_ALL = 0.95  # with a larger fraction of distinct cells, a column is an identifier
-FEW = 20  # a target of at most this many distinct integers is a class
+FEW = 20  # a target of at most this many distinct integers has classes
 _MOSTLY = 0.9  # with at least this fraction of numbers or dates, the other cells are errors
 _MANY = 20  # with more distinct numbers or dates, a single word is not a value
 
@@ -125,7 +125,7 @@ def number_column(
 
 
 def _numbers(held: _Known, options: ColumnOptions) -> Column | None:
-    """The column, if most of its cells are numbers, plain or formatted such as $1,000."""
+    """The column, if all of its cells are numbers, plain or formatted such as $1,000."""
     plain = {cell: number(cell) for cell in held.present if cell.lower() not in MISSING}
     are_plain = len(plain) == len(held.present) and None not in plain.values()
     if are_plain and not (options.decimal == "comma" and numbers.mark_thousands(plain)):
@@ -161,7 +161,7 @@ def _numbers(held: _Known, options: ColumnOptions) -> Column | None:
 
 
 def _dates(held: _Known, options: ColumnOptions) -> Column | None:
-    """The column, if most of its cells are dates or times of day; never for a target."""
+    """The column, if all of its cells are dates or times of day; None for a target."""
     if options.target or not held.present:
         return None
     parsed = dates.detect(held.name, held.present, held.at, options.dates)

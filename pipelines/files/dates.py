@@ -38,7 +38,8 @@ def detect(
         order: day_first or month_first; empty: inferred.
 
     Raises:
-        DataError: every cell fits both day/month and month/day.
+        DataError: every cell fits both day/month and month/day; or more cells fit the other order
+            than `order`.
     """
     some = list(cells)[:: max(1, len(cells) // _LOOKED_AT)]
     forms = [
@@ -75,7 +76,7 @@ def may_be_digits(cell: str, values: np.ndarray, absent: Collection[str] = ()) -
     """Whether numbers (N,), one of which is `cell`, may be dates such as 20240131.
 
     Args:
-        absent: words that mean missing; those that are numbers do not count.
+        absent: words that mean missing; values equal to one of them are ignored.
     """
     if not absent and cell and len(cell) not in _OF_LENGTH:
         return False

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from pipelines.core.pipeline import DataError
 from pipelines.files.shown import shown
 
-# Of Windows, macOS, Synology, QNAP, Linux, Python. Names that begin with "." or "@" are too.
+# Of Windows, macOS, Synology, QNAP, Linux, Python. Names that begin with "." or "@" count too.
 _SYSTEM = {
     *("thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "$extend", "recycler", "recycled"),
     *("system volume information", "__macosx", "network trash folder", "temporary items"),

@@ -34,7 +34,7 @@ def leaking_column(columns: Sequence[Column], present: np.ndarray, target: np.nd
     """A line about the column that alone predicts the target; empty: there is none.
 
     Skill is that of a decision tree on one column, on held-out rows: r2; or, for classes, the
-    fraction of the errors avoided that a constant guess of the most frequent class makes.
+    fraction that it avoids of the errors of always guessing the most frequent class.
 
     Args:
         present: (N,) bool, rows that have a target.

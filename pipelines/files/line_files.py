@@ -129,7 +129,8 @@ class _Counted(NamedTuple):
 def have_labels(data_files: str, sources: Sequence[Source], encoding: str, lines: str) -> bool:
     """Whether each line of the files begins with a label and a tab, by the same rule as in tables.
 
-    True if all lines do, and there are few distinct labels. False if fewer than nine in ten do.
+    True if all lines do, with few distinct labels. False if there are many labels, or if fewer than
+    nine in ten lines have one.
 
     Raises:
         DataError: nearly all lines have one; or `lines` is neither texts nor labelled.

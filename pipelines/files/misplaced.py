@@ -70,7 +70,7 @@ def _labels(cells: Cells) -> dict[str, int]:
 
 
 def only_texts(inputs: Mapping[str, Cells], targets: Collection[str]) -> str:
-    """An error message about a table whose only input is a text; empty: it has other inputs."""
+    """An error message about a table whose only input is a text; empty: any other table."""
     some = (cells.head(_SAMPLE) for cells in inputs.values())
     if len(inputs) != 1 or len(targets) != 1 or not all(map(_are_texts, some)):
         return ""

@@ -23,16 +23,16 @@ class Absent(NamedTuple):
 
     @property
     def served(self) -> tuple[bytes, ...]:
-        """The words and, for the exported model, all that cells have instead, such as NaT."""
+        """What means missing in the exported model: `words`, and other spellings such as NaT."""
         return tuple(dict.fromkeys((*self.words, *map(_lower, self.spelled))))
 
 
 def absent(counts: Mapping[str, int], options: ColumnOptions) -> Absent:
     """The words that mean missing: those that the options name, otherwise inferred ones.
 
-    In columns of numbers or dates these are all of MISSING, and NaT; in a target of texts, only the
-    empty cell. In other texts, "None" and "NA" are values if other cells are missing in another
-    spelling, since whoever writes both distinguishes them.
+    In columns of numbers or dates these are all of MISSING, NaT and 0000-00-00; in a target of
+    texts, only the empty cell. In other texts, "None" and "NA" are values if other cells are
+    missing in another spelling, since whoever writes both distinguishes them.
 
     Args:
         counts: cell -> number of occurrences.
@@ -62,16 +62,16 @@ def absent(counts: Mapping[str, int], options: ColumnOptions) -> Absent:
     return Absent(_encoded(MISSING), matches, {})
 
 
-def remarks(name: str, absent: Absent, options: ColumnOptions) -> list[str]:
+def remarks(name: str, missing_cells: Absent, options: ColumnOptions) -> list[str]:
     """A line for each word of a text column that may or may not mean missing."""
     lines, name = [], shown(name, NAME)
-    for word, n in absent.values.items():
+    for word, n in missing_cells.values.items():
         what = "a class" if options.target else "a value, beside other missing cells"
         lines.append(
             f"{name}: {word!r} ({n} cells) is {what}; missing={name}:{word} makes it missing"
         )
     if options.missing is None:
-        for word, n in absent.spelled.items():
+        for word, n in missing_cells.spelled.items():
             if word.lower() in _ALSO_VALUES:
                 lines.append(
                     f"{name}: {word!r} ({n} cells) is taken as missing; missing={name}: makes it a "

@@ -92,7 +92,7 @@ def written(
     number = {mark: sum(cells[cell] for cell in values) for mark, values in read.items()}
     best = max(number, key=number.get)
     other = "comma" if best == "point" else "point"
-    # With a cell that neither can read, the column has no numbers, whichever they would be.
+    # If neither mark fits every cell, the column is text or an error with either: nothing to ask.
     if number.get(other) == number[best] == sum(cells.values()):
         best = _unambiguous(name, read, unit, where)
     marked = unit or any(re.search(f",|{SPACES}|[()\u2212]", cell) for cell in read[best])

@@ -47,7 +47,7 @@ class Photos:
     bad: Mapping[int, str]  # index of a skipped file -> the reason
     stored: Stored
     held: MutableMapping[str, np.ndarray]  # pixels that are not stored, by digest
-    in_memory: bool  # whether rows hold their pixels in memory
+    in_memory: bool  # whether all pixels fit in memory
 
     @functools.cached_property
     def digest(self) -> np.ndarray:
@@ -126,8 +126,8 @@ def read(
         size: pixels per side.
         policy: how to resize; see steps/resizing.py.
         skip_bad: leave out files that cannot be read.
-        cache: folder in which photographs are stored, created if needed; a temporary folder of the
-            user if it is empty or cannot be written.
+        cache: folder in which photographs are stored, created if needed; if empty or not writable,
+            a folder of this user in the system's temporary folder.
 
     Raises:
         DataError: a file cannot be read, unless `skip_bad`; or only some images are grey of 16

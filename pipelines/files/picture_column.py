@@ -115,12 +115,12 @@ def _plain(path: str) -> str:
     return plain if same else path
 
 
-def _check(pictures: Pictures, column: str, *, skip_bad: bool) -> None:
-    if pictures.missing and (not skip_bad or not len(pictures.rows)):
-        more = len(pictures.missing) - 1
+def _check(result: Pictures, column: str, *, skip_bad: bool) -> None:
+    if result.missing and (not skip_bad or not len(result.rows)):
+        more = len(result.missing) - 1
         others = f", and {more} more row{'s name' if more > 1 else ' names'} no file that does"
-        raise DataError(f"{pictures.missing[0]}{others if more else ''}")
-    if not len(pictures.rows):
+        raise DataError(f"{result.missing[0]}{others if more else ''}")
+    if not len(result.rows):
         raise DataError(f"the image {table_file.quoted(column)} is empty in every row")
 
 

@@ -104,11 +104,11 @@ def _cells(table: TableFile, content: bytes) -> "list[pyarrow.StringArray] | Non
         return None
     if read.num_rows != len(ends) + (not content.endswith(b"\n")):
         return None
-    columns = [read[name].combine_chunks() for name in table.names]
+    arrays = [read[name].combine_chunks() for name in table.names]
     spaces = set(SPACE) - {"\r", "\n", table.delimiter}
     if not any(space.encode() in content for space in spaces):
-        return columns
-    return [pyarrow.compute.utf8_trim(column, characters=SPACE) for column in columns]
+        return arrays
+    return [pyarrow.compute.utf8_trim(column, characters=SPACE) for column in arrays]
 
 
 def _in_lines(content: bytes) -> bool:

@@ -47,7 +47,8 @@ def parse_options(
             KINDS_OF_DATES, and `decimal`, of DECIMALS.
 
     Raises:
-        DataError: a value is not one of the choices, or a column is spelled otherwise.
+        DataError: a value is not one of the choices, or `missing` spells the name of a column with
+            other case or spaces.
     """
     words = _by_column(names, missing)
     _check_words(names, words.get(None, ()))

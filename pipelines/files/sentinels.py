@@ -42,10 +42,10 @@ def of_numbers(distinct: np.ndarray, counts: np.ndarray, cells: int) -> Sentinel
 
 
 def of_dates(distinct: np.ndarray, counts: np.ndarray, cells: int) -> Sentinels:
-    """Sentinels among seconds since 2000: the form is one of DAYS, and a gap is not required.
+    """Sentinels among seconds since 2000: the form is one of DAYS, and two parts may be enough.
 
-    A day with at least 1 % of the cells is a sentinel if every other day has less than a third of
-    its cells. Arguments as of `of_numbers`.
+    A day that meets two parts of the rule and has at least 1 % of the cells is certain if every
+    other day has less than a third of its cells. Arguments as of `of_numbers`.
     """
     candidates = _detect(distinct, counts, cells, lambda day, _: day in DAYS)
     certain = []

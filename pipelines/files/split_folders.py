@@ -92,7 +92,7 @@ def explicit(chosen: Mapping[str, list[pathlib.Path]]) -> Layout:
 
 
 def without_classes(top: pathlib.Path) -> dict[str, pathlib.Path]:
-    """Split -> its folder, if there are several and all hold only files: train/, test/."""
+    """Split -> its folder, if train and others have one with only files: train/, test/."""
     tops = subfolders(top)
     roles = {name: role.split for name, role in _roles(tops).items() if role.split}
     flat = {split: tops[name] for name, split in roles.items() if not subfolders(tops[name])}

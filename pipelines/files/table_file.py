@@ -83,9 +83,10 @@ def open_table(path: str, encoding: str = "") -> TableFile:
 
 
 def _likelihood(head: tuple[TableFile, Sequence[Sequence[str]]]) -> tuple[bool, int]:
-    """Sorts delimiters: those that cut most rows into the names' number of cells come last.
+    """A sort key of delimiters: whether most rows have a cell for each name; the number of names.
 
-    Names may have commas: Temp, °C;Wind, km/h;Day makes more names with commas, but no rows.
+    Names may have commas in them: the header Temp, °C;Wind, km/h;Day has more names when cut at
+    commas, but its rows do not fit these.
     """
     table, below = head
     width = len(table.names)
@@ -177,7 +178,8 @@ def _named_delimiter(path: str, encoding: str) -> tuple[str, int]:
 def _delimiters(path: str, encoding: str) -> tuple[str, ...]:
     """The delimiters that a file may have, the likeliest first.
 
-    In a .tsv it is the tab unless the first line has another: texts in an only column have commas.
+    In a .tsv only the tab, unless the first line has another one: a single column of texts may have
+    commas in its rows.
     """
     if not path.lower().endswith(".tsv"):
         return (",", ";", "\t", "|")

@@ -54,7 +54,8 @@ class Target(NamedTuple):
 def floats(values: np.ndarray) -> np.ndarray:
     """Numbers in float32, or in float64 if float32 would round them too much.
 
-    Too much is 1e-4 of their interquartile range: seconds since 1970 are rounded to 128.
+    Too much is more than 1e-4 of the range that `robust` scales by, which is usually the
+    interquartile range: float32 rounds seconds since 1970 to multiples of 128.
     """
     centre, scale = robust(values)
     rounded = values.astype(np.float32)

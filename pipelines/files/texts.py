@@ -77,7 +77,7 @@ def labelled(
         remarks: further lines of the summary.
 
     Raises:
-        DataError: there is only one class, or no training text has some label.
+        DataError: there is only one class, or a label does not occur in the training texts.
     """
     pairs = zip(texts.labels, texts.split_of, strict=True)
     names = tuple(sorted({label for label, split in pairs if split == "train"}))

@@ -43,7 +43,7 @@ def augmented(
         jitter: brightness, contrast and saturation change by factors of 1 +- this.
         erase: probability of a grey box in an image.
         mix: mixup or cutmix.
-        mix_alpha: of the weights' Beta distribution; 0: 0.2 for mixup, 1 for cutmix.
+        mix_alpha: alpha of the Beta distribution of the weights; 0: 0.2 for mixup, 1 for cutmix.
         augment_until: fraction of the epochs after which only the pipeline's own augmentation is
             left.
 

@@ -94,7 +94,7 @@ class Read(NamedTuple):
 
     numbers: tf.Tensor  # (B, n) float64 in the order numbers, dates, clocks; NaN: missing
     texts: list[tf.Tensor]  # (B,) each, in the order of `texts`, stripped; b"": missing
-    unreadable: Mapping[str, tf.Tensor]  # number or date -> which texts are not one: (B,) bool
+    unreadable: Mapping[str, tf.Tensor]  # number or date -> which texts cannot be read: (B,) bool
 
 
 class _Dated(NamedTuple):

@@ -115,14 +115,14 @@ def moments(text: tf.Tensor, form: str) -> Moments:
     )
 
 
-def calendar(moments: Moments) -> dict[str, tf.Tensor]:
+def calendar(moment: Moments) -> dict[str, tf.Tensor]:
     """Month 01 to 12, day 01 to 31, weekday 1 (Monday) to 7, hour 00 to 23, as texts (B,)."""
-    known = tf.math.is_finite(moments.local)
-    local = tf.where(known, moments.local, tf.zeros_like(moments.local))
+    known = tf.math.is_finite(moment.local)
+    local = tf.where(known, moment.local, tf.zeros_like(moment.local))
     days = tf.math.floor(local / DAY_SECONDS)
     hour = tf.cast(tf.math.floor((local - days * DAY_SECONDS) / 3600.0), tf.int32)
     weekday = (tf.cast(days, tf.int32) + 5) % 7 + 1  # 2000-01-01 was a Saturday
-    numbers = {"month": (moments.month, 2), "weekday": (weekday, 1), "day": (moments.day, 2)}
+    numbers = {"month": (moment.month, 2), "weekday": (weekday, 1), "day": (moment.day, 2)}
     numbers["hour"] = (hour, 2)
     return {
         name: tf.where(known, tf.strings.as_string(number, width=width, fill="0"), "")
@@ -130,9 +130,9 @@ def calendar(moments: Moments) -> dict[str, tf.Tensor]:
     }
 
 
-def time_of_day(moments: Moments) -> tf.Tensor:
+def time_of_day(moment: Moments) -> tf.Tensor:
     """Hours since midnight (B,) float64, NaN where there is no date."""
-    return (moments.local - tf.math.floor(moments.local / DAY_SECONDS) * DAY_SECONDS) / 3600.0
+    return (moment.local - tf.math.floor(moment.local / DAY_SECONDS) * DAY_SECONDS) / 3600.0
 
 
 @functools.cache

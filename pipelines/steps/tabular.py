@@ -91,8 +91,8 @@ def encode(part: Part):
 
     Numbers and dates are standardised in float64 and clipped smoothly, and 0 if missing.
     Categories are one-hot: the known ones, then "other" and "missing" if training had such rows.
-    Values that did not occur in training, in any spelling that is certain, become zeros, so that
-    untrained weights have no effect.
+    A value that did not occur in training, and is not surely another spelling of one that did,
+    becomes zeros, so that untrained weights have no effect.
     """
     part = cells.current(part)
     flagged, known = np.asarray(part["flagged"]), known_categories(part)

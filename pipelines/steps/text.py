@@ -29,7 +29,8 @@ _LONGEST_PIECE = 20  # characters
 # Largest size in bytes of a word that pieces are learnt from. The characters of a word of a million
 # bytes would outnumber all others, so that these fall below `character_coverage`.
 _LONGEST_WORD = 1000
-# sentencepiece skips every text with its own sign for unknown characters in it. It is a word alone.
+# sentencepiece skips texts that contain U+2585, its sign for unknown characters. `words` makes it a
+# word by itself.
 _RESERVED = "\u2585".encode()
 # What \\s, \\p{Z} and \\p{Cc} match besides the space itself, which would take most of the time.
 _SPACE = r"[\x00-\x1f\x7f-\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]"

@@ -11,7 +11,7 @@ def folder(preferred: str) -> pathlib.Path:
     """`preferred` if it is writable; else a folder of this user in the system's temporary folder.
 
     Other users can write to the temporary folder too: a folder that is theirs, or that they can
-    write to, is not used.
+    write to, is not used; a new one is made instead.
 
     Args:
         preferred: the folder of the data set; empty: none.

@@ -76,7 +76,7 @@ def remember(entries: Mapping[str, tuple[Sequence[int], str]], cache: str) -> No
 
 
 def is_settled(status: Sequence[int], began: int) -> bool:
-    """Whether every later change of a file with this status has given it a new time stamp.
+    """Whether any change of a file with this status after `began` gives it a new time stamp.
 
     Args:
         began: time in nanoseconds when the reading of the file began.

@@ -16,7 +16,7 @@ _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)
 
 @contextlib.contextmanager
 def alone(path: pathlib.Path, what: str) -> Iterator[bool]:
-    """Holds a lock file, which is never deleted; logs a line before it waits for another process.
+    """Holds a lock file, and leaves it in place; logs a line before it waits for another process.
 
     Args:
         what: what is prepared under the lock, for the log.

@@ -96,7 +96,7 @@ def folder(cache: str, kind: Kind) -> pathlib.Path:
     """The folder of photographs of this kind; it need not exist.
 
     Args:
-        cache: the folder to keep them in, if it is writable; else one of the user's own is taken.
+        cache: the folder to keep them in, if it is writable; else as in `caches.folder`.
     """
     version = hashlib.sha256(f"{_FORMAT} {kind.decoder}".encode()).hexdigest()[:8]
     name = f"{kind.size}-{kind.policy}-{kind.dtype}-{version}"
