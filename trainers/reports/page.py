@@ -64,9 +64,14 @@ def _of_the_task(past: Finished, report: Report, test: Evaluation) -> list[Html]
     return drawn
 
 
+def utc(moment: str) -> str:
+    """A moment of report.json for readers: 2026-11-29T17:28+00:00 as 2026-11-29 17:28 UTC."""
+    return moment.replace("T", " ").replace("+00:00", " UTC")
+
+
 def _head(past: Finished, report: Report, title: str) -> Html:
     facts, main = past.facts, registry.describe(past.prepared.task).main_metric
-    exported = f", exported {report['exported']}" if "exported" in report else ""
+    exported = f", exported {utc(report['exported'])}" if "exported" in report else ""
     beside = [
         element(
             "p",

@@ -92,6 +92,10 @@ def test_what_users_write_is_shown_and_never_obeyed(task, tmp_path):
     assert not [name for _, name, _ in found.attributes if name.startswith("on")]
 
 
+def test_the_moment_of_the_export_is_written_for_people():
+    assert page.utc("2026-11-29T17:28+00:00") == "2026-11-29 17:28 UTC"
+
+
 def test_the_exported_epoch_is_marked(tmp_path):
     positions = {}
     for keep in ("last", "best"):
