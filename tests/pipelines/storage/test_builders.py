@@ -160,7 +160,7 @@ def test_ensure_prepared_without_network_fails_at_once_with_the_ways_out(tmp_pat
     monkeypatch.setattr(builders.urllib.request, "urlopen", refused)
     with pytest.raises(MissingDataError) as caught:
         ensure_prepared(find_builder("cifar10:3.*.*", str(tmp_path)))
-    mirror = "python -m pipelines.fetch cifar10 --mirror=FOLDER"
+    mirror = f"python -m pipelines.fetch cifar10 --data_dir={tmp_path} --mirror=FOLDER"
     for part in ("cifar10/3.0.2 is not prepared", "cs.toronto.edu", "--data_dir", mirror, "shapes"):
         assert part in str(caught.value)
     assert list(tmp_path.iterdir()) == []
