@@ -97,9 +97,9 @@ def _folders(chosen: _Chosen) -> tuple[dict[str, list[pathlib.Path]], tuple[str,
         chosen = {k: [v] for k, v in split_folders.without_classes(chosen).items()} or chosen
     if not isinstance(chosen, pathlib.Path) or not subfolders(chosen):
         tops = {"train": [chosen]} if isinstance(chosen, pathlib.Path) else chosen
-        folders = {split: [*map(_inside, paths)] for split, paths in tops.items()}
-        above = [top for paths in tops.values() for top in paths if _inside(top) != [top]]
-        return {k: [*itertools.chain(*each)] for k, each in folders.items()}, _left_out(above)
+        inside = {top: _inside(top) for paths in tops.values() for top in paths}
+        folders = {k: [*itertools.chain(*map(inside.get, paths))] for k, paths in tops.items()}
+        return folders, _left_out(top for top in inside if inside[top] != [top])
     layout = split_folders.layout(chosen, TEXTS)
     if len(layout.classes) == 1 and _is_flat(chosen):  # texts of one split
         return {"train": [chosen]}, layout.remarks
